@@ -1,0 +1,3 @@
+//! The audit log: what happened in a tenant, in a form that the tenant can check without us.
+
+pub mod merkle;
