@@ -1,3 +1,4 @@
 //! The audit log: what happened in a tenant, in a form that the tenant can check without us.
 
 pub mod merkle;
+pub mod note;
