@@ -1,15 +1,49 @@
-//! `cargo xtask`: the project's own chores.
+//! `cargo xtask`: the command line of the project's chores.
 
-mod prices;
-
-use anyhow::{Result, bail};
-use std::env::args;
+use std::io::{self, Write as _};
 use std::path::Path;
+use std::process::ExitCode;
+use xtask::{error_pages, prices, repo, tidy};
 
-fn main() -> Result<()> {
-    let arguments: Vec<String> = args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["prices", source, out] => prices::import(Path::new(source), Path::new(out)),
-        _ => bail!("usage: cargo xtask prices PACKAGE OUT"),
+const HELP: &str = "\
+cargo xtask tidy     checks the repository's rules (the tests do, too)
+cargo xtask errors   writes docs/errors/ from the codes in crates/errors
+cargo xtask prices SOURCE OUT
+                     imports the price data of genai-prices into metering's table
+";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let root = repo::root();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["prices", source, out] => {
+            prices::import(Path::new(source), Path::new(out))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["tidy"] => run_tidy(&root),
+        ["errors"] => {
+            let written = error_pages::write(&root)?;
+            writeln!(io::stdout(), "{written} pages in docs/errors/")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            write!(io::stderr(), "{HELP}")?;
+            Ok(ExitCode::from(2))
+        }
     }
+}
+
+fn run_tidy(root: &Path) -> anyhow::Result<ExitCode> {
+    let repo = repo::Repo::load(root)?;
+    let mut findings = 0;
+    let mut out = io::stdout().lock();
+    for rule in tidy::RULES {
+        for finding in (rule.check)(&repo)? {
+            writeln!(out, "{}: {finding}", rule.name)?;
+            findings += 1;
+        }
+    }
+    writeln!(out, "tidy: {} rules, {} files, {findings} findings", tidy::RULES.len(), repo.texts.len())?;
+    Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -109,7 +109,8 @@ fn table(version: &str, providers: &[Provider]) -> Result<String> {
         body.push_str("\n]");
     }
     let source = format!("genai-prices {version} (https://github.com/pydantic/genai-prices)");
-    let licence = "MIT, Copyright (c) Pydantic Services Inc. 2025 to present; its text is in NOTICE beside this";
+    let licence =
+        "MIT, Copyright (c) Pydantic Services Inc. 2025 to present; its text is in NOTICE beside this";
     Ok(format!(
         "{{\n\"source\": {},\n\"licence\": {},\n\"newest_date\": {},\n\"providers\": {{{body}\n}}\n}}\n",
         Value::from(source),
@@ -201,7 +202,8 @@ fn decimal(number: &RawValue) -> Result<String> {
 }
 
 fn rule(theirs: &Value) -> Result<Value> {
-    let operation = theirs.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
+    let operation =
+        theirs.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
     let (name, argument) = operation.context("a match rule is one operation")?;
     let text = || argument.as_str().with_context(|| format!("{name} takes a text"));
     let list = || -> Result<Vec<Value>> {
@@ -264,7 +266,10 @@ fn piece(pattern: &str) -> Option<(Vec<String>, &str)> {
         let plain = class.chars().all(|letter| "-@:/".contains(letter));
         return plain.then(|| (class.chars().map(String::from).collect(), after));
     }
-    let literal = pattern.chars().next().filter(|letter| letter.is_ascii_alphanumeric() || "-/=:@_".contains(*letter))?;
+    let literal = pattern
+        .chars()
+        .next()
+        .filter(|letter| letter.is_ascii_alphanumeric() || "-/=:@_".contains(*letter))?;
     Some((vec![literal.to_string()], &pattern[1..]))
 }
 
