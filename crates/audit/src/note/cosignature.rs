@@ -6,6 +6,7 @@ use super::{NoteError, SignatureLine, SignedCheckpoint};
 use ed25519_dalek::{Signer, SigningKey};
 use env::Timestamp;
 use secret::SecretBytes;
+use serde::Serialize;
 use std::fmt;
 
 /// Signature type of Ed25519 over a checkpoint and a time.
@@ -15,7 +16,7 @@ const COSIGNATURE: u8 = 0x04;
 pub type WitnessVerifierKey = PublicKey<COSIGNATURE>;
 
 /// A cosignature that was checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cosignature {
     /// Whose.
     pub witness: KeyName,

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use secret::SecretBytes;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -67,6 +68,12 @@ impl fmt::Display for KeyName {
     }
 }
 
+impl Serialize for KeyName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 /// The public half of an Ed25519 key that makes signatures of one type. Its text form is the vkey that
 /// people pin: name, `+`, key id in hexadecimal, `+`, base64 of type and key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +87,7 @@ pub struct PublicKey<const TYPE: u8> {
 pub type VerifierKey = PublicKey<NOTE_SIGNATURE>;
 
 impl<const TYPE: u8> PublicKey<TYPE> {
-    pub(super) fn new(name: KeyName, key: VerifyingKey) -> Self {
+    pub(crate) fn new(name: KeyName, key: VerifyingKey) -> Self {
         let hash = Sha256::new()
             .chain_update(name.as_str())
             .chain_update([b'\n', TYPE])

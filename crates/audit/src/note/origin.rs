@@ -1,6 +1,7 @@
 //! Which log it is: one for each tenant, region and epoch.
 
 use ids::{Slug, TenantId};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -25,6 +26,12 @@ pub struct OriginError;
 impl fmt::Display for Origin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{PREFIX}{}/{}/{}", self.tenant, self.region, self.epoch)
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
