@@ -11,6 +11,8 @@ mod report;
 mod verify;
 
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;
 
 pub use fault::Fault;

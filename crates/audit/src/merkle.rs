@@ -10,7 +10,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::{BundleEntries, BundleError, push_entry};
+pub use bundle::{BundleEntries, BundleError, MAX_ENTRY_BYTES, push_entry};
 pub use frontier::{Frontier, FrontierError, Node};
 pub use proof::{LeafHashes, Nodes, ProofError, TooFewLeaves, consistency_proof, inclusion_proof, root};
 pub use tile::{Span, TILE_WIDTH, TileError, TileNodes, TilePath, TilePathError, TileReader, new_tiles};

@@ -5,15 +5,15 @@ use super::canonical::{CanonicalDetails, is_plain};
 use super::commitment::{Disclosure, PERSONAL, commitments, take_disclosures};
 use super::draft::{Actor, CostRef, Draft, MAX_INTEGER, Outcome, Resource, Source};
 use super::name::{Action, Confidence, ReasonCode, is_word};
-use crate::merkle::{Hash, leaf_hash};
+use crate::merkle::{Hash, MAX_ENTRY_BYTES, leaf_hash};
 use crate::note::Origin;
 use env::{Env, Timestamp};
 use ids::{EventId, Id, RequestId, Slug, TenantId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The most bytes a leaf can have, because entry bundles write its length in two bytes.
-pub const MAX_LEAF_BYTES: usize = u16::MAX as usize;
+/// The most bytes a leaf can have: what fits in an entry bundle.
+pub const MAX_LEAF_BYTES: usize = MAX_ENTRY_BYTES;
 /// What the first leaf of a log has for the hash of the leaf before it.
 pub const NO_PREVIOUS_LEAF: Hash = [0; 32];
 /// What most leaves fit in.

@@ -1,6 +1,6 @@
 //! The tree against a naive one, against two independent implementations, and against wrong proofs.
 
-use super::bundle::MAX_ENTRY_BYTES;
+use super::MAX_ENTRY_BYTES;
 use super::{
     BundleEntries, BundleError, Frontier, Hash, InvalidProof, LeafHashes, Nodes, ProofError, Span, TileNodes,
     TilePath, TileReader, consistency_proof, empty_root, inclusion_proof, leaf_hash, new_tiles, node_hash,
@@ -73,9 +73,9 @@ fn every_small_tree_proves_and_verifies() {
         let tree_root = naive_root(leaves);
         assert_eq!(frontier(leaves).root(), tree_root);
         assert_eq!(root(&nodes, size as u64).unwrap(), tree_root);
-        for index in 0..size {
+        for (index, leaf) in leaves.iter().enumerate() {
             let proof = inclusion_proof(&nodes, index as u64, size as u64).unwrap();
-            verify_inclusion(leaves[index], index as u64, size as u64, &proof, tree_root).unwrap();
+            verify_inclusion(*leaf, index as u64, size as u64, &proof, tree_root).unwrap();
         }
         for earlier in 0..=size {
             let proof = consistency_proof(&nodes, earlier as u64, size as u64).unwrap();
