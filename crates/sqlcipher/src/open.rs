@@ -191,11 +191,12 @@ pub(crate) fn settle(
         set_key(raw, key)?;
     }
     guard(raw, options)?;
-    // The first read shows whether the key is right; nothing may be written before it.
-    raw.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
     if options.exclusive {
+        // Before the first read, or else the shared-memory file is made all the same.
         raw.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     }
+    // The first read shows whether the key is right; nothing may be written before it.
+    raw.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
     let mode: String = raw.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
     if mode != "wal" {
         return Err(OpenError::Io(io::Error::other("the file system does not allow a write-ahead log")));

@@ -110,6 +110,34 @@ fn a_held_file_is_busy() {
 }
 
 #[test]
+fn an_exclusive_handle_needs_no_shared_memory_file() {
+    let (folder, path) = filled();
+    let database = open(&path, &key(1), &OpenOptions { exclusive: true, ..NEW }).unwrap();
+    database.execute("DELETE FROM notes WHERE id = 1", ()).unwrap();
+    assert!(folder.path().join("one.db-wal").exists());
+    assert!(!folder.path().join("one.db-shm").exists());
+}
+
+#[test]
+fn a_wrong_key_after_a_crash_loses_nothing() {
+    let (folder, path) = filled();
+    let database = open(&path, &key(1), &NEW).unwrap();
+    database.execute("INSERT INTO notes (body) VALUES (?1)", [CANARY]).unwrap();
+    // What stands on the disk now is what a killed process would leave: a log that is not in the file yet.
+    let left = folder.path().join("left.db");
+    fs::copy(&path, &left).unwrap();
+    fs::copy(folder.path().join("one.db-wal"), folder.path().join("left.db-wal")).unwrap();
+    for exclusive in [false, true] {
+        let options = OpenOptions { exclusive, ..NEW };
+        assert!(matches!(open(&left, &key(2), &options), Err(OpenError::WrongKeyOrNotADatabase)));
+        assert!(matches!(open_plain(&left, &options), Err(OpenError::WrongKeyOrNotADatabase)));
+    }
+    let recovered = open(&left, &key(1), &NEW).unwrap();
+    assert_eq!(rows(&recovered), 501);
+    assert_eq!(integrity(&recovered), Ok(()));
+}
+
+#[test]
 fn nothing_written_can_be_read_in_the_files() {
     let (folder, path) = filled();
     let database = open(&path, &key(1), &NEW).unwrap();
