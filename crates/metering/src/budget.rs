@@ -214,7 +214,8 @@ impl Ledger {
 
     /// Holds `worst_case` in every budget of the call's scopes, or in none and says which one is short.
     ///
-    /// A call that holds already keeps what it holds. The id of a call that ended makes a new reservation.
+    /// A call that holds already keeps what it holds. The id of a call that ended makes a new reservation, and
+    /// what it was charged before stays charged.
     pub fn reserve(
         &mut self,
         call: CallId,
@@ -245,24 +246,26 @@ impl Ledger {
     /// Ends a call at its cost, in place of what it held or was charged. The cost may exceed the reservation;
     /// it is then counted in full before the next call is admitted.
     ///
-    /// A call whose lease had ended, or that had been released, is corrected to this cost. `None` where the
-    /// call is not known or is settled already: nothing changes.
+    /// A call whose lease had ended, or that had been released, is corrected to this cost; the last thousand of
+    /// them are known. `None` where the call is not known or is settled already: nothing changes.
     pub fn settle(&mut self, call: CallId, cost: Usd) -> Option<Closed> {
-        if let Some(open) = self.calls.close(call, cost, true) {
+        if let Some(open) = self.calls.close(call) {
             self.unhold(&open);
             self.charge(&open, Usd::ZERO, cost);
             return Some(open.closed(call, cost));
         }
-        let (late, charged) = self.calls.settle_late(call, cost)?;
+        let (late, charged) = self.calls.recall(call)?;
         self.charge(&late, charged, cost);
         Some(late.closed(call, cost))
     }
 
     /// Ends a call that never left: what it held is free again. `None` where it holds nothing.
     pub fn release(&mut self, call: CallId) -> Option<Closed> {
-        let open = self.calls.close(call, Usd::ZERO, false)?;
+        let open = self.calls.close(call)?;
         self.unhold(&open);
-        Some(open.closed(call, Usd::ZERO))
+        let closed = open.closed(call, Usd::ZERO);
+        self.calls.remember(call, open, Usd::ZERO);
+        Some(closed)
     }
 
     /// Gives a call that is still under way more time. Whether it held anything.
@@ -274,10 +277,11 @@ impl Ledger {
     pub fn expire(&mut self, now: Timestamp) -> Vec<(CallId, Usd)> {
         let mut expired = Vec::new();
         while let Some(call) = self.calls.first_ended(now) {
-            let Some(held) = self.calls.find_open(call).map(|open| open.worst_case) else { break };
-            let Some(open) = self.calls.close(call, held, false) else { break };
+            let Some(open) = self.calls.close(call) else { break };
+            let held = open.worst_case;
             self.unhold(&open);
             self.charge(&open, Usd::ZERO, held);
+            self.calls.remember(call, open, held);
             expired.push((call, held));
         }
         expired

@@ -1,4 +1,4 @@
-//! The calls that hold money, by lease, and the last ones that ended, for corrections.
+//! The calls that hold money, by lease, and the last ones that ended unsettled, for corrections.
 
 use super::BudgetScope;
 use env::Timestamp;
@@ -6,8 +6,8 @@ use ids::CallId;
 use money::Usd;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// Ended calls that are remembered for a late settlement.
-const ENDED_KEPT: usize = 4096;
+/// Calls that ended without a settlement and are remembered for a late one.
+const ENDED_KEPT: usize = 1024;
 
 /// What a call holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +65,15 @@ impl Call {
 struct Ended {
     call: Call,
     charged: Usd,
-    settled: bool,
 }
 
-/// Calls under way and the last that ended.
+/// Calls under way, and the last that ended without being settled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls {
     open: HashMap<CallId, Call>,
     leases: BTreeSet<(Timestamp, CallId)>,
     ended: HashMap<CallId, Ended>,
-    /// The ended calls, first to be forgotten first.
+    /// The ended calls, first to be forgotten first; one that was settled late stays until its turn.
     ended_order: VecDeque<CallId>,
 }
 
@@ -88,32 +87,33 @@ impl Calls {
     }
 
     pub(super) fn open_call(&mut self, id: CallId, call: Call) {
-        if self.ended.remove(&id).is_some() {
-            self.ended_order.retain(|other| *other != id);
-        }
         self.leases.insert((call.lease_until, id));
         self.open.insert(id, call);
     }
 
-    pub(super) fn close(&mut self, id: CallId, charged: Usd, settled: bool) -> Option<Call> {
+    /// Takes out a call that holds.
+    pub(super) fn close(&mut self, id: CallId) -> Option<Call> {
         let call = self.open.remove(&id)?;
         self.leases.remove(&(call.lease_until, id));
-        if self.ended_order.len() >= ENDED_KEPT
+        Some(call)
+    }
+
+    /// Remembers an unsettled call with what it was charged.
+    pub(super) fn remember(&mut self, id: CallId, call: Call, charged: Usd) {
+        if self.ended.insert(id, Ended { call, charged }).is_some() {
+            return;
+        }
+        self.ended_order.push_back(id);
+        if self.ended_order.len() > ENDED_KEPT
             && let Some(oldest) = self.ended_order.pop_front()
         {
             self.ended.remove(&oldest);
         }
-        self.ended_order.push_back(id);
-        self.ended.insert(id, Ended { call: call.clone(), charged, settled });
-        Some(call)
     }
 
-    /// An ended call that was not settled yet, with what it had been charged.
-    pub(super) fn settle_late(&mut self, id: CallId, cost: Usd) -> Option<(Call, Usd)> {
-        let ended = self.ended.get_mut(&id).filter(|ended| !ended.settled)?;
-        ended.settled = true;
-        let charged = std::mem::replace(&mut ended.charged, cost);
-        Some((ended.call.clone(), charged))
+    /// Takes out an unsettled call with what it had been charged.
+    pub(super) fn recall(&mut self, id: CallId) -> Option<(Call, Usd)> {
+        self.ended.remove(&id).map(|ended| (ended.call, ended.charged))
     }
 
     pub(super) fn extend(&mut self, id: CallId, lease_until: Timestamp) -> bool {

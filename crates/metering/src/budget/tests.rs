@@ -182,6 +182,20 @@ fn a_restart_restores_what_was_spent_and_held() {
 }
 
 #[test]
+fn a_standing_reads_as_the_contract_says() {
+    let mut ledger = ledger(Per::Month, "12.50");
+    ledger.reserve(call(1), TENANT, usd("0.25"), lease(noon()), noon()).unwrap();
+    let expected = serde_json::json!({
+        "scope": "tenant", "per": "month", "limit": "12.50", "reserved": "0.25", "spent": "0.00",
+        "period_start": "2026-11-01T00:00:00.000Z", "period_end": "2026-12-01T00:00:00.000Z",
+    });
+    assert_eq!(serde_json::to_value(ledger.standings(noon())[0]).unwrap(), expected);
+    let scope = serde_json::to_value(key_scope()).unwrap();
+    assert_eq!(scope["scope"], "key");
+    assert_eq!(serde_json::from_value::<BudgetScope>(scope).unwrap(), key_scope());
+}
+
+#[test]
 fn memory_is_bounded_in_periods_and_ended_calls() {
     let mut ledger = ledger(Per::Day, "1.00");
     for day in 0..10_000 {
@@ -192,6 +206,12 @@ fn memory_is_bounded_in_periods_and_ended_calls() {
     let budget = ledger.budgets.values().next().unwrap();
     assert!(budget.periods.len() <= super::PERIODS_KEPT);
     assert_eq!(ledger.open_calls(), 0);
+    for number in 0..3000 {
+        ledger.reserve(call(number), TENANT, usd("0.00"), lease(noon()), noon()).unwrap();
+        ledger.release(call(number)).unwrap();
+    }
+    assert!(ledger.settle(call(0), usd("1.00")).is_none(), "forgotten");
+    assert!(ledger.settle(call(2999), usd("0.00")).is_some());
     ledger.restore_spent(BudgetScope::Tenant, Per::Day, noon(), usd("5.00"));
     let last = noon().plus(Duration::from_hours(24) * 9_999);
     check(&ledger, last, "0.00", "0.01");
