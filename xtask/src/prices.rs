@@ -135,7 +135,10 @@ fn line(model: &Model, newest: &mut String) -> Result<Value> {
         entry.extend(rates(&one.prices)?);
         prices.push(Value::Object(entry));
     }
-    Ok(json!({ "match": rule(&model.rule)?, "model": model.id, "prices": prices }))
+    let mut line = json!({ "match": rule(&model.rule)?, "model": model.id, "prices": prices });
+    // The order of members must not depend on serde_json's features, or every import would differ.
+    line.sort_all_objects();
+    Ok(line)
 }
 
 fn when(constraint: &Constraint, newest: &mut String) -> Result<Map<String, Value>> {
