@@ -110,7 +110,7 @@ impl OutboundRequest {
 /// The answer of an outside service.
 #[derive(Clone)]
 pub struct OutboundResponse {
-    /// The status, from 200 to 599.
+    /// The status.
     pub status: u16,
     /// The answer's header fields.
     pub headers: HeaderMap,
