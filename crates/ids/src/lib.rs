@@ -1,6 +1,10 @@
 //! Identifiers: a prefix that says what is meant, then a ULID (<https://github.com/ulid/spec>), so that
 //! ids sort by the time they were made and one kind is never taken for another.
 
+mod slug;
+
+pub use slug::{ParseSlugError, Slug};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;

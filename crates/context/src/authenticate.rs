@@ -1,0 +1,316 @@
+//! [`Authenticator`]: turns what a caller presented into an [`Admission`] or an [`Operator`]. The one place
+//! where a visit is made.
+
+use crate::index::{IndexEntry, IndexedSubject, TenantStanding, TenantStatus};
+use crate::key::{ApiKey, HookToken, OperatorKey};
+use crate::request::{FailureLog, RequestFacts};
+use crate::tenant::Visit;
+use crate::throttle::Throttle;
+use crate::token::{self, Registered};
+use crate::{
+    Admission, CredentialIndex, IndexKey, IndexUnavailable, KeyedHash, Operator, Principal, PrincipalKind,
+    Tenant,
+};
+use async_trait::async_trait;
+use audit::event::{Action, AuthMethod, Draft};
+use authz::{Rights, SystemPrincipal};
+use env::Env;
+use errors::{Code, Problem};
+use ids::{HookId, KeyId, TenantId, WorkflowId};
+use secret::SecretText;
+use std::sync::Arc;
+
+/// What the caller presented, taken from its headers.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// The bearer credential, if there was one.
+    pub credential: Option<SecretText>,
+    /// The `X-Tenant-ID` header.
+    pub tenant_header: Option<String>,
+}
+
+/// Who called.
+pub enum Caller {
+    /// A principal of a tenant.
+    Tenant(Admission),
+    /// An operator.
+    Operator(Operator),
+}
+
+/// Why nobody was let in. Unknown, revoked, expired and malformed credentials are one and the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The credential is missing or not valid.
+    #[error("unauthorized")]
+    Unauthorized,
+    /// The header names another tenant than the credential.
+    #[error("tenant mismatch")]
+    TenantMismatch,
+    /// The tenant is suspended.
+    #[error("tenant suspended")]
+    Suspended,
+    /// The index could not be read.
+    #[error("index unavailable")]
+    Unavailable,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unauthorized => {
+                Self::new(Code::Unauthorized, "Send a valid key or token as `Authorization: Bearer …`.")
+            }
+            Refusal::TenantMismatch => Self::new(
+                Code::TenantMismatch,
+                "`X-Tenant-ID` names another tenant than the credential. Leave the header out.",
+            ),
+            Refusal::Suspended => Self::new(Code::TenantSuspended, "The operator has suspended this tenant."),
+            Refusal::Unavailable => {
+                Self::new(Code::Unavailable, "The credential could not be checked. Try again.").retry_after(1)
+            }
+        }
+    }
+}
+
+impl From<IndexUnavailable> for Refusal {
+    fn from(_: IndexUnavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+/// The tenant's audit log could not take an event.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit log could not take the event")]
+pub struct AuditUnavailable;
+
+/// The tenant's audit log, as far as admission needs it.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// Appends an event durably.
+    async fn append(&self, tenant: &Tenant<'_>, draft: Draft) -> Result<(), AuditUnavailable>;
+}
+
+/// A visit on the strength of a hook's token, and what the hook starts.
+pub struct HookAdmission {
+    /// The way in, as the system principal `hook_delivery`.
+    pub admission: Admission,
+    /// The hook.
+    pub hook: HookId,
+    /// The workflow that it starts.
+    pub workflow: WorkflowId,
+}
+
+/// Checks credentials against the index and makes visits.
+pub struct Authenticator {
+    index: Arc<dyn CredentialIndex>,
+    audit: Arc<dyn AuditLog>,
+    failures: Arc<dyn FailureLog>,
+    index_key: Arc<IndexKey>,
+    audience: String,
+    env: Env,
+    throttle: Throttle,
+}
+
+impl Authenticator {
+    /// An authenticator over this index. `audience` is the server's public URL, which tokens must name.
+    pub fn new(
+        index: Arc<dyn CredentialIndex>,
+        audit: Arc<dyn AuditLog>,
+        failures: Arc<dyn FailureLog>,
+        index_key: Arc<IndexKey>,
+        audience: String,
+        env: Env,
+    ) -> Self {
+        Self { index, audit, failures, index_key, audience, env, throttle: Throttle::default() }
+    }
+
+    /// The hash under which a credential of this kind stands in the index.
+    pub fn hash(&self, kind: CredentialKind, credential: &str) -> KeyedHash {
+        self.index_key.hash(kind.as_str(), credential)
+    }
+
+    /// Finds out who calls.
+    pub async fn authenticate(
+        &self,
+        presented: &Presented,
+        request: RequestFacts,
+    ) -> Result<Caller, Refusal> {
+        let credential = presented.credential.as_ref().map(SecretText::expose).unwrap_or_default();
+        let (ip, claimed) = (request.ip, claimed_key(credential));
+        let outcome = self.check(credential, presented.tenant_header.as_deref(), request).await;
+        if matches!(outcome, Err(Refusal::Unauthorized)) {
+            let now = self.env.now();
+            self.failures.note(ip, claimed, now);
+            self.throttle.failed((ip, claimed), now).await;
+        }
+        outcome
+    }
+
+    async fn check(
+        &self,
+        credential: &str,
+        tenant_header: Option<&str>,
+        request: RequestFacts,
+    ) -> Result<Caller, Refusal> {
+        if let Some(key) = OperatorKey::parse(credential) {
+            let entry = self.live(CredentialKind::OperatorKey, key.text.expose()).await?;
+            return match entry.subject {
+                IndexedSubject::Operator { id, role } if id == key.id => {
+                    Ok(Caller::Operator(Operator::authenticated(id, role, request)))
+                }
+                _ => Err(Refusal::Unauthorized),
+            };
+        }
+        let (standing, principal, rights) = match ApiKey::parse(credential) {
+            Some(key) => self.api_key(&key).await?,
+            None => self.token(credential).await?,
+        };
+        if tenant_header.is_some_and(|header| header != standing.id.to_string()) {
+            return Err(Refusal::TenantMismatch);
+        }
+        admissible(&standing)?;
+        Ok(Caller::Tenant(Admission::of(Visit { standing, principal, rights, request })))
+    }
+
+    async fn api_key(&self, key: &ApiKey) -> Result<(TenantStanding, Principal, Rights), Refusal> {
+        let entry = self.live(CredentialKind::ApiKey, key.text.expose()).await?;
+        let (IndexedSubject::ApiKey { id, role, scopes, agent }, Some(standing)) =
+            (entry.subject, entry.tenant)
+        else {
+            return Err(Refusal::Unauthorized);
+        };
+        if id != key.id || standing.id != key.tenant {
+            return Err(Refusal::Unauthorized);
+        }
+        let principal = Principal {
+            kind: if agent.is_some() { PrincipalKind::Agent } else { PrincipalKind::ServiceKey },
+            id: agent.map_or_else(|| id.to_string(), |agent| agent.to_string()),
+            key: Some(id),
+            agent,
+            on_behalf_of: None,
+            auth: AuthMethod::ApiKey,
+        };
+        Ok((standing, principal, Rights::Granted { role, scopes }))
+    }
+
+    async fn token(&self, text: &str) -> Result<(TenantStanding, Principal, Rights), Refusal> {
+        let claimed = token::claimed_key(text).ok_or(Refusal::Unauthorized)?;
+        let entry = self.live(CredentialKind::SigningKey, &claimed.to_string()).await?;
+        let (IndexedSubject::SigningKey { id, algorithm, public_jwk, role }, Some(standing)) =
+            (entry.subject, entry.tenant)
+        else {
+            return Err(Refusal::Unauthorized);
+        };
+        let registered = Registered { algorithm, public_jwk: &public_jwk, role, tenant: &standing };
+        let bearer = token::verify(text, &registered, &self.audience, self.env.now());
+        let bearer = bearer.filter(|_| id == claimed).ok_or(Refusal::Unauthorized)?;
+        let principal = Principal {
+            kind: PrincipalKind::User,
+            id: bearer.subject,
+            key: None,
+            agent: None,
+            on_behalf_of: None,
+            auth: AuthMethod::Jwt,
+        };
+        Ok((standing, principal, Rights::Granted { role: bearer.role, scopes: bearer.scopes }))
+    }
+
+    /// Lets a delivery in on the strength of its hook's token. What it may do is take the delivery; the
+    /// workflow's own signature check comes after.
+    pub async fn admit_hook(&self, token: &str, request: RequestFacts) -> Result<HookAdmission, Refusal> {
+        let ip = request.ip;
+        let found = match HookToken::parse(token) {
+            Some(token) => self.live(CredentialKind::Hook, token.0.expose()).await,
+            None => Err(Refusal::Unauthorized),
+        };
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(refusal) => {
+                let now = self.env.now();
+                self.failures.note(ip, None, now);
+                self.throttle.failed((ip, None), now).await;
+                return Err(refusal);
+            }
+        };
+        let (IndexedSubject::Hook { id, workflow }, Some(standing)) = (entry.subject, entry.tenant) else {
+            return Err(Refusal::Unauthorized);
+        };
+        admissible(&standing)?;
+        let principal = system(SystemPrincipal::HookDelivery, AuthMethod::Hook, Some(id.to_string()));
+        let rights = Rights::System(SystemPrincipal::HookDelivery);
+        let admission = Admission::of(Visit { standing, principal, rights, request });
+        Ok(HookAdmission { admission, hook: id, workflow })
+    }
+
+    /// Lets a named piece of background work in, and writes that into the tenant's log. The only way in
+    /// that needs no credential; a suspended tenant is entered only for what the operator does to it.
+    pub async fn admit_system(
+        &self,
+        name: SystemPrincipal,
+        tenant: TenantId,
+        on_behalf_of: Option<String>,
+        request: RequestFacts,
+    ) -> Result<Admission, Refusal> {
+        let standing = self.index.standing(tenant).await?.ok_or(Refusal::Unauthorized)?;
+        if name != SystemPrincipal::OperatorAction {
+            admissible(&standing)?;
+        }
+        let principal = system(name, AuthMethod::Internal, on_behalf_of);
+        let admission = Admission::of(Visit { standing, principal, rights: Rights::System(name), request });
+        let noted = admission.clone().enter(async |tenant| {
+            const ADMIT: Action = Action::new("system.admit");
+            let draft = crate::event::draft(&tenant, ADMIT, "tenant", tenant.id().to_string());
+            self.audit.append(&tenant, draft).await
+        });
+        noted.await.map_err(|AuditUnavailable| Refusal::Unavailable)?;
+        Ok(admission)
+    }
+
+    /// The entry of a credential that is known, not revoked and not expired.
+    async fn live(&self, kind: CredentialKind, credential: &str) -> Result<IndexEntry, Refusal> {
+        let entry = self.index.find(&self.hash(kind, credential)).await?;
+        let now = self.env.now();
+        entry.filter(|entry| entry.expires_at.is_none_or(|end| now < end)).ok_or(Refusal::Unauthorized)
+    }
+}
+
+/// The kinds of credential in the index, each with hashes of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A tenant's API key.
+    ApiKey,
+    /// An operator's key.
+    OperatorKey,
+    /// A signing key, found by its id.
+    SigningKey,
+    /// A hook's token.
+    Hook,
+}
+
+impl CredentialKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::OperatorKey => "operator_key",
+            Self::SigningKey => "signing_key",
+            Self::Hook => "hook",
+        }
+    }
+}
+
+fn admissible(standing: &TenantStanding) -> Result<(), Refusal> {
+    match standing.status {
+        TenantStatus::Active => Ok(()),
+        TenantStatus::Suspended => Err(Refusal::Suspended),
+        TenantStatus::Deleting => Err(Refusal::Unauthorized),
+    }
+}
+
+fn system(name: SystemPrincipal, auth: AuthMethod, on_behalf_of: Option<String>) -> Principal {
+    let id = name.as_str().to_owned();
+    Principal { kind: PrincipalKind::System, id, key: None, agent: None, on_behalf_of, auth }
+}
+
+fn claimed_key(credential: &str) -> Option<KeyId> {
+    ApiKey::parse(credential).map(|key| key.id).or_else(|| OperatorKey::parse(credential).map(|key| key.id))
+}

@@ -1,0 +1,121 @@
+//! The credential index's port: the one look-up that happens before any tenant exists, read by this crate
+//! alone.
+
+use crate::{KeyedHash, SigningAlgorithm};
+use async_trait::async_trait;
+use authz::{OperatorRole, Role, Scopes};
+use env::Timestamp;
+use ids::{AgentId, HookId, KeyId, SigningKeyId, Slug, TenantId, WorkflowId};
+use metering::plan::Limits;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Whether a tenant takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantStatus {
+    /// As usual.
+    Active,
+    /// Every key is refused and runs are parked, until the operator resumes it.
+    Suspended,
+    /// Being erased: nothing enters any more.
+    Deleting,
+}
+
+impl TenantStatus {
+    /// The status's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleting => "deleting",
+        }
+    }
+
+    /// The status with this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::Deleting].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// What the platform knows of a tenant that a visit needs.
+#[derive(Clone, Debug)]
+pub struct TenantStanding {
+    /// The tenant.
+    pub id: TenantId,
+    /// Whether it takes part.
+    pub status: TenantStatus,
+    /// Its plan's name.
+    pub plan: Slug,
+    /// The plan's limits with the tenant's overrides.
+    pub limits: Arc<Limits>,
+    /// Where its data rests.
+    pub region: Slug,
+}
+
+/// What a credential stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum IndexedSubject {
+    /// A tenant's API key.
+    ApiKey {
+        /// The key.
+        id: KeyId,
+        /// The role in the tenant.
+        role: Role,
+        /// What the key is narrowed to.
+        scopes: Scopes,
+        /// The agent that holds it.
+        agent: Option<AgentId>,
+    },
+    /// A key with which the tenant signs tokens of its own.
+    SigningKey {
+        /// The key.
+        id: SigningKeyId,
+        /// The one algorithm that it signs with.
+        algorithm: SigningAlgorithm,
+        /// The public key as a JWK.
+        public_jwk: String,
+        /// The highest role that its tokens may claim.
+        role: Role,
+    },
+    /// The inbound address of a workflow.
+    Hook {
+        /// The hook.
+        id: HookId,
+        /// The workflow that it starts.
+        workflow: WorkflowId,
+    },
+    /// An operator's key.
+    Operator {
+        /// The key.
+        id: KeyId,
+        /// The operator's role.
+        role: OperatorRole,
+    },
+}
+
+/// A line of the index.
+#[derive(Clone, Debug)]
+pub struct IndexEntry {
+    /// What the credential stands for.
+    pub subject: IndexedSubject,
+    /// Its tenant; operators have none.
+    pub tenant: Option<TenantStanding>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The index could not be read. The caller is told to try again; the cause is in the operator's log.
+#[derive(Debug, thiserror::Error)]
+#[error("the credential index could not be read")]
+pub struct IndexUnavailable;
+
+/// Finds what a credential stands for. Revoked credentials and those of deleted tenants are not found.
+#[async_trait]
+pub trait CredentialIndex: Send + Sync {
+    /// The line under this hash.
+    async fn find(&self, hash: &KeyedHash) -> Result<Option<IndexEntry>, IndexUnavailable>;
+
+    /// The standing of a tenant, for background work that its own state leads to.
+    async fn standing(&self, tenant: TenantId) -> Result<Option<TenantStanding>, IndexUnavailable>;
+}

@@ -1,0 +1,39 @@
+//! The tenant as a type.
+//!
+//! [`Authenticator`] is the only maker of an [`Admission`]; [entering](Admission::enter) with one gives a
+//! [`Tenant<'t>`], whose invariant lifetime is a compile-time name for this visit. Ports take the tenant,
+//! or the [`Access`] that it granted; what they give back is [`Private<'t, T>`] and leaves only through a
+//! [`door`]. `docs/isolation.md` explains what this proves, what it does not, and the compiler's messages.
+
+mod access;
+mod admission;
+mod authenticate;
+pub mod door;
+pub mod event;
+mod hash;
+mod index;
+mod key;
+mod operator;
+mod principal;
+mod private;
+mod request;
+mod tenant;
+mod throttle;
+mod token;
+
+pub use access::{Access, Create, Delete, Invoke, Noun, Permission, Read, ReadContent, Update, on};
+pub use admission::Admission;
+pub use authenticate::{
+    AuditLog, AuditUnavailable, Authenticator, Caller, CredentialKind, HookAdmission, Presented, Refusal,
+};
+pub use hash::{IndexKey, KeyedHash};
+pub use index::{
+    CredentialIndex, IndexEntry, IndexUnavailable, IndexedSubject, TenantStanding, TenantStatus,
+};
+pub use key::{ApiKey, HookToken, OperatorKey, issue_api_key, issue_hook_token, issue_operator_key};
+pub use operator::Operator;
+pub use principal::{Principal, PrincipalKind};
+pub use private::{Crossing, Origin, Private};
+pub use request::{FailureLog, RequestFacts};
+pub use tenant::Tenant;
+pub use token::SigningAlgorithm;

@@ -1,0 +1,69 @@
+//! Ports to what is kept: the platform store, and one store per tenant.
+//!
+//! They speak of records, runs and events, not of SQL, so that every backend passes one conformance suite.
+//! Whatever belongs to a tenant is reached with the [`context::Access`] that its visit granted, and comes
+//! back as [`context::Private`]. Every write takes a [`Commit`]: the audit events and marks that become
+//! durable with it, or not at all.
+
+mod audit_log;
+mod commit;
+mod error;
+mod idempotency;
+mod keyring;
+mod object;
+mod page;
+mod platform;
+mod query;
+mod record;
+mod run;
+mod usage;
+mod work;
+
+pub use audit_log::{AuditEvent, AuditQuery, AuditTrail, InclusionProof};
+pub use commit::Commit;
+pub use error::StoreError;
+pub use idempotency::{IdempotencyClaim, IdempotencyStore, Remembered};
+pub use keyring::{KeyPurpose, TenantKeyring};
+pub use object::{
+    Agent, ApiKeyRecord, Budget, Credential, CredentialStatus, Entity, Object, ObjectKind, ObjectStore,
+    Objects, SigningKey, TemplateRef, Versioned, Workflow, WorkflowHook,
+};
+pub use page::{Page, PageRequest};
+pub use platform::{
+    Endpoint, EndpointPrice, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, Template,
+    TenantLifecycle, TenantRow,
+};
+pub use query::{Comparison, Filter, FilterError, Operator as FilterOperator, Sort};
+pub use record::{CollectionSettings, Record, RecordChange, RecordQuery, RecordStore};
+pub use run::{Run, RunMode, RunStatus, RunStore, RunUpdate, StepRow, StoredRun, UnknownDelivery};
+pub use usage::{
+    Call, CallKind, CallOutcome, CallStatus, GroupBy, MeterState, UsageQuery, UsageRow, UsageStore,
+};
+pub use work::{Mark, PendingWork, WorkIndex, WorkKind};
+
+/// All that a tenant's store can do.
+pub trait TenantStore:
+    AuditTrail
+    + IdempotencyStore
+    + ObjectStore
+    + RecordStore
+    + RunStore
+    + TenantKeyring
+    + UsageStore
+    + WorkIndex
+    + context::AuditLog
+{
+}
+
+impl<S> TenantStore for S where
+    S: AuditTrail
+        + IdempotencyStore
+        + ObjectStore
+        + RecordStore
+        + RunStore
+        + TenantKeyring
+        + UsageStore
+        + WorkIndex
+        + context::AuditLog
+{
+}

@@ -1,0 +1,235 @@
+//! The platform store: tenants, plans, templates, endpoints, operators and the credential index's lines.
+//! It holds no tenant content.
+
+use crate::StoreError;
+use async_trait::async_trait;
+use audit::event::Draft;
+use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus};
+use env::Timestamp;
+use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
+use metering::plan::{Overrides, Plan};
+use money::Usd;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A tenant, as the platform knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantRow {
+    /// Its id.
+    pub id: TenantId,
+    /// What the operator calls it.
+    pub name: String,
+    /// The operator's own id for it.
+    pub external_id: Option<String>,
+    /// Where its data rests.
+    pub region: Slug,
+    /// Its plan.
+    pub plan: Slug,
+    /// What differs from the plan.
+    pub overrides: Overrides,
+    /// How it is kept apart.
+    pub isolation: String,
+    /// Whether it takes part.
+    pub status: TenantStatus,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Counts restores; a backup carries the generation that it was taken in.
+    pub generation: u64,
+    /// Counts its changes, from 1.
+    pub version: u64,
+}
+
+/// A tenant to be made, with its first key.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// The tenant.
+    pub row: TenantRow,
+    /// The first key's hash.
+    pub key_hash: KeyedHash,
+    /// What the first key stands for.
+    pub key: IndexedSubject,
+    /// What the tenant's own store keeps of the first key.
+    pub key_record: crate::ApiKeyRecord,
+    /// The first events of its log.
+    pub events: Vec<Draft>,
+}
+
+/// A published template version. Immutable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Template {
+    /// The template's id, the same for all versions.
+    pub id: TemplateId,
+    /// The template's name.
+    pub name: Slug,
+    /// The version, from 1.
+    pub version: u32,
+    /// The definition's text.
+    pub definition: String,
+    /// When it was published.
+    pub created_at: Timestamp,
+}
+
+/// What a model costs at an endpoint, where the operator says so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointPrice {
+    /// A million tokens in.
+    pub input_per_million: Usd,
+    /// A million tokens out.
+    pub output_per_million: Usd,
+    /// A million tokens in that the provider had cached; the price of others where it is absent.
+    #[serde(default)]
+    pub cached_input_per_million: Option<Usd>,
+}
+
+/// A provider's address that serves models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The endpoint's name.
+    pub name: Slug,
+    /// The base URL, up to and without `/chat/completions`.
+    pub url: String,
+    /// The dialect that it speaks.
+    pub dialect: String,
+    /// The models that it serves.
+    pub models: Vec<String>,
+    /// The operator's key, sealed under a key derived from the master key, in base64.
+    pub sealed_api_key: Option<String>,
+    /// The service whose credential the tenant's own calls carry, where tenants bring their key.
+    pub tenant_credential: Option<Slug>,
+    /// Where it processes.
+    pub region: Option<String>,
+    /// What its models cost.
+    pub prices: BTreeMap<String, EndpointPrice>,
+    /// The most that one answer may hold, where the caller does not say less.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// Keeps what the platform knows.
+#[async_trait]
+pub trait PlatformStore: Send + Sync {
+    /// Makes a tenant, its key and its first key's line in one durable write, after the first events of
+    /// its log are durable.
+    async fn create_tenant(&self, operator: &Operator, tenant: NewTenant) -> Result<(), StoreError>;
+
+    /// A tenant. Deleted ones are not found.
+    async fn tenant(&self, operator: &Operator, id: TenantId) -> Result<TenantRow, StoreError>;
+
+    /// Tenants by id, after the given one.
+    async fn tenants(
+        &self,
+        operator: &Operator,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantRow>, StoreError>;
+
+    /// Changes a tenant, if it still has the row's version.
+    async fn update_tenant(&self, operator: &Operator, row: TenantRow) -> Result<TenantRow, StoreError>;
+
+    /// A plan.
+    async fn plan(&self, name: &Slug) -> Result<Plan, StoreError>;
+
+    /// Writes a plan. It holds from the next request on.
+    async fn put_plan(&self, operator: &Operator, plan: Plan) -> Result<(), StoreError>;
+
+    /// Publishes a template's next version.
+    async fn publish_template(
+        &self,
+        operator: &Operator,
+        id: TemplateId,
+        name: &Slug,
+        definition: String,
+        now: Timestamp,
+    ) -> Result<Template, StoreError>;
+
+    /// A template's version, or its newest.
+    async fn template(&self, name: &Slug, version: Option<u32>) -> Result<Template, StoreError>;
+
+    /// The newest version of each template, by name, after the given one.
+    async fn templates(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Template>, StoreError>;
+
+    /// All endpoints, by name. There are few, and every call needs them.
+    async fn endpoints(&self) -> Result<std::sync::Arc<Vec<Endpoint>>, StoreError>;
+
+    /// Writes an endpoint.
+    async fn put_endpoint(&self, operator: &Operator, endpoint: Endpoint) -> Result<(), StoreError>;
+
+    /// Adds a line to the credential index, for the tenant whose visit this is.
+    async fn index_credential(
+        &self,
+        tenant: &Tenant<'_>,
+        hash: KeyedHash,
+        subject: IndexedSubject,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+
+    /// Takes a credential out of the index, by the id that its subject has. Holds from the next request on.
+    async fn revoke_credential(&self, tenant: &Tenant<'_>, subject_id: &str) -> Result<(), StoreError>;
+
+    /// When keys were last used, to the minute, where they were since the server started or before.
+    async fn last_used(&self, tenant: &Tenant<'_>, key: KeyId) -> Option<Timestamp>;
+
+    /// Appends to the operators' own log.
+    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError>;
+}
+
+/// What an erasure did in one place, and what an older copy could still open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErasedPlace {
+    /// The place: `credential_index`, `platform_store`, `tenant_file`, `node_journal`, `memory`.
+    pub place: String,
+    /// What was done there.
+    pub done: String,
+    /// What an older copy of this place could still open, with what else, and until when.
+    pub older_copies: String,
+}
+
+/// What an erasure did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErasureReceipt {
+    /// The tenant, whose id is never used again.
+    pub tenant: TenantId,
+    /// When the key was destroyed.
+    pub erased_at: Timestamp,
+    /// Each place.
+    pub places: Vec<ErasedPlace>,
+    /// How many events its audit log had.
+    pub audit_events: u64,
+    /// The last checkpoint of its audit log, signed: it says what was there without saying anything of it.
+    pub final_checkpoint: String,
+}
+
+/// How a backup is restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoreOptions {
+    /// Whether a backup of an older generation may replace what came after it.
+    pub allow_older: bool,
+}
+
+/// What the operator does to a tenant's store as a whole, without looking into it.
+#[async_trait]
+pub trait TenantLifecycle: Send + Sync {
+    /// Writes a consistent, sealed backup to `target`; gives back its id.
+    async fn backup(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        target: &Path,
+    ) -> Result<BackupId, StoreError>;
+
+    /// Replaces the tenant's store by a backup of the same tenant.
+    async fn restore(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        source: PathBuf,
+        options: RestoreOptions,
+    ) -> Result<(), StoreError>;
+
+    /// Destroys the tenant's key, then its files. What was under way has been stopped by then.
+    async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError>;
+
+    /// How many bytes the tenant has stored.
+    async fn stored_bytes(&self, operator: &Operator, tenant: TenantId) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,196 @@
+//! Usage: every call to a model or an outside service, from its reservation to its settlement.
+
+use crate::{Commit, StoreError};
+use async_trait::async_trait;
+use context::{Access, Private, Read, Tenant, on};
+use env::Timestamp;
+use ids::{AgentId, CallId, KeyId, RunId, WorkflowId};
+use metering::tokens::Tokens;
+use money::Usd;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallKind {
+    /// A model. Counts as an AI call.
+    Model,
+    /// An outside service. Counts as an API call.
+    Service,
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallStatus {
+    /// Under way, or lost in a crash until its lease ends.
+    Open,
+    /// Ended, and charged what it cost.
+    Settled,
+    /// Never left, and charged nothing.
+    Released,
+    /// Its outcome is unknown: charged its whole reservation.
+    Unknown,
+}
+
+impl CallStatus {
+    /// The status's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Settled => "settled",
+            Self::Released => "released",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A call as it is begun: durable before its effect can be felt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its id.
+    pub id: CallId,
+    /// What was called.
+    pub kind: CallKind,
+    /// The model's name, or the outside service's host.
+    pub target: String,
+    /// The endpoint that served it.
+    pub endpoint: Option<String>,
+    /// The key that it was made with.
+    pub key: Option<KeyId>,
+    /// The agent that made it.
+    pub agent: Option<AgentId>,
+    /// The workflow that it was a step of.
+    pub workflow: Option<WorkflowId>,
+    /// The run that it was a step of.
+    pub run: Option<RunId>,
+    /// When it was begun.
+    pub started_at: Timestamp,
+    /// What was reserved for it.
+    pub reserved: Usd,
+    /// Until when it may be under way; then its reservation is charged.
+    pub lease_until: Timestamp,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallOutcome {
+    /// Settled, released or unknown.
+    pub status: CallStatus,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// What it used.
+    pub tokens: Tokens,
+    /// What it cost.
+    pub cost: Usd,
+    /// Whether there was no price for it.
+    pub unpriced: bool,
+    /// Whether the tokens were counted by us, since the provider did not say.
+    pub estimated: bool,
+    /// Whether it was answered from the cache.
+    pub cached: bool,
+}
+
+/// What a meter needs to go on where the last one stopped.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MeterState {
+    /// Calls begun in the last hour: what and when.
+    pub recent: Vec<(CallKind, Timestamp)>,
+    /// Calls under way.
+    pub open: Vec<Call>,
+    /// Calls charged since the start of the present month, with what they cost.
+    pub charged: Vec<(Call, Usd)>,
+}
+
+/// By what usage is broken down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupBy {
+    /// The hour (UTC).
+    Hour,
+    /// The day (UTC).
+    Day,
+    /// The model.
+    Model,
+    /// The API key.
+    Key,
+    /// The agent.
+    Agent,
+    /// The outside service.
+    Tool,
+    /// The workflow.
+    Workflow,
+}
+
+/// Which usage is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// From this moment on.
+    pub from: Timestamp,
+    /// Up to, and without, this moment.
+    pub to: Timestamp,
+    /// How it is broken down, in this order.
+    pub group_by: Vec<GroupBy>,
+}
+
+/// One line of usage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageRow {
+    /// The values of the breakdown, in the order that was asked for; absent ones are null.
+    pub group: Vec<Option<String>>,
+    /// Model calls.
+    pub ai_calls: u64,
+    /// Calls to outside services.
+    pub api_calls: u64,
+    /// Tokens in.
+    pub input_tokens: u64,
+    /// Tokens out.
+    pub output_tokens: u64,
+    /// What it cost.
+    pub cost_usd: Usd,
+    /// Calls for which there was no price.
+    pub unpriced_calls: u64,
+    /// Calls answered from the cache.
+    pub cached_calls: u64,
+    /// Calls whose outcome is unknown and that were charged their reservation.
+    pub unknown_calls: u64,
+}
+
+/// Keeps usage.
+#[async_trait]
+pub trait UsageStore: Send + Sync {
+    /// Notes that a call begins. Its mark is part of the commit.
+    async fn begin_call(&self, tenant: &Tenant<'_>, call: Call, commit: Commit) -> Result<(), StoreError>;
+
+    /// Notes how a call ended. Repeating it changes nothing; a late outcome corrects an unknown one.
+    async fn end_call(
+        &self,
+        tenant: &Tenant<'_>,
+        call: &Call,
+        outcome: CallOutcome,
+        commit: Commit,
+    ) -> Result<(), StoreError>;
+
+    /// A call, and whether it is still open.
+    async fn call<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        id: CallId,
+    ) -> Result<Private<'t, (Call, bool)>, StoreError>;
+
+    /// What a meter needs to go on: calls since `hour_ago`, open ones, and those charged since `month`.
+    async fn meter_state<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        hour_ago: Timestamp,
+        month: Timestamp,
+    ) -> Result<Private<'t, MeterState>, StoreError>;
+
+    /// Usage, added up.
+    async fn usage<'t>(
+        &self,
+        access: &Access<'t, Read<on::Usage>>,
+        query: &UsageQuery,
+    ) -> Result<Private<'t, Vec<UsageRow>>, StoreError>;
+}
