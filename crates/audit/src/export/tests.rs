@@ -4,7 +4,7 @@ use super::sample::{Log, draft, key, origin};
 use super::{Fault, InclusionFault, Report, Trust, checkpoint_line, verify_export, verify_inclusion};
 use crate::event::{Draft, MAX_LEAF_BYTES, Outcome, Position, View, seal};
 use crate::merkle::{InvalidProof, LeafHashes, inclusion_proof, leaf_hash};
-use crate::note::{CheckpointError, LogKey, VerifierKey, WitnessKey};
+use crate::note::{CheckpointError, LogKey, Origin, VerifierKey, WitnessKey};
 use env::{Env, Timestamp};
 use proptest::prelude::*;
 use secret::SecretBytes;
@@ -190,8 +190,13 @@ fn another_tenants_log_is_found() {
     assert!(matches!(one_event, Fault::OtherTenant { line: 5, .. }));
     let checkpoint = after(|lines| lines[10] = theirs.lines()[10].clone());
     assert!(matches!(checkpoint, Fault::CheckpointOfOtherLog { line: 11, found } if found == origin(2, 0)));
-    let older = Log::of(origin(1, 1), 10, 7);
-    assert!(matches!(check(&older.lines(), &trust).unwrap_err(), Fault::OtherLog { line: 1, epoch: 1, .. }));
+    let newer = Log::of(origin(1, 1), 10, 7);
+    assert!(matches!(check(&newer.lines(), &trust).unwrap_err(), Fault::OtherLog { line: 1, epoch: 1, .. }));
+
+    let region = "elsewhere".parse().unwrap();
+    let elsewhere = Log::of(Origin { region, ..origin(1, 0) }, 10, 7);
+    let fault = check(&elsewhere.lines(), &trust).unwrap_err();
+    assert!(matches!(fault, Fault::OtherLog { line: 1, region, epoch: 0 } if region == "elsewhere"));
 
     let foreign = theirs.checkpoint(3).to_string();
     let fault = check(&mine.lines(), &trust.earlier(&foreign)).unwrap_err();

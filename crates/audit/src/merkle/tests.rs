@@ -282,6 +282,8 @@ proptest! {
         prop_assert_eq!(&after, &before);
         prop_assert_eq!(after.root(), before.root());
         prop_assert!(Frontier::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        prop_assert!(Frontier::from_bytes(&[bytes.as_slice(), &[0; 32]].concat()).is_err());
+        prop_assert!(size == 0 || Frontier::from_bytes(&bytes[..bytes.len() - 32]).is_err());
     }
 
     #[test]
