@@ -33,7 +33,6 @@ const FIRST_PORTS: &[&str] = &["context", "kms"];
 const ARROWS: &[(&str, &str, &str)] = &[
     ("env", "ids", "IdGen makes ids out of the clock and randomness"),
     ("kms-file", "hardening", "key material is kept in locked memory"),
-    ("model-http", "egress", "a provider is reached through the one way out"),
     ("store-sqlite", "sqlcipher", "the unsafe part of the embedded store has a crate of its own"),
     ("cli", "client", "commands are calls of the server's own API"),
     ("cli", "demo", "`tenantry demo` is a command"),
@@ -217,7 +216,8 @@ mod tests {
         assert!(!refused("store-sqlite", "store"));
         assert!(refused("store-sqlite", "model"));
         assert!(refused("store-sqlite", "kms-file"));
-        assert!(!refused("model-http", "egress"));
+        assert!(refused("model-http", "sqlcipher"));
+        assert!(!refused("store-sqlite", "sqlcipher"));
         assert!(refused("app", "store-sqlite"));
         assert!(refused("http-api", "store-sqlite"));
         assert!(!refused("server", "store-sqlite"));
