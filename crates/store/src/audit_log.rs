@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use audit::event::Draft;
 use context::{Access, Private, Read, Tenant, on};
 use env::Timestamp;
+use ids::EventId;
 use serde_json::Value;
 
 /// Which events are wanted.
@@ -47,8 +48,8 @@ pub struct InclusionProof {
 /// Keeps the tenant's audit log.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
-    /// Appends events durably, in this order, in one commit.
-    async fn append_events(&self, tenant: &Tenant<'_>, events: Vec<Draft>) -> Result<(), StoreError>;
+    /// Appends events durably, in this order, in one commit; gives back their ids.
+    async fn append_events(&self, tenant: &Tenant<'_>, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError>;
 
     /// A page of events, newest first. What was acknowledged is in it.
     async fn events<'t>(

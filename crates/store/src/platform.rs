@@ -164,11 +164,14 @@ pub trait PlatformStore: Send + Sync {
         expires_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
+    /// Adds an operator's line to the credential index. For the first start and for operators' own keys.
+    async fn index_operator(&self, hash: KeyedHash, subject: IndexedSubject) -> Result<(), StoreError>;
+
     /// Takes a credential out of the index, by the id that its subject has. Holds from the next request on.
     async fn revoke_credential(&self, tenant: &Tenant<'_>, subject_id: &str) -> Result<(), StoreError>;
 
     /// When keys were last used, to the minute, where they were since the server started or before.
-    async fn last_used(&self, tenant: &Tenant<'_>, key: KeyId) -> Option<Timestamp>;
+    async fn last_used(&self, tenant: &Tenant<'_>, key: KeyId) -> Result<Option<Timestamp>, StoreError>;
 
     /// Appends to the operators' own log.
     async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError>;
@@ -225,7 +228,7 @@ pub trait TenantLifecycle: Send + Sync {
         tenant: TenantId,
         source: PathBuf,
         options: RestoreOptions,
-    ) -> Result<(), StoreError>;
+    ) -> Result<BackupId, StoreError>;
 
     /// Destroys the tenant's key, then its files. What was under way has been stopped by then.
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError>;

@@ -4,7 +4,7 @@ use crate::{Commit, StoreError};
 use async_trait::async_trait;
 use context::{Access, Private, Read, Tenant, on};
 use env::Timestamp;
-use ids::{AgentId, CallId, KeyId, RunId, WorkflowId};
+use ids::{AgentId, CallId, EventId, KeyId, RunId, WorkflowId};
 use metering::tokens::Tokens;
 use money::Usd;
 use schemars::JsonSchema;
@@ -160,8 +160,14 @@ pub struct UsageRow {
 /// Keeps usage.
 #[async_trait]
 pub trait UsageStore: Send + Sync {
-    /// Notes that a call begins. Its mark is part of the commit.
-    async fn begin_call(&self, tenant: &Tenant<'_>, call: Call, commit: Commit) -> Result<(), StoreError>;
+    /// Notes that a call begins. Its mark is part of the commit. Gives back the ids of the commit's events,
+    /// which the outcome's events name as their intents.
+    async fn begin_call(
+        &self,
+        tenant: &Tenant<'_>,
+        call: &Call,
+        commit: Commit,
+    ) -> Result<Vec<EventId>, StoreError>;
 
     /// Notes how a call ended. Repeating it changes nothing; a late outcome corrects an unknown one.
     async fn end_call(

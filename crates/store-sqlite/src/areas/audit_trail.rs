@@ -1,0 +1,221 @@
+//! The audit log: reading, proving, exporting, and erasing what it discloses.
+
+use super::{one_more, paged};
+use crate::error::Fault;
+use crate::rows::{Cell, Table};
+use crate::tenant::{Append, Database};
+use crate::{EmbeddedStore, cursor};
+use async_trait::async_trait;
+use audit::event::{Disclosure, Draft, View};
+use audit::merkle::{Hash, Nodes, consistency_proof, inclusion_proof};
+use context::{Access, Private, Read, Tenant, on};
+use ids::EventId;
+use sqlcipher::{Executor, OptionalExtension, params};
+use store::{AuditEvent, AuditQuery, AuditTrail, Commit, InclusionProof, Page, PageRequest, StoreError};
+
+struct StoredNodes<'c>(&'c Executor);
+
+impl Nodes for StoredNodes<'_> {
+    type Error = Fault;
+
+    fn hash(&self, level: u32, index: u64) -> Result<Hash, Fault> {
+        let mut get =
+            self.0.prepare_cached("SELECT hash FROM merkle_node WHERE level = ?1 AND number = ?2")?;
+        Ok(get.query_row(params![level, index], |row| row.get(0))?)
+    }
+}
+
+fn size(database: &Database) -> Result<u64, Fault> {
+    let last: Option<u64> =
+        database.connection.query_row("SELECT max(number) FROM audit_event", [], |row| row.get(0))?;
+    Ok(last.map_or(0, |last| last + 1))
+}
+
+fn checkpoint(database: &Database, keys: &crate::keys::TenantKeys, size: u64) -> Result<String, Fault> {
+    let root = crate::rows::frontier(&database.connection, size)?.root();
+    Ok(keys.log().sign(size, root).to_string())
+}
+
+fn leaf(database: &Database, index: u64) -> Result<Vec<u8>, Fault> {
+    let mut select = database.connection.prepare_cached("SELECT leaf FROM audit_event WHERE number = ?1")?;
+    let found = select.query_row(params![index], |row| row.get(0)).optional()?;
+    found.ok_or(Fault::Answer(StoreError::NotFound))
+}
+
+fn event((index, leaf, disclosures): (u64, Vec<u8>, Option<String>)) -> Result<AuditEvent, Fault> {
+    let disclosures: Vec<Disclosure> =
+        disclosures.as_deref().map_or_else(|| Ok(Vec::new()), super::from_text)?;
+    let view = View::open(&leaf, &disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
+    Ok(AuditEvent { index, view: serde_json::to_value(view).map_err(|_| Fault::Damaged("an audit event"))? })
+}
+
+#[async_trait]
+impl AuditTrail for EmbeddedStore {
+    async fn append_events(
+        &self,
+        tenant: &Tenant<'_>,
+        events: Vec<Draft>,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let handle = self.handle(tenant).await?;
+        Ok(handle.append(Append { events, ..Append::default() }).await?)
+    }
+
+    async fn events<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        query: &AuditQuery,
+        page: &PageRequest,
+    ) -> Result<Private<'t, Page<AuditEvent>>, StoreError> {
+        let (query, page, env) = (query.clone(), page.clone(), self.env());
+        self.read_private(access.tenant(), move |database, keys| {
+            let list = format!("audit/{query:?}");
+            let before: Option<u64> =
+                page.cursor.as_deref().map(|cursor| cursor::open(keys, &list, cursor)).transpose()?;
+            let mut select = database.connection.prepare_cached(
+                "SELECT number, leaf, disclosures FROM audit_event
+                 WHERE number < ?1
+                   AND (?2 IS NULL OR action = ?2 OR substr(action, 1, length(?2) + 1) = ?2 || '.')
+                   AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR resource = ?4)
+                   AND time >= ?5 AND time < ?6
+                 ORDER BY number DESC LIMIT ?7",
+            )?;
+            let values = params![
+                before.unwrap_or(i64::MAX as u64),
+                query.action,
+                query.actor,
+                query.resource,
+                query.from.map_or(i64::MIN, env::Timestamp::millis),
+                query.to.map_or(i64::MAX, env::Timestamp::millis),
+                one_more(&page)
+            ];
+            let rows = select.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let events = rows.map(|row| event(row?)).collect::<Result<Vec<_>, Fault>>()?;
+            paged(&page, events, |last| last.index, |index| cursor::seal(keys, &env, &list, &index))
+        })
+        .await
+    }
+
+    async fn checkpoint<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+    ) -> Result<Private<'t, String>, StoreError> {
+        self.read_private(access.tenant(), |database, keys| checkpoint(database, keys, size(database)?)).await
+    }
+
+    async fn verifier_key<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+    ) -> Result<Private<'t, String>, StoreError> {
+        self.read_private(access.tenant(), |_, keys| Ok(keys.log().verifier().to_string())).await
+    }
+
+    async fn prove_inclusion<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        index: u64,
+    ) -> Result<Private<'t, InclusionProof>, StoreError> {
+        self.read_private(access.tenant(), move |database, keys| {
+            let size = size(database)?;
+            let leaf = leaf(database, index)?;
+            let hashes = inclusion_proof(&StoredNodes(&database.connection), index, size)
+                .map_err(|_| Fault::Damaged("the audit tree"))?;
+            Ok(InclusionProof { index, leaf, hashes, checkpoint: checkpoint(database, keys, size)? })
+        })
+        .await
+    }
+
+    async fn prove_consistency<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        earlier: u64,
+    ) -> Result<Private<'t, (Vec<Hash>, String)>, StoreError> {
+        self.read_private(access.tenant(), move |database, keys| {
+            let size = size(database)?;
+            if earlier > size {
+                return Err(StoreError::Invalid("The log has fewer events than that.".into()).into());
+            }
+            let hashes = consistency_proof(&StoredNodes(&database.connection), earlier, size)
+                .map_err(|_| Fault::Damaged("the audit tree"))?;
+            Ok((hashes, checkpoint(database, keys, size)?))
+        })
+        .await
+    }
+
+    async fn leaves<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        from: u64,
+        limit: u32,
+    ) -> Result<Private<'t, Vec<Vec<u8>>>, StoreError> {
+        self.read_private(access.tenant(), move |database, _| {
+            let mut select = database
+                .connection
+                .prepare_cached("SELECT leaf FROM audit_event WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
+            let rows =
+                select.query_map(params![from, limit.min(PageRequest::MAX_LIMIT)], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn checkpoint_with_size<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+    ) -> Result<Private<'t, (u64, String)>, StoreError> {
+        self.read_private(access.tenant(), |database, keys| {
+            let size = size(database)?;
+            Ok((size, checkpoint(database, keys, size)?))
+        })
+        .await
+    }
+
+    async fn erase_disclosures(
+        &self,
+        tenant: &Tenant<'_>,
+        field: &str,
+        value: &str,
+    ) -> Result<u64, StoreError> {
+        let (field, value) = (field.to_owned(), value.to_owned());
+        let handle = self.handle(tenant).await?;
+        let erased = handle
+            .write(false, Commit::default(), move |txn| {
+                let mut select = txn.tables().prepare_cached(
+                    "SELECT number, time, action, actor, resource, leaf, hash, disclosures FROM audit_event
+                     WHERE instr(disclosures, ?1) > 0",
+                )?;
+                // A JSON text holds the value as JSON writes it, without the quotes.
+                let quoted = super::to_text(&value)?;
+                let rows = select.query_map(params![quoted.trim_matches('"')], |row| {
+                    Ok((
+                        vec![
+                            Cell::Integer(row.get(0)?),
+                            Cell::Integer(row.get(1)?),
+                            Cell::Text(row.get(2)?),
+                            Cell::Text(row.get(3)?),
+                            Cell::Text(row.get(4)?),
+                            Cell::Blob(row.get(5)?),
+                            Cell::Blob(row.get(6)?),
+                        ],
+                        row.get::<_, String>(7)?,
+                    ))
+                })?;
+                let rows = rows.collect::<Result<Vec<_>, _>>()?;
+                let mut erased = 0;
+                for (mut cells, text) in rows {
+                    let all: Vec<Disclosure> = super::from_text(&text)?;
+                    let kept: Vec<_> =
+                        all.iter().filter(|it| !(it.field == field && it.value == value)).collect();
+                    if kept.len() < all.len() {
+                        erased += (all.len() - kept.len()) as u64;
+                        cells.push(Cell::from(super::to_text(&kept)?));
+                        txn.put(Table::AuditEvent, cells)?;
+                    }
+                }
+                Ok(erased)
+            })
+            .await?;
+        // The journal still has the events as they were written.
+        crate::tenant::blocking(move || handle.settle(true)).await?;
+        Ok(erased)
+    }
+}

@@ -1,0 +1,48 @@
+//! What a tenant's store can do, area by area, over the tables.
+
+mod audit_trail;
+mod idempotency;
+mod objects;
+mod record_query;
+mod records;
+mod runs;
+mod usage;
+
+pub(crate) use record_query::make_indexes;
+
+use crate::error::Fault;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::{Page, PageRequest};
+
+/// A value as the text that a table keeps.
+fn to_text<T: Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|_| Fault::Damaged("a value that does not serialise"))
+}
+
+/// A value from the text that a table keeps.
+fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|_| Fault::Damaged("a stored value"))
+}
+
+/// How many rows to ask for, to learn whether there are more than fit the page.
+fn one_more(page: &PageRequest) -> u32 {
+    page.limit.clamp(1, PageRequest::MAX_LIMIT) + 1
+}
+
+/// Cuts off the row that was asked for beyond the page, and seals where to go on after the last one left.
+fn paged<T, P>(
+    page: &PageRequest,
+    mut rows: Vec<T>,
+    place: impl FnOnce(&T) -> P,
+    seal: impl FnOnce(P) -> Result<String, Fault>,
+) -> Result<Page<T>, Fault> {
+    let fits = page.limit.clamp(1, PageRequest::MAX_LIMIT) as usize;
+    let more = rows.len() > fits;
+    rows.truncate(fits);
+    let next_cursor = match rows.last() {
+        Some(last) if more => Some(seal(place(last))?),
+        _ => None,
+    };
+    Ok(Page { data: rows, next_cursor })
+}

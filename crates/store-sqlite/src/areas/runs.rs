@@ -1,0 +1,294 @@
+//! Runs: the cursor, the steps and the engine's events, each move in one commit.
+
+use super::{from_text, one_more, paged, to_text};
+use crate::error::Fault;
+use crate::rows::{Cell, Table};
+use crate::tenant::Txn;
+use crate::{EmbeddedStore, cursor};
+use async_trait::async_trait;
+use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
+use env::Timestamp;
+use ids::{RunId, WorkflowId};
+use serde_json::Value;
+use sqlcipher::{Executor, OptionalExtension, params};
+use store::{
+    Commit, Page, PageRequest, Run, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun,
+    UnknownDelivery,
+};
+
+/// How many runs one call forgets, so that retention never holds a tenant's tables for long.
+const FORGET_AT_ONCE: u32 = 200;
+
+fn put_run(txn: &mut Txn<'_>, run: &Run, state: &Value) -> Result<(), Fault> {
+    let cells = vec![
+        Cell::from(run.id.to_string()),
+        Cell::from(run.workflow.to_string()),
+        Cell::from(run.status.as_str()),
+        Cell::from(run.finished_at),
+        Cell::from(run.cursor),
+        Cell::from(to_text(run)?),
+        Cell::from(to_text(state)?),
+    ];
+    txn.put(Table::Run, cells)
+}
+
+fn find(tables: &Executor, id: RunId) -> Result<(Run, String), Fault> {
+    let mut select = tables.prepare_cached("SELECT body, state FROM run WHERE id = ?1")?;
+    let found: Option<(String, String)> =
+        select.query_row(params![id.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (body, state) = found.ok_or(Fault::Answer(StoreError::NotFound))?;
+    Ok((from_text(&body)?, state))
+}
+
+fn source(tables: &Executor, id: RunId) -> Result<(String, Value, Value), Fault> {
+    let mut select =
+        tables.prepare_cached("SELECT definition, config, input FROM run_source WHERE run = ?1")?;
+    let found: Option<(String, String, String)> = select
+        .query_row(params![id.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let (definition, config, input) = found.ok_or(Fault::Answer(StoreError::NotFound))?;
+    Ok((definition, from_text(&config)?, from_text(&input)?))
+}
+
+fn steps(tables: &Executor, id: RunId) -> Result<Vec<StepRow>, Fault> {
+    find(tables, id)?;
+    let mut select = tables.prepare_cached("SELECT body FROM step WHERE run = ?1 ORDER BY id")?;
+    let rows = select.query_map(params![id.to_string()], |row| row.get::<_, String>(0))?;
+    rows.map(|body| from_text(&body?)).collect()
+}
+
+fn repeated(tables: &Executor, workflow: WorkflowId, delivery: &str) -> Result<Option<RunId>, Fault> {
+    let mut select =
+        tables.prepare_cached("SELECT run FROM delivery WHERE workflow = ?1 AND delivery = ?2")?;
+    let found: Option<String> =
+        select.query_row(params![workflow.to_string(), delivery], |row| row.get(0)).optional()?;
+    found.map(|run| run.parse().map_err(|_| Fault::Damaged("a delivery's run"))).transpose()
+}
+
+#[async_trait]
+impl RunStore for EmbeddedStore {
+    async fn create_run(
+        &self,
+        access: &Access<'_, Create<on::Run>>,
+        stored: StoredRun,
+        delivery: Option<String>,
+        commit: Commit,
+    ) -> Result<UnknownDelivery, StoreError> {
+        let quota = self.quota(access.tenant());
+        let handle = self.handle(access.tenant()).await?;
+        let workflow = stored.run.workflow;
+        if let Some(delivery) = delivery.clone() {
+            let known =
+                handle.read(move |database| repeated(&database.connection, workflow, &delivery)).await?;
+            if let Some(run) = known {
+                return Ok(UnknownDelivery::Repeated(run));
+            }
+        }
+        let made = handle
+            .write(true, commit, move |txn| {
+                let run = &stored.run;
+                if let Some(delivery) = &delivery {
+                    if let Some(earlier) = repeated(txn.tables(), workflow, delivery)? {
+                        // Between the look-up above and this batch the same delivery came in once more. Its
+                        // events must not be written a second time, so this write fails as a whole.
+                        return Err(StoreError::Exists(earlier.to_string()).into());
+                    }
+                    let cells = vec![
+                        Cell::from(workflow.to_string()),
+                        Cell::from(delivery.as_str()),
+                        Cell::from(run.id.to_string()),
+                    ];
+                    txn.put(Table::Delivery, cells)?;
+                }
+                let (config, input) = (to_text(&stored.config)?, to_text(&stored.input)?);
+                quota.admit(txn, config.len() + input.len() + stored.definition.len())?;
+                let cells = vec![
+                    Cell::from(run.id.to_string()),
+                    Cell::from(stored.definition.as_str()),
+                    Cell::from(config),
+                    Cell::from(input),
+                ];
+                txn.put(Table::RunSource, cells)?;
+                put_run(txn, run, &stored.state)
+            })
+            .await;
+        match made {
+            Ok(()) => Ok(UnknownDelivery::New),
+            Err(StoreError::Exists(run)) => {
+                run.parse().map(UnknownDelivery::Repeated).map_err(|_| StoreError::TenantUnavailable)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn move_run(
+        &self,
+        access: &Access<'_, Update<on::Run>>,
+        update: RunUpdate,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
+        let handle = self.handle(access.tenant()).await?;
+        handle
+            .write(true, commit, move |txn| {
+                let (stored, _) = find(txn.tables(), update.run.id)?;
+                if stored.cursor + 1 != update.run.cursor {
+                    return Err(StoreError::Stale.into());
+                }
+                let run = update.run.id.to_string();
+                for step in &update.steps {
+                    let cells = vec![
+                        Cell::from(run.as_str()),
+                        Cell::from(step.id.to_string()),
+                        Cell::from(to_text(step)?),
+                    ];
+                    txn.put(Table::Step, cells)?;
+                }
+                let mut last =
+                    txn.tables().prepare_cached("SELECT max(number) FROM run_event WHERE run = ?1")?;
+                let last: Option<u64> = last.query_row(params![run], |row| row.get(0))?;
+                for (number, (at, event)) in (last.map_or(0, |last| last + 1)..).zip(&update.events) {
+                    let cells = vec![
+                        Cell::from(run.as_str()),
+                        Cell::from(number),
+                        Cell::from(*at),
+                        Cell::from(to_text(event)?),
+                    ];
+                    txn.put(Table::RunEvent, cells)?;
+                }
+                put_run(txn, &update.run, &update.state)
+            })
+            .await
+    }
+
+    async fn load_run<'t>(
+        &self,
+        access: &Access<'t, Update<on::Run>>,
+        id: RunId,
+    ) -> Result<Private<'t, StoredRun>, StoreError> {
+        self.read_private(access.tenant(), move |database, _| {
+            let (run, state) = find(&database.connection, id)?;
+            let (definition, config, input) = source(&database.connection, id)?;
+            Ok(StoredRun { run, definition, config, input, state: from_text(&state)? })
+        })
+        .await
+    }
+
+    async fn run<'t>(
+        &self,
+        access: &Access<'t, Read<on::Run>>,
+        id: RunId,
+    ) -> Result<Private<'t, Run>, StoreError> {
+        self.read_private(access.tenant(), move |database, _| Ok(find(&database.connection, id)?.0)).await
+    }
+
+    async fn steps<'t>(
+        &self,
+        access: &Access<'t, Read<on::Run>>,
+        id: RunId,
+    ) -> Result<Private<'t, Vec<StepRow>>, StoreError> {
+        self.read_private(access.tenant(), move |database, _| {
+            let mut rows = steps(&database.connection, id)?;
+            for row in &mut rows {
+                row.input = None;
+                row.output = None;
+            }
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn steps_with_content<'t>(
+        &self,
+        access: &Access<'t, ReadContent<on::Run>>,
+        id: RunId,
+    ) -> Result<Private<'t, (Value, Vec<StepRow>)>, StoreError> {
+        self.read_private(access.tenant(), move |database, _| {
+            let rows = steps(&database.connection, id)?;
+            let input = match source(&database.connection, id) {
+                Ok((_, _, input)) => input,
+                Err(Fault::Answer(StoreError::NotFound)) => Value::Null,
+                Err(fault) => return Err(fault),
+            };
+            Ok((input, rows))
+        })
+        .await
+    }
+
+    async fn runs<'t>(
+        &self,
+        access: &Access<'t, Read<on::Run>>,
+        workflow: Option<WorkflowId>,
+        status: Option<RunStatus>,
+        page: &PageRequest,
+    ) -> Result<Private<'t, Page<Run>>, StoreError> {
+        let (page, env) = (page.clone(), self.env());
+        self.read_private(access.tenant(), move |database, keys| {
+            let list = format!("run/{workflow:?}/{status:?}");
+            let before: Option<String> =
+                page.cursor.as_deref().map(|cursor| cursor::open(keys, &list, cursor)).transpose()?;
+            let mut select = database.connection.prepare_cached(
+                "SELECT body FROM run
+                 WHERE (?1 IS NULL OR workflow = ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR id < ?3)
+                 ORDER BY id DESC LIMIT ?4",
+            )?;
+            let values = params![
+                workflow.map(|id| id.to_string()),
+                status.map(RunStatus::as_str),
+                before,
+                one_more(&page)
+            ];
+            let rows = select.query_map(values, |row| row.get::<_, String>(0))?;
+            let runs = rows.map(|body| from_text::<Run>(&body?)).collect::<Result<Vec<_>, Fault>>()?;
+            paged(&page, runs, |last| last.id.to_string(), |id| cursor::seal(keys, &env, &list, &id))
+        })
+        .await
+    }
+
+    async fn forget_runs(
+        &self,
+        access: &Access<'_, Delete<on::Run>>,
+        before: Timestamp,
+        commit: Commit,
+    ) -> Result<u64, StoreError> {
+        let handle = self.handle(access.tenant()).await?;
+        handle
+            .write(false, commit, move |txn| {
+                let mut select = txn.tables().prepare_cached(
+                    "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1 LIMIT ?2",
+                )?;
+                let ids = select
+                    .query_map(params![before.millis(), FORGET_AT_ONCE], |row| row.get::<_, String>(0))?;
+                let ids = ids.collect::<Result<Vec<_>, _>>()?;
+                for id in &ids {
+                    forget(txn, id)?;
+                }
+                Ok(ids.len() as u64)
+            })
+            .await
+    }
+}
+
+fn forget(txn: &mut Txn<'_>, run: &str) -> Result<(), Fault> {
+    let keys = |sql: &str| -> Result<Vec<Vec<Cell>>, Fault> {
+        let mut select = txn.tables().prepare_cached(sql)?;
+        let rows = select
+            .query_map(params![run], |row| Ok(vec![Cell::Text(row.get(0)?), Cell::Text(row.get(1)?)]))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let steps = keys("SELECT run, id FROM step WHERE run = ?1")?;
+    let deliveries = keys("SELECT workflow, delivery FROM delivery WHERE run = ?1")?;
+    let mut numbers = txn.tables().prepare_cached("SELECT number FROM run_event WHERE run = ?1")?;
+    let numbers =
+        numbers.query_map(params![run], |row| row.get::<_, u64>(0))?.collect::<Result<Vec<_>, _>>()?;
+    for key in steps {
+        txn.delete(Table::Step, key)?;
+    }
+    for key in deliveries {
+        txn.delete(Table::Delivery, key)?;
+    }
+    for number in numbers {
+        txn.delete(Table::RunEvent, vec![Cell::from(run), Cell::from(number)])?;
+    }
+    txn.delete(Table::RunSource, vec![Cell::from(run)])?;
+    txn.delete(Table::Run, vec![Cell::from(run)])
+}

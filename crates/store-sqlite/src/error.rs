@@ -1,0 +1,120 @@
+//! What can go wrong inside the backend, and what of it callers are told.
+
+use sqlcipher::ErrorCode;
+use store::StoreError;
+
+/// A fault of this backend. Its text is for the operator's log and names no content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The answer that the caller gets as it is.
+    #[error("{0}")]
+    Answer(StoreError),
+    /// The journal's writer has ended.
+    #[error("the node journal has stopped")]
+    Stopped,
+    /// An earlier entry was lost, so this one's events have to be numbered again.
+    #[error("the entry's events must be numbered again")]
+    Renumber,
+    /// SQLite failed.
+    #[error("SQLite: {0}")]
+    Sqlite(String),
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// What was read cannot be what was written.
+    #[error("{0} is damaged")]
+    Damaged(&'static str),
+    /// The tenant has no key any more.
+    #[error("the tenant's key is gone")]
+    KeyGone,
+    /// The file is of another tenant.
+    #[error("the file is of another tenant")]
+    WrongTenant,
+    /// The file was written by a newer version of this program.
+    #[error("the file's schema is newer than this program")]
+    NewerSchema,
+    /// The file system refused.
+    #[error("the file system: {0}")]
+    Io(String),
+}
+
+impl From<sqlcipher::Error> for Fault {
+    fn from(error: sqlcipher::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged("the database file"),
+            Some(ErrorCode::NotADatabase) => Self::Damaged("the database file, or its key,"),
+            // Only the code: the message of a failed constraint names columns, and that of a failed
+            // conversion quotes values.
+            Some(code) => Self::Sqlite(format!("{code:?}")),
+            None => Self::Sqlite("a row that does not fit its type".into()),
+        }
+    }
+}
+
+impl From<sqlcipher::OpenError> for Fault {
+    fn from(error: sqlcipher::OpenError) -> Self {
+        match error {
+            sqlcipher::OpenError::WrongKeyOrNotADatabase | sqlcipher::OpenError::Damaged => {
+                Self::Damaged("the database file, or its key,")
+            }
+            other => Self::Io(other.to_string()),
+        }
+    }
+}
+
+impl From<sqlcipher::CopyError> for Fault {
+    fn from(error: sqlcipher::CopyError) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            Self::DiskFull
+        } else {
+            Self::Io(error.kind().to_string())
+        }
+    }
+}
+
+impl From<kms::aead::AeadError> for Fault {
+    fn from(_: kms::aead::AeadError) -> Self {
+        Self::Damaged("a sealed value, or its key,")
+    }
+}
+
+impl From<kms::KmsError> for Fault {
+    fn from(error: kms::KmsError) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<audit::event::EventError> for Fault {
+    fn from(error: audit::event::EventError) -> Self {
+        Self::Answer(StoreError::Invalid(error.to_string()))
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Answer(answer) => answer,
+            Fault::Damaged(_) | Fault::KeyGone | Fault::WrongTenant | Fault::NewerSchema => {
+                tracing::error!(%fault, "a tenant's store is out of service");
+                Self::TenantUnavailable
+            }
+            Fault::Stopped | Fault::Renumber | Fault::Sqlite(_) | Fault::DiskFull | Fault::Io(_) => {
+                tracing::error!(%fault, "the store could not carry out a call");
+                Self::Unavailable
+            }
+        }
+    }
+}

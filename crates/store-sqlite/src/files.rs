@@ -1,0 +1,96 @@
+//! Where things are in the data folder, and the file-system calls that durability needs.
+
+use crate::error::Fault;
+use ids::{Slug, TenantId};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The layout of a data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder at `root`, made if it is not there, readable for its owner only.
+    pub(crate) fn at(root: &Path) -> Result<Self, Fault> {
+        private_folder(root)?;
+        Ok(Self(root.to_owned()))
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    pub(crate) fn platform(&self) -> PathBuf {
+        self.0.join("platform.db")
+    }
+
+    /// The journal of a region, whose folder is made if it is not there.
+    pub(crate) fn journal(&self, region: &Slug) -> Result<PathBuf, Fault> {
+        let folder = self.region(region);
+        private_folder(&folder)?;
+        Ok(folder.join("journal.db"))
+    }
+
+    /// A tenant's file, whose folder is made if it is not there.
+    pub(crate) fn tenant(&self, region: &Slug, tenant: TenantId) -> Result<PathBuf, Fault> {
+        let folder = self.region(region).join("tenants");
+        private_folder(&folder)?;
+        Ok(folder.join(format!("{tenant}.db")))
+    }
+
+    fn region(&self, region: &Slug) -> PathBuf {
+        self.0.join("regions").join(region.as_str())
+    }
+}
+
+fn private_folder(path: &Path) -> Result<(), Fault> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if !path.is_dir() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    }
+    Ok(())
+}
+
+/// Makes a new name in a folder survive a power loss.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<(), Fault> {
+    let folder = path.parent().ok_or_else(|| Fault::Io("a path without a folder".into()))?;
+    Ok(fs::File::open(folder)?.sync_all()?)
+}
+
+/// Removes a file; one that is not there is as good.
+pub(crate) fn remove_if_there(path: &Path) -> Result<bool, Fault> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a database with the files that SQLite keeps beside it.
+pub(crate) fn remove_database(path: &Path) -> Result<bool, Fault> {
+    let there = remove_if_there(path)?;
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        remove_if_there(Path::new(&beside))?;
+    }
+    Ok(there)
+}
+
+/// Takes the folder for this process, or `None` where another has it. Lasts as long as the file is open.
+pub(crate) fn lock(path: &Path) -> Result<Option<fs::File>, Fault> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// Makes a file that is not there yet, readable for its owner only.
+pub(crate) fn create_private(path: &Path) -> Result<fs::File, Fault> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    Ok(fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?)
+}

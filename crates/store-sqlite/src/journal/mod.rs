@@ -1,0 +1,179 @@
+//! The node journal: the commit point of everything that a region's tenants write.
+//!
+//! A tenant's write is durable once its rows are here, sealed under the tenant's own key; the tenant's
+//! file is what the journal folds into, and may lag behind. One transaction, and so one `fsync`, carries
+//! the writes of all tenants that came in while the last one was under way. The file is plain SQLite:
+//! what it shows without a key is which tenant wrote how much. See docs/decisions/0002-node-journal.md.
+
+mod seal;
+mod tail;
+mod writer;
+
+pub(crate) use seal::{JournalKey, Segment};
+pub(crate) use tail::Tail;
+
+use crate::error::Fault;
+use crate::rows::RowChange;
+use ids::{Id, TenantId};
+use sqlcipher::{Connection, params};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use store::{Mark, PendingWork, WorkKind};
+use tokio::sync::oneshot;
+
+/// Rows of one tenant on their way into the journal.
+pub(crate) struct Entry {
+    pub(crate) tenant: TenantId,
+    pub(crate) rows: Vec<RowChange>,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) marks: Vec<Mark>,
+    pub(crate) tail: Arc<Tail>,
+    /// The epoch in which the entry's audit events were numbered.
+    pub(crate) epoch: u64,
+}
+
+/// What the writer thread is asked to do.
+enum Request {
+    Append(Entry, oneshot::Sender<Result<u64, Fault>>),
+    /// Removes what a tenant's file has durably taken over, up to and with this entry.
+    Forget(TenantId, u64),
+    /// Removes all of a tenant that is erased.
+    Erase(TenantId, oneshot::Sender<Result<u64, Fault>>),
+}
+
+/// An entry as it is read back.
+pub(crate) struct StoredEntry {
+    pub(crate) number: u64,
+    pub(crate) segment: Segment,
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// The journal of one region.
+pub(crate) struct Journal {
+    segment: Segment,
+    /// Raised when a transaction fails: entries numbered before must not follow the gap.
+    epoch: Arc<AtomicU64>,
+    requests: mpsc::Sender<Request>,
+    reader: Mutex<Connection>,
+}
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS entry(
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant BLOB NOT NULL,
+        segment BLOB NOT NULL,
+        sealed BLOB NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS entry_by_tenant ON entry(tenant, number);
+    CREATE TABLE IF NOT EXISTS work(
+        tenant BLOB NOT NULL,
+        kind INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        due INTEGER,
+        PRIMARY KEY(kind, tenant, id)
+    ) WITHOUT ROWID;
+";
+
+impl Journal {
+    /// Opens the journal and starts its writer thread, which ends when the journal is dropped.
+    pub(crate) fn open(path: &Path, segment: Segment, durable: bool) -> Result<Self, Fault> {
+        let options = crate::sqlite::journal_options(durable);
+        let writer = sqlcipher::open_plain(path, &options)?;
+        writer.execute_batch(SCHEMA)?;
+        let reader = sqlcipher::open_plain(path, &options)?;
+        let (requests, inbox) = mpsc::channel();
+        let epoch = Arc::new(AtomicU64::new(0));
+        writer::start(writer, inbox, segment, epoch.clone())?;
+        Ok(Self { segment, epoch, requests, reader: Mutex::new(reader) })
+    }
+
+    /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet
+    /// another key.
+    pub(crate) fn segment(&self) -> Segment {
+        self.segment
+    }
+
+    /// The present epoch: what was numbered in an earlier one is refused.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Hands an entry to the writer. Entries of one tenant become durable in the order of these calls;
+    /// the receiver tells when, and the entry's number.
+    pub(crate) fn submit(&self, entry: Entry) -> oneshot::Receiver<Result<u64, Fault>> {
+        let (done, durable) = oneshot::channel();
+        if let Err(mpsc::SendError(Request::Append(_, done))) =
+            self.requests.send(Request::Append(entry, done))
+        {
+            // The receiver may be gone too; then nobody waits.
+            let _ = done.send(Err(Fault::Stopped));
+        }
+        durable
+    }
+
+    /// Removes what the tenant's file holds durably.
+    pub(crate) fn forget(&self, tenant: TenantId, through: u64) {
+        // A stopped writer forgets nothing, which only leaves rows that fold again.
+        let _ = self.requests.send(Request::Forget(tenant, through));
+    }
+
+    /// Removes all of an erased tenant's rows and marks; gives back how many rows there were.
+    pub(crate) async fn erase(&self, tenant: TenantId) -> Result<u64, Fault> {
+        let (done, erased) = oneshot::channel();
+        self.requests.send(Request::Erase(tenant, done)).map_err(|_| Fault::Stopped)?;
+        erased.await.map_err(|_| Fault::Stopped)?
+    }
+
+    /// A tenant's entries after the given number, at most `limit`, in order.
+    pub(crate) fn entries(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, Fault> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select = reader.prepare_cached(
+            "SELECT number, segment, sealed FROM entry WHERE tenant = ?1 AND number > ?2
+             ORDER BY number LIMIT ?3",
+        )?;
+        let rows = select.query_map(params![tenant.to_bytes(), after, limit], |row| {
+            Ok(StoredEntry { number: row.get(0)?, segment: Segment(row.get(1)?), sealed: row.get(2)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Tenants with entries, most entries first, at most `limit`, with how many each has.
+    pub(crate) fn backlog(&self, limit: u32) -> Result<Vec<(TenantId, u64)>, Fault> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select = reader
+            .prepare_cached("SELECT tenant, count(*) FROM entry GROUP BY tenant ORDER BY 2 DESC LIMIT ?1")?;
+        let rows =
+            select.query_map(params![limit], |row| Ok((TenantId::from_bytes(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many bytes the journal's file holds.
+    pub(crate) fn bytes(&self) -> Result<u64, Fault> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages: u64 = reader.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let free: u64 = reader.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        let size: u64 = reader.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        Ok(pages.saturating_sub(free) * size)
+    }
+
+    /// All work of this kind that has begun and not ended.
+    pub(crate) fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, Fault> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select =
+            reader.prepare_cached("SELECT tenant, id, due FROM work WHERE kind = ?1 ORDER BY id")?;
+        let rows = select.query_map(params![writer::kind_number(kind)], |row| {
+            Ok(PendingWork {
+                tenant: TenantId::from_bytes(row.get(0)?),
+                id: row.get(1)?,
+                due: row.get::<_, Option<i64>>(2)?.map(env::Timestamp::from_millis),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}

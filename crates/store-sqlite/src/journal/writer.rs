@@ -1,0 +1,149 @@
+//! The journal's one writer: a thread that turns whatever has come in into one transaction.
+
+use super::{Entry, Request, Segment};
+use crate::error::Fault;
+use ids::{Id, TenantId};
+use sqlcipher::{Connection, params};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use store::{Mark, WorkKind};
+use tokio::sync::oneshot;
+
+/// The most requests that share a transaction: bounds how long the first of them waits for the last.
+const MAX_BATCH: usize = 512;
+
+type Done = oneshot::Sender<Result<u64, Fault>>;
+
+pub(super) fn start(
+    connection: Connection,
+    inbox: Receiver<Request>,
+    segment: Segment,
+    epoch: Arc<AtomicU64>,
+) -> Result<(), Fault> {
+    let writer = Writer { connection, segment, epoch };
+    std::thread::Builder::new()
+        .name("node-journal".into())
+        .spawn(move || writer.run(&inbox))
+        .map_err(|_| Fault::Stopped)?;
+    Ok(())
+}
+
+struct Writer {
+    connection: Connection,
+    segment: Segment,
+    epoch: Arc<AtomicU64>,
+}
+
+impl Writer {
+    fn run(self, inbox: &Receiver<Request>) {
+        while let Ok(first) = inbox.recv() {
+            let mut batch = vec![first];
+            batch.extend(inbox.try_iter().take(MAX_BATCH - 1));
+            self.carry_out(batch);
+        }
+    }
+
+    fn carry_out(&self, batch: Vec<Request>) {
+        let mut appends = Vec::new();
+        let mut erasures = Vec::new();
+        let written = self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Fault::from).and_then(|()| {
+            for request in batch {
+                match request {
+                    Request::Append(entry, done) => appends.push((entry, done, 0)),
+                    Request::Forget(tenant, through) => self.forget(tenant, through)?,
+                    Request::Erase(tenant, done) => erasures.push((self.erase(tenant), done)),
+                }
+            }
+            for (entry, _, number) in &mut appends {
+                *number = self.append(entry)?;
+            }
+            Ok(self.connection.execute_batch("COMMIT")?)
+        });
+        if let Err(fault) = &written {
+            // Whoever numbered events after those that were lost must number them again.
+            self.epoch.fetch_add(1, Ordering::SeqCst);
+            tracing::error!(%fault, "the node journal could not write");
+            if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+                tracing::debug!(%error, "there was nothing to roll back");
+            }
+        }
+        settle(appends, &written);
+        for (erased, done) in erasures {
+            // Whoever asked may be gone.
+            let _ = done.send(written.clone().and(erased));
+        }
+    }
+
+    fn append(&self, entry: &Entry) -> Result<u64, Fault> {
+        if entry.epoch != self.epoch.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
+        let tenant = entry.tenant.to_bytes();
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO entry(tenant, segment, sealed) VALUES(?1, ?2, ?3)")?;
+        insert.execute(params![tenant, self.segment.0, entry.sealed])?;
+        let number = self.connection.last_insert_rowid();
+        for mark in &entry.marks {
+            self.mark(&tenant, mark)?;
+        }
+        u64::try_from(number).map_err(|_| Fault::Damaged("a journal number"))
+    }
+
+    fn mark(&self, tenant: &[u8; 16], mark: &Mark) -> Result<(), Fault> {
+        match mark {
+            Mark::Open { kind, id, due } => {
+                let mut open = self.connection.prepare_cached(
+                    "INSERT INTO work(kind, tenant, id, due) VALUES(?1, ?2, ?3, ?4)
+                     ON CONFLICT DO UPDATE SET due = excluded.due",
+                )?;
+                open.execute(params![kind_number(*kind), tenant, id, due.map(env::Timestamp::millis)])?;
+            }
+            Mark::Closed { kind, id } => {
+                let mut close = self
+                    .connection
+                    .prepare_cached("DELETE FROM work WHERE kind = ?1 AND tenant = ?2 AND id = ?3")?;
+                close.execute(params![kind_number(*kind), tenant, id])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, tenant: TenantId, through: u64) -> Result<(), Fault> {
+        let mut delete =
+            self.connection.prepare_cached("DELETE FROM entry WHERE tenant = ?1 AND number <= ?2")?;
+        delete.execute(params![tenant.to_bytes(), through])?;
+        Ok(())
+    }
+
+    fn erase(&self, tenant: TenantId) -> Result<u64, Fault> {
+        let bytes = tenant.to_bytes();
+        let rows = self.connection.execute("DELETE FROM entry WHERE tenant = ?1", params![bytes])?;
+        self.connection.execute("DELETE FROM work WHERE tenant = ?1", params![bytes])?;
+        Ok(rows as u64)
+    }
+}
+
+/// Tells everybody, and hands durable rows to the tails before anyone can act on their being durable.
+fn settle(appends: Vec<(Entry, Done, u64)>, written: &Result<(), Fault>) {
+    for (entry, done, number) in appends {
+        let outcome = match written {
+            Ok(()) if number == 0 => Err(Fault::Renumber),
+            Ok(()) => {
+                entry.tail.push(number, entry.rows);
+                Ok(number)
+            }
+            Err(fault) => Err(fault.clone()),
+        };
+        // A caller that went away is no reason to lose the row.
+        let _ = done.send(outcome);
+    }
+}
+
+pub(super) const fn kind_number(kind: WorkKind) -> i64 {
+    match kind {
+        WorkKind::Run => 1,
+        WorkKind::Call => 2,
+    }
+}

@@ -1,0 +1,127 @@
+//! A tenant's keys: wrapped in the platform store and nowhere else, unwrapped once while the tenant is in
+//! use, and what is derived from them.
+
+use crate::error::Fault;
+use audit::note::{LogKey, Origin};
+use env::Env;
+use ids::{Slug, TenantId};
+use kms::{Binding, Kms, Purpose, WrappedKey, derive};
+use secret::SecretBytes;
+use store::KeyPurpose;
+
+/// The key of the tenant's file.
+const FILE: Purpose = Purpose::new("tenant file");
+/// Keys of journal entries.
+pub(crate) const JOURNAL: Purpose = Purpose::new("node journal");
+/// Keys of backups.
+pub(crate) const BACKUP: Purpose = Purpose::new("backup");
+/// Keys for the layers above the store.
+const LAYERS_ABOVE: Purpose = Purpose::new("layers above");
+
+/// A wrapped key with the name that it is bound to, which no other key of the tenant ever has.
+#[derive(Clone)]
+pub(crate) struct NamedKey {
+    pub(crate) name: String,
+    pub(crate) wrapped: WrappedKey,
+}
+
+/// A tenant's wrapped keys.
+#[derive(Clone)]
+pub(crate) struct WrappedKeys {
+    /// The data key, from which all others but the log's come.
+    pub(crate) data: NamedKey,
+    /// The seed of the key that signs the audit log. Apart, since the verifier key that the tenant has
+    /// pinned must outlive a change of the data key.
+    pub(crate) log: NamedKey,
+}
+
+impl WrappedKeys {
+    pub(crate) const DATA: &str = "data";
+    pub(crate) const LOG: &str = "audit log";
+
+    /// Random keys for a new tenant.
+    pub(crate) async fn make(kms: &dyn Kms, tenant: TenantId, env: &Env) -> Result<Self, Fault> {
+        let data = NamedKey::make(kms, tenant, Self::DATA, env).await?;
+        Ok(Self { data, log: NamedKey::make(kms, tenant, Self::LOG, env).await? })
+    }
+
+    /// The keys with the names under which they are stored.
+    pub(crate) fn named(&self) -> [(&'static str, &NamedKey); 2] {
+        [(Self::DATA, &self.data), (Self::LOG, &self.log)]
+    }
+
+    /// The same keys, wrapped by the present master key.
+    pub(crate) async fn rewrap(&self, kms: &dyn Kms, tenant: TenantId) -> Result<Self, Fault> {
+        Ok(Self { data: self.data.rewrap(kms, tenant).await?, log: self.log.rewrap(kms, tenant).await? })
+    }
+
+    /// Whether a master key other than this one wrapped any of them.
+    pub(crate) fn need_rewrap(&self, kms: &dyn Kms) -> bool {
+        self.named().iter().any(|(_, key)| key.wrapped.master != kms.master_key_id())
+    }
+}
+
+impl NamedKey {
+    /// A fresh random key of this kind.
+    pub(crate) async fn make(kms: &dyn Kms, tenant: TenantId, kind: &str, env: &Env) -> Result<Self, Fault> {
+        let name = format!("{kind} {}", hex::encode(env.random::<8>()));
+        let key = SecretBytes::fill_with(|bytes| env.fill(bytes));
+        let wrapped = kms.wrap(&Binding::new(tenant, name.clone()), &key).await?;
+        Ok(Self { name, wrapped })
+    }
+
+    async fn unwrap(&self, kms: &dyn Kms, tenant: TenantId) -> Result<SecretBytes<32>, Fault> {
+        Ok(kms.unwrap(&Binding::new(tenant, self.name.clone()), &self.wrapped).await?)
+    }
+
+    async fn rewrap(&self, kms: &dyn Kms, tenant: TenantId) -> Result<Self, Fault> {
+        let key = self.unwrap(kms, tenant).await?;
+        let wrapped = kms.wrap(&Binding::new(tenant, self.name.clone()), &key).await?;
+        Ok(Self { name: self.name.clone(), wrapped })
+    }
+}
+
+/// What a tenant in use needs of keys.
+pub(crate) struct TenantKeys {
+    data: SecretBytes<32>,
+    file: SecretBytes<32>,
+    log: LogKey,
+}
+
+impl TenantKeys {
+    /// Unwraps a tenant's keys.
+    pub(crate) async fn unwrap(
+        kms: &dyn Kms,
+        tenant: TenantId,
+        region: &Slug,
+        wrapped: &WrappedKeys,
+    ) -> Result<Self, Fault> {
+        let data = wrapped.data.unwrap(kms, tenant).await?;
+        let seed = wrapped.log.unwrap(kms, tenant).await?;
+        let origin = Origin { tenant, region: region.clone(), epoch: EPOCH };
+        Ok(Self { file: derive(&data, &FILE, &[]), data, log: LogKey::from_seed(origin, &seed) })
+    }
+
+    /// The data key, from which all others come.
+    pub(crate) fn data(&self) -> &SecretBytes<32> {
+        &self.data
+    }
+
+    /// The key of the tenant's file.
+    pub(crate) fn file(&self) -> &SecretBytes<32> {
+        &self.file
+    }
+
+    /// The key that signs the tenant's checkpoints.
+    pub(crate) fn log(&self) -> &LogKey {
+        &self.log
+    }
+
+    /// A key for a purpose of the layers above.
+    pub(crate) fn derived(&self, purpose: KeyPurpose) -> SecretBytes<32> {
+        derive(&self.data, &LAYERS_ABOVE, purpose.as_str().as_bytes())
+    }
+}
+
+/// The audit log's epoch.
+pub(crate) const EPOCH: u64 = 1;

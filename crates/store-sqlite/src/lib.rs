@@ -1,0 +1,24 @@
+//! The embedded backend.
+//!
+//! `DATA/platform.db` is the platform store, encrypted under a key derived from the master key.
+//! `DATA/regions/<region>/journal.db` is where every tenant's writes become durable, sealed under each
+//! tenant's own key, many tenants to one `fsync`. `DATA/regions/<region>/tenants/<tenant>.db` is what the
+//! journal folds into, one file per tenant under the tenant's own key, made when the tenant first stores
+//! records, documents or workflows.
+
+mod areas;
+mod backup;
+mod cursor;
+mod error;
+mod files;
+mod handles;
+mod journal;
+mod keys;
+mod lifecycle;
+mod platform;
+mod rows;
+mod sqlite;
+mod store_impl;
+mod tenant;
+
+pub use store_impl::{EmbeddedStore, OpenError, Settings};

@@ -1,0 +1,287 @@
+//! What the operator does to a tenant as a whole: making it, changing its standing, backing it up,
+//! restoring it, erasing it. None of it looks into the tenant's store.
+
+use crate::error::Fault;
+use crate::keys::{TenantKeys, WrappedKeys};
+use crate::platform::Making;
+use crate::rows::{Cell, RowChange, Table};
+use crate::store_impl::operator_log;
+use crate::tenant::{Append, TenantHandle, blocking};
+use crate::{EmbeddedStore, backup};
+use async_trait::async_trait;
+use audit::event::Draft;
+use context::{IndexedSubject, KeyedHash, Operator, Tenant};
+use env::Timestamp;
+use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
+use metering::plan::Plan;
+use secret::SecretBytes;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{
+    Endpoint, Entity, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, StoreError,
+    Template, TenantLifecycle, TenantRow,
+};
+
+/// Moves the platform store from the key that the previous master key gives to the present one's.
+pub(crate) fn rekey_platform(path: &Path, old: &SecretBytes<32>, new: &SecretBytes<32>) -> Result<(), Fault> {
+    let staged = path.with_extension("rekeyed.db");
+    crate::files::remove_database(&staged)?;
+    let mut options = crate::sqlite::platform_options();
+    options.create = false;
+    let present = sqlcipher::open(path, old, &options)?;
+    present.checkpoint()?;
+    present.export_copy(&staged, new)?;
+    present.close()?;
+    crate::files::remove_database(path)?;
+    std::fs::rename(&staged, path)?;
+    crate::files::sync_folder_of(path)
+}
+
+impl EmbeddedStore {
+    /// Wraps every tenant's keys by the present master key. Gives back how many tenants needed it.
+    pub async fn rewrap_keys(&self, _: &Operator) -> Result<u64, StoreError> {
+        let inner = self.inner();
+        let (mut after, mut rewrapped) = (None, 0);
+        let mut ids = vec![operator_log()];
+        loop {
+            let rows = inner.platform.tenant_rows(after, 500).await?;
+            after = rows.last().map(|row| row.id);
+            ids.extend(rows.iter().map(|row| row.id));
+            for id in ids.drain(..) {
+                let Some(keys) = inner.platform.wrapped_keys(id).await? else { continue };
+                if keys.need_rewrap(inner.kms.as_ref()) {
+                    let keys = keys.rewrap(inner.kms.as_ref(), id).await?;
+                    inner.platform.replace_keys(id, keys).await?;
+                    rewrapped += 1;
+                }
+            }
+            if after.is_none() {
+                return Ok(rewrapped);
+            }
+        }
+    }
+
+    /// The handle of a tenant that is about to be: its first events go into the journal before the
+    /// platform store knows of it, so that a tenant without them cannot be.
+    async fn unborn(&self, row: &TenantRow, keys: &WrappedKeys) -> Result<Arc<TenantHandle>, Fault> {
+        let inner = self.inner();
+        let unwrapped = TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, keys).await?;
+        let path = inner.folder.tenant(&row.region, row.id)?;
+        Ok(TenantHandle::new(
+            row.id,
+            row.region.clone(),
+            unwrapped,
+            path,
+            self.journal(&row.region)?,
+            self.env(),
+        ))
+    }
+}
+
+#[async_trait]
+impl PlatformStore for EmbeddedStore {
+    async fn create_tenant(&self, _: &Operator, tenant: NewTenant) -> Result<(), StoreError> {
+        let NewTenant { row, key_hash, key, key_record, events } = tenant;
+        let keys = WrappedKeys::make(self.inner().kms.as_ref(), row.id, &self.env()).await?;
+        let handle = self.unborn(&row, &keys).await?;
+        let body = serde_json::to_string(&key_record).map_err(|_| Fault::Damaged("a key's record"))?;
+        let cells = vec![
+            Cell::from(store::ApiKeyRecord::KIND.as_str()),
+            Cell::from(key_record.key()),
+            Cell::from(key_record.owner()),
+            Cell::from(body),
+            Cell::from(1u64),
+        ];
+        let rows = vec![RowChange::Put(Table::Object, cells)];
+        handle.append(Append { rows, events, ..Append::default() }).await?;
+        let making = Making { row, keys, first_key: Some((key_hash, key)) };
+        Ok(self.inner().platform.make_tenant(making).await?)
+    }
+
+    async fn tenant(&self, _: &Operator, id: TenantId) -> Result<TenantRow, StoreError> {
+        self.inner().platform.tenant_row(id).await?.ok_or(StoreError::NotFound)
+    }
+
+    async fn tenants(
+        &self,
+        _: &Operator,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantRow>, StoreError> {
+        Ok(self.inner().platform.tenant_rows(after, limit).await?)
+    }
+
+    async fn update_tenant(&self, _: &Operator, mut row: TenantRow) -> Result<TenantRow, StoreError> {
+        row.version += 1;
+        self.inner().platform.change_tenant(row.clone()).await?;
+        Ok(row)
+    }
+
+    async fn plan(&self, name: &Slug) -> Result<Plan, StoreError> {
+        Ok(self.inner().platform.plan(name.clone()).await?)
+    }
+
+    async fn put_plan(&self, _: &Operator, plan: Plan) -> Result<(), StoreError> {
+        Ok(self.inner().platform.put_plan(plan).await?)
+    }
+
+    async fn publish_template(
+        &self,
+        _: &Operator,
+        id: TemplateId,
+        name: &Slug,
+        definition: String,
+        now: Timestamp,
+    ) -> Result<Template, StoreError> {
+        Ok(self.inner().platform.publish(id, name.clone(), definition, now).await?)
+    }
+
+    async fn template(&self, name: &Slug, version: Option<u32>) -> Result<Template, StoreError> {
+        Ok(self.inner().platform.template(name.clone(), version).await?)
+    }
+
+    async fn templates(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Template>, StoreError> {
+        Ok(self.inner().platform.templates(after.cloned(), limit).await?)
+    }
+
+    async fn endpoints(&self) -> Result<Arc<Vec<Endpoint>>, StoreError> {
+        Ok(self.inner().platform.endpoints().await?)
+    }
+
+    async fn put_endpoint(&self, _: &Operator, endpoint: Endpoint) -> Result<(), StoreError> {
+        Ok(self.inner().platform.put_endpoint(endpoint).await?)
+    }
+
+    async fn index_credential(
+        &self,
+        tenant: &Tenant<'_>,
+        hash: KeyedHash,
+        subject: IndexedSubject,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        Ok(self.inner().platform.add_credential(hash, Some(tenant.id()), subject, expires_at).await?)
+    }
+
+    async fn index_operator(&self, hash: KeyedHash, subject: IndexedSubject) -> Result<(), StoreError> {
+        match subject {
+            IndexedSubject::Operator { .. } => {
+                Ok(self.inner().platform.add_credential(hash, None, subject, None).await?)
+            }
+            _ => Err(StoreError::Invalid("Only an operator has no tenant.".into())),
+        }
+    }
+
+    async fn revoke_credential(&self, tenant: &Tenant<'_>, subject_id: &str) -> Result<(), StoreError> {
+        Ok(self.inner().platform.remove_credential(tenant.id(), subject_id.to_owned()).await?)
+    }
+
+    async fn last_used(&self, _: &Tenant<'_>, key: KeyId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.inner().platform.last_used(key).await?)
+    }
+
+    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError> {
+        let handle = self.handle_of(operator_log()).await?;
+        handle.append(Append { events, ..Append::default() }).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TenantLifecycle for EmbeddedStore {
+    async fn backup(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        target: &Path,
+    ) -> Result<BackupId, StoreError> {
+        let generation = self.tenant(operator, tenant).await?.generation;
+        let handle = self.handle_of(tenant).await?;
+        let (target, env) = (target.to_owned(), self.env());
+        Ok(blocking(move || backup::write(&handle, generation, &target, &env)).await?)
+    }
+
+    async fn restore(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        source: PathBuf,
+        options: RestoreOptions,
+    ) -> Result<BackupId, StoreError> {
+        let mut row = self.tenant(operator, tenant).await?;
+        let handle = self.handle_of(tenant).await?;
+        let generation = row.generation;
+        let manifest = blocking(move || backup::restore(&handle, generation, &source, options)).await?;
+        row.generation += 1;
+        self.update_tenant(operator, row).await?;
+        Ok(manifest.backup)
+    }
+
+    async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {
+        let row = self.tenant(operator, tenant).await?;
+        let handle = self.handle_of(tenant).await?;
+        let path = handle.path().to_owned();
+        let (audit_events, final_checkpoint) = blocking(move || handle.checkpoint()).await?;
+        let inner = self.inner();
+        inner.handles.evict(tenant).await?;
+        let erased_at = self.env().now();
+        let lines = inner.platform.destroy_tenant(tenant, erased_at).await?;
+        let emptied = inner.platform.checkpoint().await?;
+        let entries = self.journal(&row.region)?.erase(tenant).await?;
+        let removed = blocking(move || remove_files(&path)).await?;
+        let places = places(lines, emptied, entries, removed);
+        Ok(ErasureReceipt { tenant, erased_at, places, audit_events, final_checkpoint })
+    }
+
+    async fn stored_bytes(&self, _: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
+        let handle = self.handle_of(tenant).await?;
+        Ok(handle.read(|database| database.bytes()).await?)
+    }
+}
+
+/// Removes the tenant's file and every copy that this program makes beside it.
+fn remove_files(path: &Path) -> Result<usize, Fault> {
+    let mut removed = 0;
+    for name in ["db", "before-migration.db", "backup.db", "restore.db"] {
+        removed += usize::from(crate::files::remove_database(&path.with_extension(name))?);
+    }
+    crate::files::sync_folder_of(path)?;
+    Ok(removed)
+}
+
+fn places(lines: usize, emptied: bool, entries: u64, removed: usize) -> Vec<ErasedPlace> {
+    let place = |place: &str, done: String, older_copies: &str| ErasedPlace {
+        place: place.to_owned(),
+        done,
+        older_copies: older_copies.to_owned(),
+    };
+    let log = if emptied {
+        "its write-ahead log was emptied"
+    } else {
+        "its write-ahead log is emptied with the next checkpoint"
+    };
+    vec![
+        place(
+            "credential_index",
+            format!("{lines} credentials were removed; none is accepted any more"),
+            "an older copy of the platform store lists their keyed hashes, which open nothing",
+        ),
+        place(
+            "platform_store",
+            format!("the tenant's wrapped keys were destroyed and overwritten; {log}"),
+            "an older copy of the platform store together with the master key opens whatever older copies of \
+             the tenant's file, journal and backups exist, until the last of those copies is gone",
+        ),
+        place(
+            "node_journal",
+            format!("{entries} sealed entries were removed and overwritten"),
+            "an older copy holds entries sealed under the destroyed key",
+        ),
+        place(
+            "tenant_file",
+            format!("{removed} files were removed"),
+            "an older copy or backup is encrypted under the destroyed key; flash storage may keep overwritten \
+             pages, also under that key",
+        ),
+        place("memory", "the tenant's keys were wiped from memory and its database closed".into(), "none"),
+    ]
+}

@@ -1,0 +1,180 @@
+//! The credential index: what authentication reads, and what issuing and revoking write.
+
+use super::Platform;
+use super::cache::Line;
+use super::tenants::standing;
+use crate::error::Fault;
+use context::{IndexEntry, IndexedSubject, KeyedHash, TenantStanding};
+use env::Timestamp;
+use ids::{Id, KeyId, TenantId};
+use sqlcipher::{Executor, OptionalExtension, params};
+use std::sync::Arc;
+
+/// The id that a subject has, by which it is revoked.
+fn subject_id(subject: &IndexedSubject) -> String {
+    match subject {
+        IndexedSubject::ApiKey { id, .. } | IndexedSubject::Operator { id, .. } => id.to_string(),
+        IndexedSubject::SigningKey { id, .. } => id.to_string(),
+        IndexedSubject::Hook { id, .. } => id.to_string(),
+    }
+}
+
+/// Adds a line, in the caller's transaction.
+pub(super) fn insert(
+    connection: &Executor,
+    hash: &KeyedHash,
+    tenant: Option<TenantId>,
+    subject: &IndexedSubject,
+    expires_at: Option<Timestamp>,
+) -> Result<(), Fault> {
+    let text = serde_json::to_string(subject).map_err(|_| Fault::Damaged("a credential's subject"))?;
+    let values = params![
+        hash.0,
+        tenant.map(Id::to_bytes),
+        subject_id(subject),
+        text,
+        expires_at.map(Timestamp::millis)
+    ];
+    connection
+        .prepare_cached(
+            "INSERT INTO credential(hash, tenant, subject_id, subject, expires_at) VALUES(?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(values)?;
+    Ok(())
+}
+
+fn find(connection: &Executor, hash: &KeyedHash) -> Result<Option<Line>, Fault> {
+    let mut select =
+        connection.prepare_cached("SELECT subject, tenant, expires_at FROM credential WHERE hash = ?1")?;
+    let row = select.query_row(params![hash.0], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Option<[u8; 16]>>(1)?, row.get::<_, Option<i64>>(2)?))
+    });
+    let Some((subject, tenant, expires_at)) = row.optional()? else { return Ok(None) };
+    let subject = serde_json::from_str(&subject).map_err(|_| Fault::Damaged("the credential index"))?;
+    Ok(Some(Line {
+        subject: Arc::new(subject),
+        tenant: tenant.map(TenantId::from_bytes),
+        expires_at: expires_at.map(Timestamp::from_millis),
+    }))
+}
+
+impl Platform {
+    /// What a credential stands for, with its tenant's standing.
+    pub(crate) async fn credential(self: &Arc<Self>, hash: &KeyedHash) -> Result<Option<IndexEntry>, Fault> {
+        let Some(line) = self.line(hash).await? else { return Ok(None) };
+        let tenant = match line.tenant {
+            None => None,
+            Some(id) => match self.standing(id).await? {
+                // The tenant is gone, and its lines go with it.
+                None => return Ok(None),
+                Some(standing) => Some(standing),
+            },
+        };
+        if let (IndexedSubject::ApiKey { id, .. }, Some(tenant)) = (line.subject.as_ref(), line.tenant) {
+            let minute = self.env.now().millis() / 60_000 * 60_000;
+            self.cache().used(*id, tenant, Timestamp::from_millis(minute));
+        }
+        Ok(Some(IndexEntry { subject: (*line.subject).clone(), tenant, expires_at: line.expires_at }))
+    }
+
+    async fn line(self: &Arc<Self>, hash: &KeyedHash) -> Result<Option<Line>, Fault> {
+        let hash = *hash;
+        let generation = {
+            let mut cache = self.cache();
+            if let Some(line) = cache.lines.get(&hash) {
+                return Ok(Some(line.clone()));
+            }
+            cache.generation()
+        };
+        // What is not there is not remembered: an outsider's guesses would fill the memory.
+        let found = self.read(move |connection| find(connection, &hash)).await?;
+        if let Some(line) = &found {
+            self.cache().keep(generation, |cache| {
+                cache.lines.put(hash, line.clone());
+            });
+        }
+        Ok(found)
+    }
+
+    /// A tenant's standing.
+    pub(crate) async fn standing(self: &Arc<Self>, id: TenantId) -> Result<Option<TenantStanding>, Fault> {
+        let generation = {
+            let mut cache = self.cache();
+            if let Some(standing) = cache.standings.get(&id) {
+                return Ok(Some(standing.clone()));
+            }
+            cache.generation()
+        };
+        let found = self.read(move |connection| standing(connection, id)).await?;
+        if let Some(standing) = &found {
+            self.cache().keep(generation, |cache| {
+                cache.standings.put(id, standing.clone());
+            });
+        }
+        Ok(found)
+    }
+
+    /// Adds a line. It holds from the next request on.
+    pub(crate) async fn add_credential(
+        self: &Arc<Self>,
+        hash: KeyedHash,
+        tenant: Option<TenantId>,
+        subject: IndexedSubject,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), Fault> {
+        self.write(move |connection| insert(connection, &hash, tenant, &subject, expires_at), |_| ()).await
+    }
+
+    /// Removes the lines of one subject of one tenant. Holds from the next request on.
+    pub(crate) async fn remove_credential(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        subject_id: String,
+    ) -> Result<(), Fault> {
+        self.write(
+            move |connection| {
+                connection.execute(
+                    "DELETE FROM credential WHERE tenant = ?1 AND subject_id = ?2",
+                    params![tenant.to_bytes(), subject_id],
+                )?;
+                Ok(())
+            },
+            |cache| cache.lines.clear(),
+        )
+        .await
+    }
+
+    /// When a key was last used, to the minute.
+    pub(crate) async fn last_used(self: &Arc<Self>, key: KeyId) -> Result<Option<Timestamp>, Fault> {
+        if let Some(at) = self.cache().last_use(key) {
+            return Ok(Some(at));
+        }
+        self.read(move |connection| {
+            let found: Option<i64> = connection
+                .query_row("SELECT at FROM key_use WHERE key = ?1", params![key.to_bytes()], |row| row.get(0))
+                .optional()?;
+            Ok(found.map(Timestamp::from_millis))
+        })
+        .await
+    }
+
+    /// Writes down when keys were last used. Called now and then, not per request.
+    pub(crate) async fn write_uses(self: &Arc<Self>) -> Result<(), Fault> {
+        let uses = self.cache().take_uses();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        self.write(
+            move |connection| {
+                let mut put = connection
+                    .prepare_cached("INSERT OR REPLACE INTO key_use(key, tenant, at) VALUES(?1, ?2, ?3)")?;
+                for (key, tenant, at) in uses {
+                    put.execute(params![key.to_bytes(), tenant.to_bytes(), at.millis()])?;
+                }
+                Ok(())
+            },
+            |_| (),
+        )
+        .await
+    }
+}

@@ -1,0 +1,73 @@
+//! The tables of the platform store.
+
+use crate::error::Fault;
+use sqlcipher::{Executor, set_user_version, user_version};
+
+const MIGRATIONS: &[&str] = &[VERSION_1];
+
+const VERSION_1: &str = "
+    CREATE TABLE own_key(name TEXT PRIMARY KEY, bytes BLOB NOT NULL);
+
+    CREATE TABLE tenant(
+        id BLOB PRIMARY KEY,
+        name TEXT NOT NULL,
+        external_id TEXT UNIQUE,
+        region TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        overrides TEXT NOT NULL,
+        isolation TEXT NOT NULL,
+        status TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        version INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX tenant_by_plan ON tenant(plan);
+    -- Ids of deleted tenants, which are never used again.
+    CREATE TABLE deleted_tenant(id BLOB PRIMARY KEY, deleted_at INTEGER NOT NULL) WITHOUT ROWID;
+    -- The only place where a tenant's keys are, each wrapped by the master key.
+    CREATE TABLE tenant_key(
+        tenant BLOB NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        wrapped BLOB NOT NULL,
+        PRIMARY KEY(tenant, kind)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE plan(name TEXT PRIMARY KEY, limits TEXT NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE template(
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        definition TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        PRIMARY KEY(name, version)
+    );
+    CREATE TABLE endpoint(name TEXT PRIMARY KEY, body TEXT NOT NULL);
+
+    -- The credential index: keyed hashes, and what each stands for. Operators have no tenant.
+    CREATE TABLE credential(
+        hash BLOB PRIMARY KEY,
+        tenant BLOB,
+        subject_id TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        expires_at INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX credential_by_tenant ON credential(tenant, subject_id);
+    CREATE TABLE key_use(key BLOB PRIMARY KEY, tenant BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX key_use_by_tenant ON key_use(tenant);
+";
+
+/// Brings the platform store to the present version.
+pub(super) fn migrate(connection: &mut Executor) -> Result<(), Fault> {
+    let found = user_version(connection)?;
+    if found as usize > MIGRATIONS.len() {
+        return Err(Fault::NewerSchema);
+    }
+    for (version, statements) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {statements}"))?;
+        set_user_version(connection, version)?;
+        connection.execute_batch("COMMIT")?;
+    }
+    Ok(())
+}

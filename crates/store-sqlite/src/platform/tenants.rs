@@ -1,0 +1,244 @@
+//! Tenants in the platform store: rows, wrapped keys, and the end of both.
+
+use super::{Cache, Platform, index};
+use crate::error::Fault;
+use crate::keys::{NamedKey, WrappedKeys};
+use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus};
+use env::Timestamp;
+use ids::{Id, Slug, TenantId};
+use kms::WrappedKey;
+use metering::plan::{Limits, Overrides, Plan};
+use sqlcipher::{ErrorCode, Executor, OptionalExtension, Row, params};
+use std::sync::Arc;
+use store::{StoreError, TenantRow};
+
+const COLUMNS: &str =
+    "id, name, external_id, region, plan, overrides, isolation, status, created_at, generation, version";
+
+fn tenant_row(row: &Row<'_>) -> Result<Result<TenantRow, Fault>, sqlcipher::Error> {
+    let (region, plan): (String, String) = (row.get(3)?, row.get(4)?);
+    let (overrides, status): (String, String) = (row.get(5)?, row.get(7)?);
+    let (id, name, external_id) = (TenantId::from_bytes(row.get(0)?), row.get(1)?, row.get(2)?);
+    let (isolation, created_at) = (row.get(6)?, Timestamp::from_millis(row.get(8)?));
+    let (generation, version) = (row.get(9)?, row.get(10)?);
+    Ok((|| {
+        let damaged = || Fault::Damaged("a tenant's row");
+        Ok(TenantRow {
+            id,
+            name,
+            external_id,
+            region: region.parse().map_err(|_| damaged())?,
+            plan: plan.parse().map_err(|_| damaged())?,
+            overrides: serde_json::from_str(&overrides).map_err(|_| damaged())?,
+            isolation,
+            status: TenantStatus::parse(&status).ok_or_else(damaged)?,
+            created_at,
+            generation,
+            version,
+        })
+    })())
+}
+
+fn find(connection: &Executor, id: TenantId) -> Result<Option<TenantRow>, Fault> {
+    let mut select = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM tenant WHERE id = ?1"))?;
+    select.query_row(params![id.to_bytes()], tenant_row).optional()?.transpose()
+}
+
+/// A tenant's standing: its row with its plan's limits.
+pub(super) fn standing(connection: &Executor, id: TenantId) -> Result<Option<TenantStanding>, Fault> {
+    let Some(row) = find(connection, id)? else { return Ok(None) };
+    let plan = plan(connection, &row.plan)?.ok_or(Fault::Damaged("a tenant's plan"))?;
+    Ok(Some(TenantStanding {
+        id,
+        status: row.status,
+        limits: Arc::new(plan.with(&row.overrides)),
+        plan: row.plan,
+        region: row.region,
+    }))
+}
+
+/// A plan, stored or built in.
+pub(super) fn plan(connection: &Executor, name: &Slug) -> Result<Option<Plan>, Fault> {
+    let stored: Option<String> = connection
+        .query_row("SELECT limits FROM plan WHERE name = ?1", params![name.as_str()], |row| row.get(0))
+        .optional()?;
+    match stored {
+        Some(text) => {
+            let limits: Limits = serde_json::from_str(&text).map_err(|_| Fault::Damaged("a plan"))?;
+            Ok(Some(Plan { name: name.clone(), limits }))
+        }
+        None => {
+            let built_in = Plan::built_in().map_err(|_| Fault::Damaged("a built-in plan"))?;
+            Ok(built_in.into_iter().find(|plan| plan.name == *name))
+        }
+    }
+}
+
+fn write_row(connection: &Executor, row: &TenantRow, statement: &str) -> Result<usize, Fault> {
+    let overrides: &Overrides = &row.overrides;
+    let overrides = serde_json::to_string(overrides).map_err(|_| Fault::Damaged("a tenant's overrides"))?;
+    let values = params![
+        row.id.to_bytes(),
+        row.name,
+        row.external_id,
+        row.region.as_str(),
+        row.plan.as_str(),
+        overrides,
+        row.isolation,
+        row.status.as_str(),
+        row.created_at.millis(),
+        row.generation,
+        row.version
+    ];
+    match connection.prepare_cached(statement)?.execute(values) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(StoreError::Exists("a tenant with this external id".into()).into())
+        }
+        other => Ok(other?),
+    }
+}
+
+fn put_keys(connection: &Executor, id: TenantId, keys: &WrappedKeys) -> Result<(), Fault> {
+    let mut put = connection.prepare_cached(
+        "INSERT OR REPLACE INTO tenant_key(tenant, kind, name, wrapped) VALUES(?1, ?2, ?3, ?4)",
+    )?;
+    for (kind, key) in keys.named() {
+        put.execute(params![id.to_bytes(), kind, key.name, key.wrapped.to_bytes()])?;
+    }
+    Ok(())
+}
+
+fn keys(connection: &Executor, id: TenantId) -> Result<Option<WrappedKeys>, Fault> {
+    let mut select =
+        connection.prepare_cached("SELECT name, wrapped FROM tenant_key WHERE tenant = ?1 AND kind = ?2")?;
+    let mut key = |kind: &str| -> Result<Option<NamedKey>, Fault> {
+        let row = select.query_row(params![id.to_bytes(), kind], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))
+        });
+        let Some((name, wrapped)) = row.optional()? else { return Ok(None) };
+        let wrapped = WrappedKey::from_bytes(&wrapped).map_err(|_| Fault::Damaged("a wrapped key"))?;
+        Ok(Some(NamedKey { name, wrapped }))
+    };
+    Ok(key(WrappedKeys::DATA)?.zip(key(WrappedKeys::LOG)?).map(|(data, log)| WrappedKeys { data, log }))
+}
+
+/// A tenant to be made, with what its row alone does not say.
+pub(crate) struct Making {
+    pub(crate) row: TenantRow,
+    pub(crate) keys: WrappedKeys,
+    pub(crate) first_key: Option<(KeyedHash, IndexedSubject)>,
+}
+
+const INSERT: &str = "INSERT INTO tenant(id, name, external_id, region, plan, overrides, isolation, status,
+    created_at, generation, version) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const UPDATE: &str = "UPDATE tenant SET name = ?2, external_id = ?3, region = ?4, plan = ?5, overrides = ?6,
+    isolation = ?7, status = ?8, created_at = ?9, generation = ?10, version = ?11
+    WHERE id = ?1 AND version = ?11 - 1";
+
+impl Platform {
+    /// Makes a tenant, its keys and its first key's line in one durable write.
+    pub(crate) async fn make_tenant(self: &Arc<Self>, making: Making) -> Result<(), Fault> {
+        self.write(
+            move |connection| {
+                let id = making.row.id;
+                let used: bool = connection.query_row(
+                    "SELECT EXISTS(SELECT 1 FROM deleted_tenant WHERE id = ?1)",
+                    params![id.to_bytes()],
+                    |row| row.get(0),
+                )?;
+                if used {
+                    return Err(StoreError::Exists("a deleted tenant with this id".into()).into());
+                }
+                write_row(connection, &making.row, INSERT)?;
+                put_keys(connection, id, &making.keys)?;
+                match &making.first_key {
+                    Some((hash, subject)) => index::insert(connection, hash, Some(id), subject, None),
+                    None => Ok(()),
+                }
+            },
+            |_| (),
+        )
+        .await
+    }
+
+    /// A tenant's row.
+    pub(crate) async fn tenant_row(self: &Arc<Self>, id: TenantId) -> Result<Option<TenantRow>, Fault> {
+        self.read(move |connection| find(connection, id)).await
+    }
+
+    /// Rows after an id.
+    pub(crate) async fn tenant_rows(
+        self: &Arc<Self>,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantRow>, Fault> {
+        self.read(move |connection| {
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM tenant WHERE id > ?1 ORDER BY id LIMIT ?2"
+            ))?;
+            let after = after.map_or([0; 16], Id::to_bytes);
+            let rows = select.query_map(params![after, limit], tenant_row)?;
+            rows.map(|row| row?).collect()
+        })
+        .await
+    }
+
+    /// Changes a row, if it still has the version before the given one's.
+    pub(crate) async fn change_tenant(self: &Arc<Self>, row: TenantRow) -> Result<(), Fault> {
+        let id = row.id;
+        self.write(
+            move |connection| match write_row(connection, &row, UPDATE)? {
+                0 => Err(StoreError::Stale.into()),
+                _ => Ok(()),
+            },
+            move |cache| forget(cache, id),
+        )
+        .await
+    }
+
+    /// A tenant's wrapped keys; `None` once they are destroyed.
+    pub(crate) async fn wrapped_keys(self: &Arc<Self>, id: TenantId) -> Result<Option<WrappedKeys>, Fault> {
+        self.read(move |connection| keys(connection, id)).await
+    }
+
+    /// Puts new wrapped keys in place of the old.
+    pub(crate) async fn replace_keys(self: &Arc<Self>, id: TenantId, keys: WrappedKeys) -> Result<(), Fault> {
+        self.write(move |connection| put_keys(connection, id, &keys), |_| ()).await
+    }
+
+    /// Destroys a tenant's wrapped keys, its lines in the index and its row; its id stays taken. Gives back
+    /// how many lines there were.
+    pub(crate) async fn destroy_tenant(
+        self: &Arc<Self>,
+        id: TenantId,
+        at: Timestamp,
+    ) -> Result<usize, Fault> {
+        self.write(
+            move |connection| {
+                let bytes = id.to_bytes();
+                connection.execute("DELETE FROM tenant_key WHERE tenant = ?1", params![bytes])?;
+                let lines = connection.execute("DELETE FROM credential WHERE tenant = ?1", params![bytes])?;
+                connection.execute("DELETE FROM key_use WHERE tenant = ?1", params![bytes])?;
+                connection.execute("DELETE FROM tenant WHERE id = ?1", params![bytes])?;
+                connection.execute(
+                    "INSERT OR REPLACE INTO deleted_tenant(id, deleted_at) VALUES(?1, ?2)",
+                    params![bytes, at.millis()],
+                )?;
+                Ok(lines)
+            },
+            move |cache| forget(cache, id),
+        )
+        .await
+    }
+
+    /// Empties the write-ahead log, so that no page of what was destroyed stays in it.
+    pub(crate) async fn checkpoint(self: &Arc<Self>) -> Result<bool, Fault> {
+        let this = self.clone();
+        crate::tenant::blocking(move || Ok(this.lock().checkpoint()?)).await
+    }
+}
+
+fn forget(cache: &mut Cache, id: TenantId) {
+    cache.standings.pop(&id);
+    cache.lines.clear();
+}

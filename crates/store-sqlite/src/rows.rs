@@ -1,0 +1,210 @@
+//! Rows: the one form in which tables change, so that the journal can carry every write and fold it again.
+//!
+//! A change puts a whole row or deletes one by its key. Applying the same changes twice, or a later prefix
+//! of them again, ends in the same tables.
+
+use crate::error::Fault;
+use audit::merkle::Frontier;
+use serde::{Deserialize, Serialize};
+use sqlcipher::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+use sqlcipher::{Executor, ToSql, params_from_iter};
+
+macro_rules! tables {
+    ($($variant:ident $name:literal $keys:literal [$($column:literal),*];)*) => {
+        /// The tables of a tenant's database.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub(crate) enum Table { $($variant,)* }
+
+        impl Table {
+            const fn put_statement(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!(
+                        "INSERT OR REPLACE INTO ", $name, " VALUES(", tables!(@marks $($column)*), ")"
+                    ),)*
+                }
+            }
+
+            fn delete_statement(self) -> String {
+                let (name, columns, keys): (&str, &[&str], usize) = match self {
+                    $(Self::$variant => ($name, &[$($column),*], $keys),)*
+                };
+                let wheres: Vec<_> = columns[..keys].iter().map(|column| format!("{column} = ?")).collect();
+                format!("DELETE FROM {name} WHERE {}", wheres.join(" AND "))
+            }
+
+            /// The table's columns, in the order of its rows' values.
+            #[cfg(test)]
+            pub(crate) const fn columns(self) -> (&'static str, &'static [&'static str]) {
+                match self { $(Self::$variant => ($name, &[$($column),*]),)* }
+            }
+
+            /// Every table.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+        }
+    };
+    (@marks $first:literal $($rest:literal)*) => { concat!("?", $(tables!(@mark $rest),)*) };
+    (@mark $column:literal) => { ", ?" };
+}
+
+// name, length of the primary key, columns with the key's first
+tables! {
+    Object "object" 2 ["kind", "id", "owner", "body", "version"];
+    Collection "collection" 1 ["name", "settings"];
+    Record "record" 2 ["collection", "id", "data", "created_at", "updated_at", "version"];
+    Run "run" 1 ["id", "workflow", "status", "finished_at", "cursor", "body", "state"];
+    RunSource "run_source" 1 ["run", "definition", "config", "input"];
+    Step "step" 2 ["run", "id", "body"];
+    RunEvent "run_event" 2 ["run", "number", "at", "body"];
+    Delivery "delivery" 2 ["workflow", "delivery", "run"];
+    Call "call" 1 ["id", "kind", "started_at", "status", "body", "outcome"];
+    AuditEvent "audit_event" 1 ["number", "time", "action", "actor", "resource", "leaf", "hash", "disclosures"];
+    Remembered "remembered" 1 ["key", "request", "until", "status", "body"];
+}
+
+/// A value in a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Cell {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl Cell {
+    /// A value as SQLite has it.
+    pub(crate) fn read(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            // The tables hold what Rust strings were, so nothing is lost.
+            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+        }
+    }
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>, sqlcipher::Error> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(SqlValue::Null),
+            Self::Integer(number) => ToSqlOutput::Owned(SqlValue::Integer(*number)),
+            Self::Real(number) => ToSqlOutput::Owned(SqlValue::Real(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Blob(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+        })
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<u64> for Cell {
+    /// Numbers above what SQLite holds do not occur: they count rows and milliseconds.
+    fn from(number: u64) -> Self {
+        Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Vec<u8>> for Cell {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Blob(bytes)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl From<env::Timestamp> for Cell {
+    fn from(at: env::Timestamp) -> Self {
+        Self::Integer(at.millis())
+    }
+}
+
+/// A change of one row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum RowChange {
+    /// The row is as given, whatever it was.
+    Put(Table, Vec<Cell>),
+    /// There is no row with this key.
+    Delete(Table, Vec<Cell>),
+}
+
+impl RowChange {
+    /// Makes the change.
+    pub(crate) fn apply(&self, connection: &Executor) -> Result<(), Fault> {
+        match self {
+            Self::Put(table, cells) => {
+                connection.prepare_cached(table.put_statement())?.execute(params_from_iter(cells))?;
+                match (table, cells.as_slice()) {
+                    (Table::AuditEvent, cells) => complete_nodes(connection, cells)?,
+                    (Table::Collection, [Cell::Text(name), Cell::Text(settings)]) => {
+                        crate::areas::make_indexes(connection, name, settings)?;
+                    }
+                    _ => {}
+                }
+            }
+            Self::Delete(table, key) => {
+                connection.prepare_cached(&table.delete_statement())?.execute(params_from_iter(key))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the Merkle tree's nodes that a new leaf completes: its own, and each parent whose right child is
+/// the node just completed (RFC 6962, section 2.1).
+fn complete_nodes(connection: &Executor, cells: &[Cell]) -> Result<(), Fault> {
+    let (Some(Cell::Integer(number)), Some(Cell::Blob(hash))) = (cells.first(), cells.get(6)) else {
+        return Err(Fault::Damaged("an audit row"));
+    };
+    let mut index = u64::try_from(*number).map_err(|_| Fault::Damaged("an audit row"))?;
+    let mut hash: [u8; 32] = hash.as_slice().try_into().map_err(|_| Fault::Damaged("an audit row"))?;
+    let mut level = 0u32;
+    let mut put = connection.prepare_cached("INSERT OR REPLACE INTO merkle_node VALUES(?1, ?2, ?3)")?;
+    let mut get =
+        connection.prepare_cached("SELECT hash FROM merkle_node WHERE level = ?1 AND number = ?2")?;
+    put.execute(sqlcipher::params![level, index, hash])?;
+    while index % 2 == 1 {
+        let left: [u8; 32] = get.query_row(sqlcipher::params![level, index - 1], |row| row.get(0))?;
+        hash = audit::merkle::node_hash(&left, &hash);
+        level += 1;
+        index /= 2;
+        put.execute(sqlcipher::params![level, index, hash])?;
+    }
+    Ok(())
+}
+
+/// The frontier of the first `size` events, from the nodes that are stored.
+pub(crate) fn frontier(connection: &Executor, size: u64) -> Result<Frontier, Fault> {
+    let mut get =
+        connection.prepare_cached("SELECT hash FROM merkle_node WHERE level = ?1 AND number = ?2")?;
+    let mut bytes = size.to_be_bytes().to_vec();
+    for level in (0..u64::BITS).rev().filter(|level| size & (1 << level) != 0) {
+        // The subtree of this bit is the last complete one of its level within `size`.
+        let index = (size >> level) - 1;
+        let hash: [u8; 32] = get.query_row(sqlcipher::params![level, index], |row| row.get(0))?;
+        bytes.extend(hash);
+    }
+    Frontier::from_bytes(&bytes).map_err(|_| Fault::Damaged("the audit tree"))
+}

@@ -1,0 +1,350 @@
+//! [`EmbeddedStore`]: the backend as one value, and the ports that are a few lines each.
+
+use crate::error::Fault;
+use crate::files::DataFolder;
+use crate::handles::Handles;
+use crate::journal::{Journal, Segment};
+use crate::keys::TenantKeys;
+use crate::platform::Platform;
+use crate::tenant::{Append, Database, TenantHandle, Txn};
+use async_trait::async_trait;
+use audit::event::Draft;
+use context::{
+    AuditLog, AuditUnavailable, CredentialIndex, IndexEntry, IndexUnavailable, KeyedHash, Origin, Private,
+    Tenant, TenantStanding,
+};
+use env::Env;
+use ids::{Id, Slug, TenantId};
+use kms::{Kms, Purpose};
+use secret::SecretBytes;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
+
+/// The journal's size beyond which tenants without a file get one, so that it can shrink again.
+const FULL_JOURNAL_BYTES: u64 = 256 << 20;
+/// How many tenants' entries one round of maintenance folds.
+const FOLD_AT_ONCE: u32 = 200;
+/// How many entries of a tenant with a file wait before maintenance folds them.
+const FOLD_FROM: u64 = 512;
+const PLATFORM: Purpose = Purpose::new("platform store");
+
+/// How the store is opened.
+pub struct Settings {
+    /// The data folder, made if it is not there.
+    pub folder: PathBuf,
+    /// The regions whose data rests here. The first is where the operators' own log is.
+    pub regions: Vec<Slug>,
+    /// Whether a commit waits for the disk. Without it a power loss may take the last moments.
+    pub durable: bool,
+}
+
+/// Why the store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server has the folder.
+    #[error("another server is using the data folder; two servers on one folder would damage it")]
+    InUse,
+    /// The platform store does not open under this master key.
+    #[error(
+        "the platform store does not open with this master key: the key is wrong, or the file is damaged"
+    )]
+    WrongMasterKey,
+    /// A setting is missing.
+    #[error("the store needs at least one region")]
+    NoRegion,
+    /// Something else stands in the way.
+    #[error("the data folder cannot be used: {0}")]
+    Unusable(String),
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        Self::Unusable(fault.to_string())
+    }
+}
+
+/// The embedded backend.
+#[derive(Clone)]
+pub struct EmbeddedStore(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) folder: DataFolder,
+    pub(crate) platform: Arc<Platform>,
+    pub(crate) kms: Arc<dyn Kms>,
+    pub(crate) handles: Handles,
+    journals: Mutex<HashMap<Slug, Arc<Journal>>>,
+    home: Slug,
+    durable: bool,
+    env: Env,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+impl EmbeddedStore {
+    /// Opens the data folder, and makes it if it is not there.
+    pub async fn open(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, OpenError> {
+        let home = settings.regions.first().ok_or(OpenError::NoRegion)?.clone();
+        let folder = DataFolder::at(&settings.folder)?;
+        let lock = crate::files::lock(&folder.lock())?.ok_or(OpenError::InUse)?;
+        let platform = open_platform(&folder, kms.as_ref(), &env).await?;
+        let store = Self(Arc::new(Inner {
+            folder,
+            platform,
+            kms,
+            handles: Handles::default(),
+            journals: Mutex::default(),
+            home,
+            durable: settings.durable,
+            env,
+            _lock: lock,
+        }));
+        for region in &settings.regions {
+            store.journal(region)?;
+        }
+        store.make_operator_log().await?;
+        Ok(store)
+    }
+
+    /// The key under which credentials are hashed in the index. Random, and kept in the platform store.
+    pub fn index_key(&self) -> Result<SecretBytes<32>, StoreError> {
+        Ok(self.0.platform.own_key("credential index")?)
+    }
+
+    /// The key under which the operator's own secrets, such as endpoints' keys, are sealed.
+    pub fn operator_secrets_key(&self) -> Result<SecretBytes<32>, StoreError> {
+        Ok(self.0.platform.own_key("operator secrets")?)
+    }
+
+    /// Folds, closes and writes down what has waited for it. To be called every second or so.
+    pub async fn maintain(&self) {
+        self.0.handles.sweep(self.0.env.now()).await;
+        if let Err(fault) = self.fold_backlog().await {
+            tracing::error!(%fault, "the journal's backlog could not be folded");
+        }
+        if let Err(fault) = self.0.platform.write_uses().await {
+            tracing::error!(%fault, "the times of last use could not be written");
+        }
+    }
+
+    /// Folds and closes everything. After it the folder may be copied.
+    pub async fn close(&self) {
+        for handle in self.0.handles.all() {
+            let (id, closing) = (handle.id, crate::tenant::blocking(move || handle.close()).await);
+            if let Err(fault) = closing {
+                tracing::error!(tenant.id = %id, %fault, "a tenant's database did not close");
+            }
+        }
+        if let Err(fault) = self.0.platform.write_uses().await {
+            tracing::error!(%fault, "the times of last use could not be written");
+        }
+    }
+
+    async fn fold_backlog(&self) -> Result<(), Fault> {
+        let journals: Vec<_> = self.journals().values().cloned().collect();
+        for journal in journals {
+            let reading = journal.clone();
+            let (full, backlog) = crate::tenant::blocking(move || {
+                Ok((reading.bytes()? > FULL_JOURNAL_BYTES, reading.backlog(FOLD_AT_ONCE)?))
+            })
+            .await?;
+            for (tenant, entries) in backlog {
+                if !full && entries < FOLD_FROM {
+                    break;
+                }
+                match self.handle_of(tenant).await {
+                    Ok(handle) => crate::tenant::blocking(move || handle.settle(full)).await?,
+                    // The tenant was deleted, or never came to be: nobody can read these any more.
+                    Err(Fault::KeyGone) => {
+                        journal.erase(tenant).await?;
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn env(&self) -> Env {
+        self.0.env.clone()
+    }
+
+    /// The tenant's handle, for the tenant whose visit this is.
+    pub(crate) async fn handle(&self, tenant: &Tenant<'_>) -> Result<Arc<TenantHandle>, StoreError> {
+        Ok(self.handle_of(tenant.id()).await?)
+    }
+
+    /// A tenant's handle by id: for the visits above, and for what is done to a store as a whole.
+    pub(crate) async fn handle_of(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
+        self.0.handles.get(id, self.0.env.now(), self.make_handle(id)).await
+    }
+
+    async fn make_handle(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
+        let inner = &self.0;
+        let wrapped = inner.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
+        let region = if id == operator_log() {
+            inner.home.clone()
+        } else {
+            inner.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?.region
+        };
+        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &region, &wrapped).await?;
+        let path = inner.folder.tenant(&region, id)?;
+        let journal = self.journal(&region)?;
+        Ok(TenantHandle::new(id, region, keys, path, journal, inner.env.clone()))
+    }
+
+    /// The journal of a region, opened when it is first needed.
+    pub(crate) fn journal(&self, region: &Slug) -> Result<Arc<Journal>, Fault> {
+        let mut journals = self.journals();
+        if let Some(journal) = journals.get(region) {
+            return Ok(journal.clone());
+        }
+        let path = self.0.folder.journal(region)?;
+        let journal = Arc::new(Journal::open(&path, Segment::fresh(&self.0.env), self.0.durable)?);
+        journals.insert(region.clone(), journal.clone());
+        Ok(journal)
+    }
+
+    fn journals(&self) -> std::sync::MutexGuard<'_, HashMap<Slug, Arc<Journal>>> {
+        self.0.journals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The operators' log is a log like any tenant's, under an id that no tenant has.
+    async fn make_operator_log(&self) -> Result<(), Fault> {
+        let id = operator_log();
+        if self.0.platform.wrapped_keys(id).await?.is_none() {
+            let keys = crate::keys::WrappedKeys::make(self.0.kms.as_ref(), id, &self.0.env).await?;
+            self.0.platform.replace_keys(id, keys).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads from the tenant's tables. Whose they are is what the database itself says.
+    pub(crate) async fn read_private<'t, T: Send + 'static>(
+        &self,
+        tenant: &Tenant<'t>,
+        query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Private<'t, T>, StoreError> {
+        let handle = self.handle(tenant).await?;
+        let keys_of = handle.clone();
+        let (identity, value) =
+            handle.read(move |database| Ok((database.identity, query(database, &keys_of.keys)?))).await?;
+        Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
+    }
+
+    /// Writes to the tenant's tables and gives back what was written.
+    pub(crate) async fn write_private<'t, T: Send + 'static>(
+        &self,
+        tenant: &Tenant<'t>,
+        needs_file: bool,
+        commit: Commit,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Private<'t, T>, StoreError> {
+        let handle = self.handle(tenant).await?;
+        let work = move |txn: &mut Txn<'_>| Ok((txn.identity, work(txn)?));
+        let (identity, value) = handle.write(needs_file, commit, work).await?;
+        Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
+    }
+
+    /// What the tenant's plan lets it store.
+    pub(crate) fn quota(&self, tenant: &Tenant<'_>) -> Quota {
+        Quota(tenant.standing().limits.storage_bytes)
+    }
+}
+
+/// The id under which the operators' own log is kept: the ULID of all zeros, which no clock gives.
+pub(crate) fn operator_log() -> TenantId {
+    TenantId::from_bytes([0; 16])
+}
+
+async fn open_platform(folder: &DataFolder, kms: &dyn Kms, env: &Env) -> Result<Arc<Platform>, OpenError> {
+    let path = folder.platform();
+    let key = kms.derive(kms.master_key_id(), &PLATFORM).await.map_err(Fault::from)?;
+    match Platform::open(&path, &key, env.clone()) {
+        Err(Fault::Damaged(_)) => {
+            let previous = kms.previous_master_key_id().ok_or(OpenError::WrongMasterKey)?;
+            let old = kms.derive(previous, &PLATFORM).await.map_err(Fault::from)?;
+            crate::lifecycle::rekey_platform(&path, &old, &key).map_err(|_| OpenError::WrongMasterKey)?;
+            Ok(Platform::open(&path, &key, env.clone())?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The bytes that a tenant may store.
+#[derive(Clone, Copy)]
+pub(crate) struct Quota(Option<u64>);
+
+impl Quota {
+    /// Refuses what would grow the tenant's tables beyond the plan. Audit and usage are not asked: they must
+    /// be written also when the tenant is full.
+    pub(crate) fn admit(self, txn: &Txn<'_>, growth: usize) -> Result<(), Fault> {
+        let Some(limit) = self.0 else { return Ok(()) };
+        let (pages, free, size): (u64, u64, u64) = txn.tables().query_row(
+            "SELECT p.page_count, f.freelist_count, s.page_size
+             FROM pragma_page_count() p, pragma_freelist_count() f, pragma_page_size() s",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let stored = pages.saturating_sub(free) * size;
+        if stored.saturating_add(growth as u64) > limit {
+            Err(StoreError::QuotaExceeded.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialIndex for EmbeddedStore {
+    async fn find(&self, hash: &KeyedHash) -> Result<Option<IndexEntry>, IndexUnavailable> {
+        self.0.platform.credential(hash).await.map_err(unavailable)
+    }
+
+    async fn standing(&self, tenant: TenantId) -> Result<Option<TenantStanding>, IndexUnavailable> {
+        self.0.platform.standing(tenant).await.map_err(unavailable)
+    }
+}
+
+fn unavailable(fault: Fault) -> IndexUnavailable {
+    tracing::error!(%fault, "the credential index could not be read");
+    IndexUnavailable
+}
+
+#[async_trait]
+impl AuditLog for EmbeddedStore {
+    async fn append(&self, tenant: &Tenant<'_>, draft: Draft) -> Result<(), AuditUnavailable> {
+        let handle = self.handle(tenant).await.map_err(|_| AuditUnavailable)?;
+        let append = Append { events: vec![draft], ..Append::default() };
+        handle.append(append).await.map(drop).map_err(|fault| {
+            tracing::error!(tenant.id = %tenant.id(), %fault, "an audit event could not be written");
+            AuditUnavailable
+        })
+    }
+}
+
+#[async_trait]
+impl TenantKeyring for EmbeddedStore {
+    async fn key(&self, tenant: &Tenant<'_>, purpose: KeyPurpose) -> Result<SecretBytes<32>, StoreError> {
+        Ok(self.handle(tenant).await?.keys.derived(purpose))
+    }
+}
+
+#[async_trait]
+impl WorkIndex for EmbeddedStore {
+    async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError> {
+        let mut all = Vec::new();
+        let journals: Vec<_> = self.journals().values().cloned().collect();
+        for journal in journals {
+            all.extend(crate::tenant::blocking(move || journal.pending(kind)).await?);
+        }
+        all.sort_by_key(|work| work.id);
+        Ok(all)
+    }
+}

@@ -1,0 +1,176 @@
+//! A tenant's open database, and how it catches up with the journal.
+
+use super::schema;
+use crate::error::Fault;
+use crate::journal::{Journal, JournalKey, Tail};
+use crate::rows::RowChange;
+use env::Timestamp;
+use ids::{Id, TenantId};
+use secret::SecretBytes;
+use sqlcipher::{Connection, OptionalExtension, params};
+use std::path::Path;
+use std::sync::Arc;
+
+/// How many journal entries are read at once.
+const ENTRIES_AT_ONCE: u32 = 500;
+
+/// Where the tables are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In the tenant's file.
+    File,
+    /// In memory: the tenant has stored nothing yet that asks for a file.
+    Memory,
+}
+
+/// A tenant's tables, caught up with the journal at every use.
+pub(crate) struct Database {
+    pub(crate) connection: Connection,
+    pub(crate) home: Home,
+    /// The tenant that the database itself says it is of.
+    pub(crate) identity: TenantId,
+    /// The last journal entry that the tables contain.
+    pub(crate) folded: u64,
+}
+
+/// What opening needs to know.
+pub(crate) struct Opening<'a> {
+    pub(crate) tenant: TenantId,
+    pub(crate) file_key: &'a SecretBytes<32>,
+    pub(crate) tenant_key: &'a SecretBytes<32>,
+    pub(crate) path: &'a Path,
+    pub(crate) journal: &'a Journal,
+    pub(crate) tail: &'a Arc<Tail>,
+    pub(crate) now: Timestamp,
+}
+
+impl Opening<'_> {
+    /// Opens the tenant's file, or makes it where `create` says so, or else a view in memory.
+    pub(crate) fn open(&self, create: bool) -> Result<Database, Fault> {
+        let exists = self.path.exists();
+        let (connection, home) = if exists || create {
+            let options = crate::sqlite::tenant_options(true);
+            (sqlcipher::open(self.path, self.file_key, &options)?, Home::File)
+        } else {
+            (sqlcipher::open_memory(&crate::sqlite::tenant_options(true))?, Home::Memory)
+        };
+        schema::migrate(&connection, || self.keep_copy(&connection))?;
+        let identity = self.identify(&connection)?;
+        if home == Home::File && !exists {
+            crate::files::sync_folder_of(self.path)?;
+        }
+        let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
+        let mut database = Database { connection, home, identity, folded };
+        self.tail.open();
+        self.fold_journal(&mut database)?;
+        Ok(database)
+    }
+
+    /// Reads whose database this is; a new one is told.
+    fn identify(&self, connection: &Connection) -> Result<TenantId, Fault> {
+        let found = connection
+            .query_row("SELECT tenant FROM identity", [], |row| row.get::<_, [u8; 16]>(0))
+            .optional()?;
+        let identity = match found {
+            Some(bytes) => TenantId::from_bytes(bytes),
+            None => {
+                let values = params![self.tenant.to_bytes(), self.now.millis()];
+                connection.execute("INSERT INTO identity VALUES(1, ?1, ?2)", values)?;
+                self.tenant
+            }
+        };
+        if identity == self.tenant { Ok(identity) } else { Err(Fault::WrongTenant) }
+    }
+
+    fn keep_copy(&self, connection: &Connection) -> Result<(), Fault> {
+        let copy = self.path.with_extension("before-migration.db");
+        crate::files::remove_if_there(&copy)?;
+        Ok(connection.snapshot(&copy)?)
+    }
+
+    /// Takes over everything that the journal has beyond the tables.
+    fn fold_journal(&self, database: &mut Database) -> Result<(), Fault> {
+        let mut key: Option<(_, JournalKey)> = None;
+        loop {
+            let entries = self.journal.entries(self.tenant, database.folded, ENTRIES_AT_ONCE)?;
+            let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(()) };
+            let mut rows = Vec::new();
+            for entry in &entries {
+                if key.as_ref().is_none_or(|(segment, _)| *segment != entry.segment) {
+                    key = Some((
+                        entry.segment,
+                        JournalKey::derive(self.tenant_key, self.tenant, entry.segment),
+                    ));
+                }
+                if let Some((_, key)) = &key {
+                    rows.extend(key.open(&entry.sealed)?);
+                }
+            }
+            database.transaction(|connection| fold(connection, &rows, last))?;
+            database.folded = last;
+        }
+    }
+}
+
+impl Database {
+    /// Takes over the entries that became durable since the last use.
+    pub(crate) fn catch_up(&mut self, tail: &Tail) -> Result<(), Fault> {
+        let waiting = tail.take(u64::MAX);
+        let Some(last) = waiting.last().map(|(number, _)| *number) else { return Ok(()) };
+        if last <= self.folded {
+            return Ok(());
+        }
+        let folded = self.folded;
+        let rows: Vec<_> =
+            waiting.into_iter().filter(|(number, _)| *number > folded).flat_map(|(_, rows)| rows).collect();
+        self.transaction(|connection| fold(connection, &rows, last))?;
+        self.folded = last;
+        Ok(())
+    }
+
+    /// Runs `work` in one transaction, undone where it fails.
+    pub(crate) fn transaction<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let done = work(&self.connection).and_then(|value| {
+            self.connection.execute_batch("COMMIT")?;
+            Ok(value)
+        });
+        if done.is_err() {
+            self.roll_back();
+        }
+        done
+    }
+
+    /// Undoes the open transaction, if SQLite has not done so itself.
+    pub(crate) fn roll_back(&self) {
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            tracing::debug!(%error, "there was nothing to roll back");
+        }
+    }
+
+    /// Brings the tables' last commit to the disk. After it, the journal may forget what they contain.
+    pub(crate) fn sync(&self) -> Result<bool, Fault> {
+        Ok(self.home == Home::File && self.connection.checkpoint()?)
+    }
+
+    /// How many bytes the tables take.
+    pub(crate) fn bytes(&self) -> Result<u64, Fault> {
+        let pages: u64 = self.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let free: u64 = self.connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        let size: u64 = self.connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        Ok(pages.saturating_sub(free) * size)
+    }
+}
+
+/// Applies rows and moves the mark of what is folded, in the caller's transaction.
+pub(crate) fn fold(connection: &Connection, rows: &[RowChange], through: u64) -> Result<(), Fault> {
+    for row in rows {
+        row.apply(connection)?;
+    }
+    let mut mark = connection.prepare_cached("UPDATE folded SET through = ?1")?;
+    mark.execute(params![through])?;
+    Ok(())
+}

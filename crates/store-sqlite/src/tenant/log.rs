@@ -1,0 +1,77 @@
+//! The tenant's place in its audit log: the next number, the last hash, the frontier. Held under one lock,
+//! so that numbers, hashes and the journal's order agree.
+
+use crate::error::Fault;
+use crate::rows::{Cell, RowChange, Table, frontier};
+use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, Sealed, seal};
+use audit::merkle::Frontier;
+use audit::note::Origin;
+use env::Env;
+use ids::EventId;
+use sqlcipher::{Executor, OptionalExtension};
+
+/// Where a tenant's log stands.
+#[derive(Clone)]
+pub(crate) struct LogPosition {
+    place: Position,
+    frontier: Frontier,
+    /// The journal's epoch in which this was true: a failed transaction makes it stale.
+    pub(crate) epoch: u64,
+}
+
+impl LogPosition {
+    /// Reads the position from tables that are caught up with the journal.
+    pub(crate) fn read(connection: &Executor, log: &Origin, epoch: u64) -> Result<Self, Fault> {
+        let last: Option<(u64, [u8; 32])> = connection
+            .query_row("SELECT number, hash FROM audit_event ORDER BY number DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let (index, prev_leaf_hash) = last.map_or((0, NO_PREVIOUS_LEAF), |(number, hash)| (number + 1, hash));
+        let place = Position { index, prev_leaf_hash, ..Position::start(log.clone()) };
+        Ok(Self { place, frontier: frontier(connection, index)?, epoch })
+    }
+
+    /// How many events there are, and the root over them.
+    pub(crate) fn size_and_root(&self) -> (u64, [u8; 32]) {
+        (self.frontier.size(), self.frontier.root())
+    }
+}
+
+/// Events with their places, and what they change.
+pub(crate) struct Numbered {
+    /// The position after them. It holds only once the caller stores it.
+    pub(crate) next: LogPosition,
+    pub(crate) rows: Vec<RowChange>,
+    pub(crate) ids: Vec<EventId>,
+}
+
+/// Seals drafts as the next events.
+pub(crate) fn number(position: &LogPosition, drafts: &[Draft], env: &Env) -> Result<Numbered, Fault> {
+    let mut numbered =
+        Numbered { next: position.clone(), rows: Vec::with_capacity(drafts.len()), ids: Vec::new() };
+    for draft in drafts {
+        let sealed = seal(draft.clone(), &numbered.next.place, env)?;
+        numbered.rows.push(event_row(numbered.next.place.index, draft, &sealed)?);
+        numbered.ids.push(sealed.event_id);
+        numbered.next.frontier.append(sealed.leaf_hash);
+        numbered.next.place.advance(sealed.leaf_hash);
+    }
+    Ok(numbered)
+}
+
+fn event_row(number: u64, draft: &Draft, sealed: &Sealed) -> Result<RowChange, Fault> {
+    let disclosures =
+        serde_json::to_string(&sealed.disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
+    let cells = vec![
+        Cell::from(number),
+        Cell::from(sealed.time),
+        Cell::from(draft.action.as_str()),
+        Cell::from(draft.actor.id.as_str()),
+        Cell::from(draft.resource.id.as_str()),
+        Cell::from(sealed.leaf.clone()),
+        Cell::from(sealed.leaf_hash.to_vec()),
+        Cell::from(disclosures),
+    ];
+    Ok(RowChange::Put(Table::AuditEvent, cells))
+}

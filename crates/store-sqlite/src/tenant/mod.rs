@@ -1,0 +1,13 @@
+//! One tenant's store: its keys, its place in the audit log, and its database, which is a file or, until
+//! something asks for one, a view in memory over the journal.
+
+mod database;
+mod handle;
+mod log;
+mod schema;
+mod writes;
+
+pub(crate) use database::Database;
+pub(crate) use handle::{Append, TenantHandle, blocking};
+pub(crate) use schema::LATEST;
+pub(crate) use writes::Txn;

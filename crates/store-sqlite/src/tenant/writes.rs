@@ -1,0 +1,158 @@
+//! Writes to a tenant's tables: whatever has come in while the last batch was under way becomes the next.
+
+use super::TenantHandle;
+use crate::error::Fault;
+use crate::rows::{Cell, RowChange, Table};
+use audit::event::Draft;
+use ids::TenantId;
+use sqlcipher::{Executor, OptionalExtension, params};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Commit, IdempotencyClaim, Mark, StoreError};
+use tokio::sync::oneshot;
+
+/// The most writes that share a transaction.
+const MAX_BATCH: usize = 64;
+/// The most writes that wait for one tenant: beyond them the caller is told to come back.
+const MAX_WAITING: usize = 1024;
+
+type Answer = Box<dyn Any + Send>;
+type Work = Box<dyn FnOnce(&mut Txn<'_>) -> Result<Answer, Fault> + Send>;
+
+/// One write that waits for its batch.
+pub(crate) struct Job {
+    pub(super) needs_file: bool,
+    pub(super) work: Work,
+    pub(super) events: Vec<Draft>,
+    pub(super) marks: Vec<Mark>,
+    pub(super) done: oneshot::Sender<Result<Answer, Fault>>,
+}
+
+/// The writes that wait for one tenant.
+#[derive(Default)]
+pub(crate) struct WriteQueue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    busy: bool,
+}
+
+impl WriteQueue {
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        handle: &Arc<TenantHandle>,
+        needs_file: bool,
+        commit: Commit,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (done, answer) = oneshot::channel();
+        let Commit { events, marks, claim } = commit;
+        let work: Work = Box::new(move |txn| {
+            if let Some(claim) = &claim {
+                txn.claim(claim)?;
+            }
+            work(txn).map(|answer| Box::new(answer) as Answer)
+        });
+        let begin = {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.jobs.len() >= MAX_WAITING {
+                return Err(Fault::Answer(StoreError::Unavailable));
+            }
+            waiting.jobs.push_back(Job { needs_file, work, events, marks, done });
+            !std::mem::replace(&mut waiting.busy, true)
+        };
+        if begin {
+            let handle = handle.clone();
+            tokio::task::spawn_blocking(move || handle.queue.carry_out(&handle));
+        }
+        let answer = answer.await.map_err(|_| Fault::Answer(StoreError::Unavailable))??;
+        answer.downcast().map(|answer| *answer).map_err(|_| Fault::Damaged("an answer's type"))
+    }
+
+    /// Carries out batches until nothing waits.
+    fn carry_out(&self, handle: &TenantHandle) {
+        loop {
+            let batch: Vec<_> = {
+                let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = waiting.jobs.len().min(MAX_BATCH);
+                waiting.busy = count > 0;
+                waiting.jobs.drain(..count).collect()
+            };
+            if batch.is_empty() {
+                return;
+            }
+            if let Err(fault) = handle.write_batch(batch) {
+                // The callers' channels are closed by now, which tells them that nothing was written.
+                tracing::error!(tenant.id = %handle.id, %fault, "a batch of writes was rolled back");
+            }
+        }
+    }
+}
+
+/// A write in its batch's transaction: what it changes goes to the tables now, and to the journal with the
+/// whole batch.
+pub(crate) struct Txn<'c> {
+    connection: &'c Executor,
+    rows: Vec<RowChange>,
+    /// The tenant that the database itself says it is of.
+    pub(crate) identity: TenantId,
+}
+
+impl<'c> Txn<'c> {
+    pub(super) fn new(connection: &'c Executor, identity: TenantId) -> Self {
+        Self { connection, rows: Vec::new(), identity }
+    }
+
+    /// The tables, for look-ups that the write depends on.
+    pub(crate) fn tables(&self) -> &'c Executor {
+        self.connection
+    }
+
+    /// Puts a whole row.
+    pub(crate) fn put(&mut self, table: Table, cells: Vec<Cell>) -> Result<(), Fault> {
+        self.change(RowChange::Put(table, cells))
+    }
+
+    /// Deletes a row by its key.
+    pub(crate) fn delete(&mut self, table: Table, key: Vec<Cell>) -> Result<(), Fault> {
+        self.change(RowChange::Delete(table, key))
+    }
+
+    fn change(&mut self, change: RowChange) -> Result<(), Fault> {
+        change.apply(self.connection)?;
+        self.rows.push(change);
+        Ok(())
+    }
+
+    /// Takes an idempotency key, which no other write may have taken while it is kept.
+    fn claim(&mut self, claim: &IdempotencyClaim) -> Result<(), Fault> {
+        let taken = self
+            .connection
+            .prepare_cached("SELECT until FROM remembered WHERE key = ?1")?
+            .query_row(params![claim.key], |row| row.get::<_, i64>(0))
+            .optional()?;
+        // A key is kept for the same span after each claim, so what ends later than it would by this
+        // claim's own time is still kept.
+        let kept = taken.is_some_and(|until| until > claim.until.millis() - KEPT_MILLIS);
+        if kept {
+            return Err(Fault::Answer(StoreError::Claimed));
+        }
+        let cells = vec![
+            Cell::from(claim.key.to_vec()),
+            Cell::from(claim.request.to_vec()),
+            Cell::from(claim.until),
+            Cell::Null,
+            Cell::Null,
+        ];
+        self.put(Table::Remembered, cells)
+    }
+
+    pub(super) fn into_rows(self) -> Vec<RowChange> {
+        self.rows
+    }
+}
+
+/// How long idempotency keys are kept.
+const KEPT_MILLIS: i64 = 24 * 3_600_000;
