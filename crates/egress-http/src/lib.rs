@@ -101,3 +101,6 @@ impl Egress for HttpEgress {
         Ok(Private::arrived(tenant, Origin::authenticated(tenant.id()), response))
     }
 }
+
+#[cfg(test)]
+mod tests;
