@@ -24,7 +24,7 @@ pub use schema::definition_schema;
 
 pub(crate) use config::fits;
 pub(crate) use graph::Graph;
-pub(crate) use place::{Place, Slot};
+pub(crate) use place::Place;
 
 use serde_json::Value;
 

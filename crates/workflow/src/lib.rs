@@ -3,10 +3,12 @@
 //! reads a clock, a file or a network.
 
 pub mod definition;
+pub mod engine;
 pub mod hook;
 mod template;
 
 pub use definition::{Definition, Fault, NodeName, validate};
+pub use engine::{Command, Event, Input, Moment, Outcome, Progress, Request, Run};
 
 /// The template "Inbound lead triage": a webhook delivers a lead, a model classifies it, hot leads go to
 /// the tenant's CRM, and every lead becomes a contact.

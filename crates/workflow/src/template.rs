@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bytes that one rendered text or value may have.
 pub(crate) const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 /// What one expression may spend: a unit an instruction, and one a byte that it makes.
-const FUEL: u64 = 4_000_000;
+const FUEL: u64 = 2_000_000;
 const MAX_EXPRESSION_BYTES: usize = 8 * 1024;
 
 /// A template could not be read or evaluated.

@@ -15,7 +15,9 @@ const VARIABLES: &str =
     "Templates see `input`, `config`, `steps.<id>.output`, and `run.id`, `run.workflow`, `run.mode`";
 
 pub(super) fn check(draft: Draft, document: &Document, faults: &mut Vec<Fault>) -> Option<Definition> {
-    let complete = draft.complete;
+    let distinct: BTreeSet<&NodeName> = draft.nodes.iter().map(|(node, _)| &node.id).collect();
+    // What follows from a node that could not be read, or whose id is taken, is not reported as well.
+    let complete = draft.complete && distinct.len() == draft.nodes.len();
     let mut checker = Checker { document, faults, language: Language::new() };
     if let Some(reason) = schema_fault(&draft.config_required) {
         checker.fault(FaultCode::InvalidSchema, None, "/config_required", reason);

@@ -22,7 +22,7 @@ pub(super) struct Document {
 #[derive(Clone, Copy)]
 struct Position {
     line: u64,
-    /// A literal block (`|`): its text begins on the next line and keeps its line breaks.
+    /// A literal block (`|`), whose line breaks are those of the source.
     literal: bool,
 }
 
@@ -58,7 +58,7 @@ impl Document {
     /// The line of the `offset`th line (from 1) of the text at this pointer.
     pub(super) fn line_within(&self, pointer: &str, offset: u64) -> u64 {
         let position = self.position(pointer);
-        if position.literal { position.line + offset } else { position.line }
+        if position.literal { position.line + offset - 1 } else { position.line }
     }
 
     fn position(&self, pointer: &str) -> Position {
@@ -126,7 +126,9 @@ fn options() -> Options {
 fn flatten(tree: Tree, pointer: String, source: &[&str], lines: &mut BTreeMap<String, Position>) -> Value {
     let text = usize::try_from(tree.line).ok().and_then(|line| source.get(line.wrapping_sub(1)));
     let column = usize::try_from(tree.column).unwrap_or(0).wrapping_sub(1);
-    let literal = text.and_then(|text| text.chars().nth(column)) == Some('|');
+    let quoted = matches!(text.and_then(|text| text.chars().nth(column)), Some('"' | '\''));
+    let literal =
+        !quoted && matches!(&tree.content, Content::Scalar(Value::String(text)) if text.contains('\n'));
     lines.insert(pointer.clone(), Position { line: tree.line, literal });
     match tree.content {
         Content::Scalar(value) => value,
@@ -292,8 +294,8 @@ mod tests {
 
     #[test]
     fn a_syntax_fault_has_its_line() {
-        let fault = Document::parse("name: a\nnodes: [\n  }\n").err().unwrap();
-        assert_eq!((fault.code, fault.line), (FaultCode::Syntax, 3));
+        let fault = Document::parse("name: a\nnodes:\n  - x\n  }\n").err().unwrap();
+        assert_eq!((fault.code, fault.line), (FaultCode::Syntax, 4));
         let fault = Document::parse("name: a\nname: b\n").err().unwrap();
         assert_eq!((fault.code, fault.line), (FaultCode::Syntax, 2));
     }

@@ -249,15 +249,15 @@ pub struct Http {
 pub enum Operation {
     /// Adds a record of `fields`. The output is the record.
     Create,
-    /// Changes `fields` of the record `id`. The output is the record.
+    /// Changes `fields` of the record `record_id`. The output is the record.
     Update,
     /// Changes the record that matches, or adds one. The output is the record.
     Upsert,
-    /// Reads the record `id`. The output is the record, or null.
+    /// Reads the record `record_id`. The output is the record, or null.
     Get,
     /// Reads the records that match. The output is `{"data": […]}`.
     Find,
-    /// Deletes the record `id`. The output is `{"deleted": true or false}`.
+    /// Deletes the record `record_id`. The output is `{"deleted": true or false}`.
     Delete,
 }
 
@@ -269,8 +269,8 @@ pub struct Record {
     pub operation: Operation,
     /// The collection; or a template over `config` that yields it.
     pub collection: String,
-    /// Template of the record's id.
-    pub id: Option<String>,
+    /// Template of the record's id, as `create` and `find` yield it.
+    pub record_id: Option<String>,
     /// Fields that must be equal, values with templates.
     #[serde(rename = "match")]
     pub matching: Option<Map<String, Value>>,

@@ -52,7 +52,7 @@ impl Node {
             }
             Kind::Record(record) => {
                 slots.add("/collection", Place::Config, &record.collection);
-                slots.maybe("/id", Place::Text, record.id.as_deref());
+                slots.maybe("/record_id", Place::Text, record.record_id.as_deref());
                 slots.members("/match", record.matching.as_ref());
                 slots.members("/fields", record.fields.as_ref());
             }

@@ -108,7 +108,12 @@ impl Reader<'_> {
         self.faults.push(fault);
     }
 
+    /// Reads an object. Serde would also take a list for one, by the order of its fields.
     fn read<T: DeserializeOwned>(&mut self, pointer: &str, value: Value) -> Option<T> {
+        if !value.is_object() {
+            self.fault(FaultCode::WrongType, pointer, "This is not an object. Write its fields by name.");
+            return None;
+        }
         let error = match serde_path_to_error::deserialize(value) {
             Ok(read) => return Some(read),
             Err(error) => error,

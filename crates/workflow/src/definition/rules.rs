@@ -131,16 +131,16 @@ impl Findings {
     fn record(&mut self, record: &Record) {
         self.slug("/collection", Some(&record.collection));
         let given = [
-            ("id", record.id.is_some()),
+            ("record_id", record.record_id.is_some()),
             ("match", record.matching.as_ref().is_some_and(|map| !map.is_empty())),
             ("fields", record.fields.is_some()),
             ("limit", record.limit.is_some()),
         ];
         let (needed, optional): (&[&str], &[&str]) = match record.operation {
             Operation::Create => (&["fields"], &[]),
-            Operation::Update => (&["id", "fields"], &[]),
+            Operation::Update => (&["record_id", "fields"], &[]),
             Operation::Upsert => (&["match", "fields"], &[]),
-            Operation::Get | Operation::Delete => (&["id"], &[]),
+            Operation::Get | Operation::Delete => (&["record_id"], &[]),
             Operation::Find => (&[], &["match", "limit"]),
         };
         for (field, is_given) in given {

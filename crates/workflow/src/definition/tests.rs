@@ -84,12 +84,9 @@ fn retries_are_bounded() {
 
 #[test]
 fn the_graph_is_checked() {
-    assert_eq!(
-        faults_with("  - {id: ask, type: transform, after: [start], output: 1}"),
-        "5 ask duplicate_node"
-    );
+    assert_eq!(faults_with("  - {id: ask, type: transform, output: 1}"), "5 ask duplicate_node");
     assert_eq!(faults_with("  - {id: two, type: source, kind: manual}"), "5 two several_sources");
-    assert_eq!(faults("name: a\nnodes:\n  - {id: x, type: transform, output: 1}"), "2 - no_source");
+    assert_eq!(faults("name: a\nnodes:\n  - {id: x, type: transform, output: 1}"), "3 - no_source");
     assert_eq!(faults_with("  - {id: far, type: transform, output: 1}"), "5 far unreachable");
     assert_eq!(faults_with("edges:\n  - {from: ask, to: nobody}"), "6 nobody unknown_node");
     assert_eq!(faults_with("edges:\n  - {from: ask, to: start}"), "3 start cycle\n6 start edge_into_source");
@@ -169,7 +166,7 @@ fn node_types_have_rules() {
     assert_eq!(record("operation: create, collection: c"), "5 x missing_field");
     assert_eq!(record("operation: update, collection: c, fields: {}"), "5 x missing_field");
     assert_eq!(record("operation: upsert, collection: c, fields: {}, match: {}"), "5 x missing_field");
-    assert_eq!(record("operation: get, collection: c, id: a, limit: 3"), "5 x unknown_field");
+    assert_eq!(record("operation: get, collection: c, record_id: a, limit: 3"), "5 x unknown_field");
     assert_eq!(record("operation: find, collection: 'A b'"), "5 x wrong_value");
     assert_eq!(record("operation: find, collection: c, limit: 101"), "5 x wrong_value");
     let http = |rest: &str| {
@@ -217,7 +214,7 @@ fn too_many_nodes_are_refused() {
         (0..count).fold(SOUND.to_owned(), |text, index| text + &more(index))
     };
     assert!(validate(&nodes(198)).is_ok());
-    assert_eq!(faults(&nodes(199)), "2 - too_many");
+    assert_eq!(faults(&nodes(199)), "3 - too_many");
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! The engine: what happens in each case, and what holds in every case.
+
+mod cases;
+mod drive;
+mod laws;
+mod shipped;
