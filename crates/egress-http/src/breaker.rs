@@ -79,7 +79,7 @@ impl Breakers {
         }
     }
 
-    fn failed(&self, tenant: TenantId, host: &str) {
+    fn failed(&self, tenant: TenantId, host: &str, probes: bool) {
         let now = Instant::now();
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if failing.len() >= self.settings.tenants && !failing.contains_key(&tenant) {
@@ -95,6 +95,10 @@ impl Breakers {
         }
         let circuit =
             hosts.entry(host.to_owned()).or_insert(Circuit { failures: 0, last: now, probing: false });
+        if circuit.failures >= self.settings.failures && !probes {
+            // A call from before the circuit opened. It says nothing about the host as it is now.
+            return;
+        }
         circuit.failures = circuit.failures.saturating_add(1);
         circuit.last = now;
         circuit.probing = false;
@@ -134,8 +138,8 @@ impl Passage {
 
     /// The host failed.
     pub(crate) fn failed(mut self) {
-        self.probes = false;
-        self.breakers.failed(self.tenant, &self.host);
+        let probes = std::mem::take(&mut self.probes);
+        self.breakers.failed(self.tenant, &self.host, probes);
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Settings {
     pub calls_per_tenant: usize,
     /// The longest that one call may ask to take, redirects included.
     pub max_timeout: Duration,
-    /// The longest answer that one call may ask for, in bytes.
+    /// The longest answer that one call may ask for, in bytes. With `calls` it bounds the memory for answers.
     pub max_response_bytes: usize,
     /// When a failing host is left alone.
     pub breaker: BreakerSettings,
@@ -50,7 +50,7 @@ impl Default for Settings {
             calls: 256,
             calls_per_tenant: 16,
             max_timeout: Duration::from_secs(300),
-            max_response_bytes: 32 << 20,
+            max_response_bytes: 8 << 20,
             breaker: BreakerSettings::default(),
             own_roots: Vec::new(),
         }

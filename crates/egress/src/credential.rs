@@ -34,7 +34,8 @@ impl AttachedCredential {
         if destination.scheme() != Scheme::Https && !policy.opens(host, port) {
             return Err(EgressError::CredentialInTheClear);
         }
-        // It was checked when this was made.
+        // It was checked when this was made. The copy lives as long as the request is being written, and is
+        // not wiped: the HTTP library copies it again.
         let mut value =
             HeaderValue::from_str(self.value.expose()).map_err(|_| EgressError::HostNotInCredential)?;
         value.set_sensitive(true);

@@ -12,6 +12,9 @@ pub enum Denied {
     /// The address is not of the open internet, and the operator made no exception for the host and port.
     #[error("the address is {0}")]
     Address(Closed),
+    /// The name means something only within one network.
+    #[error("the name is local")]
+    LocalName,
     /// A redirect leads from TLS into the clear.
     #[error("a redirect leaves TLS")]
     Downgrade,
@@ -51,14 +54,25 @@ impl AddressPolicy {
         self.allow.contains(&HostPort { host: host.clone(), port })
     }
 
-    /// Decides what can be decided without resolving: a written-out address must be permitted. For URLs
-    /// that someone else will fetch, such as a model's provider.
+    /// Decides what can be decided without resolving, for URLs that someone else will fetch, such as a
+    /// model's provider: a written-out address must be permitted, and a name must be one of the open
+    /// internet.
     pub fn permits_unresolved(&self, destination: &Destination) -> Result<(), Denied> {
-        match destination.address() {
-            Some(address) => self.permits(destination.host(), destination.port(), address),
-            None => Ok(()),
+        let (host, port) = (destination.host(), destination.port());
+        match host {
+            Host::Address(address) => self.permits(host, port, *address),
+            Host::Name(name) if is_local(name) && !self.opens(host, port) => Err(Denied::LocalName),
+            Host::Name(_) => Ok(()),
         }
     }
+}
+
+/// Whether the name means something only within one network: without a dot, or under a domain that is set
+/// aside for that (RFC 6761, RFC 6762, RFC 8375, RFC 9476; ICANN's resolution 2024.07.29.06 for `internal`).
+fn is_local(name: &str) -> bool {
+    const LOCAL: [&str; 8] =
+        [".alt", ".home.arpa", ".internal", ".invalid", ".local", ".localhost", ".onion", ".test"];
+    !name.contains('.') || LOCAL.iter().any(|domain| name.ends_with(domain))
 }
 
 #[cfg(test)]
@@ -94,9 +108,12 @@ mod tests {
     }
 
     #[test]
-    fn a_url_for_others_may_not_spell_a_closed_address() {
-        let ask = |text| policy(&[]).permits_unresolved(&Destination::parse(text).unwrap());
+    fn a_url_for_others_is_one_of_the_open_internet() {
+        let ask = |text: &str| policy(&[]).permits_unresolved(&Destination::parse(text).unwrap());
         assert!(ask("https://a.example/cat.png").is_ok() && ask("https://1.1.1.1/").is_ok());
         assert!(ask("http://169.254.169.254/latest/meta-data/").is_err() && ask("http://[::1]/").is_err());
+        for local in ["localhost", "metadata", "metadata.google.internal", "printer.local", "a.localhost."] {
+            assert_eq!(ask(&format!("http://{local}/")), Err(Denied::LocalName), "{local}");
+        }
     }
 }

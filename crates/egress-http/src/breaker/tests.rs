@@ -65,6 +65,21 @@ async fn a_probe_that_is_given_up_lets_another_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_failure_neither_prolongs_the_rest_nor_ends_the_probe() {
+    let [mine, ..] = tenants();
+    let breakers = Breakers::new(SETTINGS);
+    let [early, late] = [(), ()].map(|()| breakers.pass(mine, "a".into()).ok().unwrap());
+    fail(&breakers, mine, "a", 3);
+    tokio::time::advance(SETTINGS.rest).await;
+    early.failed();
+    let probe = breakers.pass(mine, "a".into()).ok().unwrap();
+    late.failed();
+    assert!(is_open(&breakers, mine, "a"));
+    drop(probe);
+    assert!(!is_open(&breakers, mine, "a"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_between_failures_begins_anew() {
     let [mine, ..] = tenants();
     let breakers = Breakers::new(SETTINGS);
