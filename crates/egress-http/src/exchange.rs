@@ -37,6 +37,7 @@ where
     let failed = |error: hyper::Error| failure(&error, progress);
     let (mut sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_HEAD_BYTES)
         .handshake(TokioIo::new(stream))
         .await

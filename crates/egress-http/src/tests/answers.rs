@@ -93,9 +93,19 @@ async fn heads_without_end_are_cut_off() {
         let error = ask(&server, to(&server)).await.err();
         assert!(matches!(error, Some(EgressError::TooLarge)), "{error:?}");
     }
-    let many = "a: b\r\n".repeat(200);
-    let error = answer_to(format!("HTTP/1.1 200 OK\r\n{many}\r\n")).await.err();
-    assert!(matches!(&error, Some(error @ EgressError::TooLarge) if error.sent()), "{error:?}");
+}
+
+#[tokio::test]
+async fn heads_are_bounded_in_fields_and_bytes() {
+    let with = |fields: usize, length: usize| {
+        let field = format!("a: {}\r\n", "b".repeat(length));
+        answer_to(format!("HTTP/1.1 200 OK\r\n{}\r\n", field.repeat(fields)))
+    };
+    assert!(with(128, 10).await.is_ok() && with(1, 60_000).await.is_ok());
+    for (fields, length) in [(129, 10), (1, 70_000)] {
+        let error = with(fields, length).await.err();
+        assert!(matches!(&error, Some(error @ EgressError::TooLarge) if error.sent()), "{error:?}");
+    }
 }
 
 #[tokio::test]
