@@ -1,7 +1,8 @@
 //! Whoever stops listening is heard by the provider.
 
+use crate::ask::{call, models, target};
 use crate::provider::{Act, Provider, delta, stream_head};
-use crate::{call, models, target, visit};
+use crate::visit;
 use futures::StreamExt;
 use model::{ChatAnswer, ModelEndpoint};
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! What goes wrong, what it is called, and what it costs. Whatever it is, the caller learns neither key nor
 //! address.
 
+use crate::ask::{KEY, ask, call, models, take, target};
 use crate::provider::{Act, Provider, answer, completion, delta, done, end, finish, piece, stream_head};
-use crate::{KEY, ask, call, models, take, target, visit};
+use crate::visit;
 use context::{Origin, Private};
 use errors::{Code, Problem};
 use model::{Charge, ModelEndpoint, ModelError, Unsent, Waiting};

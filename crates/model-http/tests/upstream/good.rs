@@ -1,7 +1,7 @@
 //! What works: whole answers, streams, forms of usage, headers, TLS, connections that serve again.
 
+use crate::ask::{KEY, ask, models, models_with, target};
 use crate::provider::{Act, Provider, answer, completion, delta, done, end, finish, piece, stream_head};
-use crate::{KEY, ask, models, models_with, target};
 use metering::tokens::Tokens;
 use model::{EndpointUrl, ModelError, Target, Unsent};
 use secret::SecretText;

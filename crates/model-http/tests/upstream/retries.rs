@@ -1,7 +1,7 @@
 //! What is sent again, and what is not.
 
+use crate::ask::{ask, models, target};
 use crate::provider::{Act, Provider, completion};
-use crate::{ask, models, target};
 use model::ModelError;
 use std::time::Duration;
 
