@@ -328,3 +328,21 @@ proptest! {
         }
     }
 }
+
+const GUIDE: &str = include_str!("../../../../docs/workflows.md");
+
+#[test]
+fn the_guide_is_true() {
+    let example = GUIDE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    validate(example).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    for code in FaultCode::ALL {
+        let row = format!("| `{code}` | {} |", code.meaning().trim_end_matches('.'));
+        assert!(GUIDE.contains(&row), "{row}");
+    }
+    let filters = GUIDE.split("Filters: ").nth(1).and_then(|rest| rest.split(". Functions").next()).unwrap();
+    let language = crate::template::Language::new();
+    for filter in filters.split('`').skip(1).step_by(2) {
+        let filter = filter.split('(').next().unwrap();
+        assert_eq!(language.unknown_words(&format!("input | {filter}")), [""; 0], "{filter}");
+    }
+}

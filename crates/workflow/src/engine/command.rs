@@ -21,7 +21,7 @@ pub enum Command {
         /// The same for every attempt of a step, so that an outside service can tell a repeat.
         idempotency_key: String,
         /// What to do.
-        request: Request,
+        request: Box<Request>,
         /// When its time is up.
         deadline: Timestamp,
         /// Record the request, carry nothing out, and report [`Request::simulated_output`].

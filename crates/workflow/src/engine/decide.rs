@@ -54,7 +54,7 @@ impl Run {
             attempt: attempt.number,
             idempotency_key: hex::encode(&Sha256::digest(key)[..16]),
             dry_run: self.mode == Mode::DryRun && request.has_effect(),
-            request,
+            request: Box::new(request),
             deadline: attempt.deadline,
         })
     }

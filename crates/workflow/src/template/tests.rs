@@ -85,9 +85,7 @@ fn work_and_output_are_bounded() {
         "[range(90000)] * 90000 | list",
         "range(90000) | list | tojson | replace('1', 'x' * 1000) | replace('x', 'y' * 1000)",
     ] {
-        let began = std::time::Instant::now();
         assert!(Language::new().evaluate(expression, &context(&json!({}))).is_err(), "{expression}");
- eprintln!("TIME {:?} {expression}", began.elapsed());
     }
     let error = render("{{ 'x' * 2000000 }}", &json!({})).unwrap_err();
     assert!(error.contains("bytes") || error.contains("work"), "{error}");

@@ -128,7 +128,7 @@ impl Driver {
     fn obey(&mut self, command: &Command) {
         match command {
             Command::Perform { node, attempt, idempotency_key, .. } => {
-                assert!(self.open.get(node).is_none(), "`{node}` is performed twice at once");
+                assert!(!self.open.contains_key(node), "`{node}` is performed twice at once");
                 assert!(!self.performed.contains(&(node.clone(), *attempt)), "an attempt is commanded twice");
                 self.performed.push((node.clone(), *attempt));
                 self.keys.entry(node.clone()).or_default().push(idempotency_key.clone());
