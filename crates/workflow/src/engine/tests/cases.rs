@@ -68,8 +68,7 @@ fn a_full_window_costs_no_attempt() {
         let until = Timestamp::from_millis(driver.now.millis() + 60_000);
         driver.end("a", Outcome::RateLimited { until });
         assert_eq!((driver.run.status(), driver.run.wake_at()), (RunStatus::Waiting, Some(until)));
-        driver.admit_after(30);
-        assert_eq!(driver.run.status(), RunStatus::Waiting);
+        assert!(driver.admit_after(30).events.is_empty(), "too early, so nothing happens");
         driver.admit_after(30);
         assert_eq!(driver.run.status(), RunStatus::Running);
     }
@@ -118,6 +117,18 @@ fn a_branch_not_taken_is_skipped_and_a_join_goes_on() {
         [StepStatus::Succeeded, StepStatus::Skipped, StepStatus::Skipped, StepStatus::Succeeded]
     );
     assert_eq!(driver.run.values().outputs[&name("join")], json!(false));
+}
+
+#[test]
+fn a_join_waits_for_every_live_branch() {
+    let ai = |id: &str, after: &str| {
+        format!("  - {{id: {id}, type: ai, after: [{after}], model: m, prompt: p}}\n")
+    };
+    let mut driver = Driver::begun(&[ai("a", "start"), ai("b", "start"), ai("join", "a, b")].concat());
+    driver.succeed("a", json!({}));
+    assert_eq!(driver.status("join"), StepStatus::Pending);
+    driver.succeed("b", json!({}));
+    assert_eq!(driver.status("join"), StepStatus::Running);
 }
 
 #[test]

@@ -130,6 +130,10 @@ impl Driver {
             Command::Perform { node, attempt, idempotency_key, .. } => {
                 assert!(!self.open.contains_key(node), "`{node}` is performed twice at once");
                 assert!(!self.performed.contains(&(node.clone(), *attempt)), "an attempt is commanded twice");
+                for edge in self.definition.edges().iter().filter(|edge| edge.to == *node) {
+                    let before = self.run.step_of(&edge.from).unwrap().status;
+                    assert!(before.is_over(), "`{node}` does not wait for `{}`", edge.from);
+                }
                 self.performed.push((node.clone(), *attempt));
                 self.keys.entry(node.clone()).or_default().push(idempotency_key.clone());
                 self.open.insert(node.clone(), command.clone());
