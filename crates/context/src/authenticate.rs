@@ -288,7 +288,8 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
-    const fn as_str(self) -> &'static str {
+    /// The kind's name, as it enters the hash.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
             Self::OperatorKey => "operator_key",

@@ -1,0 +1,139 @@
+//! API keys: issuing, listing and revoking them.
+
+use crate::{App, note};
+use audit::event::Action;
+use authz::{Rights, Role, Scopes};
+use context::{Create, CredentialKind, Delete, IndexedSubject, Private, Read, Tenant, issue_api_key, on};
+use env::Timestamp;
+use errors::{Code, Problem};
+use ids::{AgentId, KeyId};
+use schemars::JsonSchema;
+use secret::SecretText;
+use serde::Deserialize;
+use serde_json::json;
+use store::{Agent, ApiKeyRecord, Commit, IdempotencyClaim, Objects, Page, PageRequest};
+
+const CREATE: Action = Action::new("api_key.create");
+const REVOKE: Action = Action::new("api_key.revoke");
+
+/// What is asked of a new key.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What people call it, 1 to 100 characters.
+    pub name: String,
+    /// The role that it gives; `member` where absent. Nobody gives more than they have.
+    #[serde(default)]
+    pub role: Option<Role>,
+    /// What it is narrowed to; all that the role allows where absent.
+    #[serde(default)]
+    pub scopes: Option<Scopes>,
+    /// The agent that holds it.
+    #[serde(default)]
+    pub agent: Option<AgentId>,
+    /// When it ends.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key that was just made.
+pub struct Issued {
+    /// What is kept of it.
+    pub record: ApiKeyRecord,
+    /// The key, shown this once.
+    pub secret: SecretText,
+}
+
+/// Issues a key.
+pub async fn create<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    input: NewKey,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Private<'t, Issued>, Problem> {
+    let access = tenant.authorize::<Create<on::ApiKey>>()?;
+    let role = input.role.unwrap_or(Role::Member);
+    let scopes = input.scopes.unwrap_or_else(Scopes::everything);
+    must_hold(tenant, role, &scopes)?;
+    let now = app.env.now();
+    if input.name.is_empty() || input.name.chars().count() > 100 {
+        return Err(Problem::invalid("`name` must have 1 to 100 characters."));
+    }
+    if input.expires_at.is_some_and(|end| end <= now) {
+        return Err(Problem::invalid("`expires_at` is in the past."));
+    }
+    if let Some(agent) = input.agent {
+        let agents = tenant.authorize::<Read<on::Agent>>()?;
+        app.store.get::<Agent>(&agents, &agent.to_string()).await?;
+    }
+    let key = issue_api_key(tenant.id(), app.env.id(), &app.env);
+    let record = ApiKeyRecord {
+        id: key.id,
+        name: input.name,
+        role,
+        scopes: scopes.clone(),
+        agent: input.agent,
+        created_by: tenant.principal().id.clone(),
+        created_at: now,
+        expires_at: input.expires_at,
+        revoked_at: None,
+    };
+    let details = [("role", json!(role)), ("scopes", json!(scopes))];
+    let event = note(tenant, CREATE, "api_key", key.id.to_string(), details);
+    app.store.create(&access, &record, Commit::event(event).claiming(claim)).await?;
+    let hash = app.authenticator.hash(CredentialKind::ApiKey, key.text.expose());
+    let subject = IndexedSubject::ApiKey { id: key.id, role, scopes, agent: record.agent };
+    app.platform.index_credential(tenant, hash, subject, record.expires_at).await?;
+    Ok(Private::sent(tenant, Issued { record, secret: key.text }))
+}
+
+/// Nobody hands out a role or a scope that they do not hold themselves.
+pub(crate) fn must_hold(tenant: &Tenant<'_>, role: Role, scopes: &Scopes) -> Result<(), Problem> {
+    match tenant.rights() {
+        Rights::Granted { role: own, scopes: held } if own.may_grant(role) && held.contain(scopes) => Ok(()),
+        _ => {
+            let detail = "A key cannot be given a role or scopes beyond those of the key that makes it.";
+            Err(Problem::new(Code::Forbidden, detail).with("needs", role.as_str()))
+        }
+    }
+}
+
+/// The keys within reach.
+pub async fn list<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    page: &PageRequest,
+) -> Result<Private<'t, Page<ApiKeyRecord>>, Problem> {
+    let access = tenant.authorize::<Read<on::ApiKey>>()?;
+    let found = app.store.list::<ApiKeyRecord>(&access, page).await?;
+    Ok(found.map(|page| page.map(|(record, _)| record)))
+}
+
+/// One key.
+pub async fn get<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    id: KeyId,
+) -> Result<Private<'t, ApiKeyRecord>, Problem> {
+    let access = tenant.authorize::<Read<on::ApiKey>>()?;
+    Ok(app.store.get::<ApiKeyRecord>(&access, &id.to_string()).await?.map(|(record, _)| record))
+}
+
+/// Revokes a key. It is refused from the next request on.
+pub async fn revoke(
+    app: &App,
+    tenant: &Tenant<'_>,
+    id: KeyId,
+    claim: Option<IdempotencyClaim>,
+) -> Result<(), Problem> {
+    let access = tenant.authorize::<Delete<on::ApiKey>>()?;
+    let reading = tenant.authorize::<Read<on::ApiKey>>()?;
+    // Whether the key is within reach is asked first: revoking by id alone would revoke any.
+    app.store.get::<ApiKeyRecord>(&reading, &id.to_string()).await?;
+    app.platform.revoke_credential(tenant, &id.to_string()).await?;
+    let event = note(tenant, REVOKE, "api_key", id.to_string(), []);
+    Ok(app
+        .store
+        .remove::<ApiKeyRecord>(&access, &id.to_string(), Commit::event(event).claiming(claim))
+        .await?)
+}

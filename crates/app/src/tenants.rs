@@ -1,0 +1,332 @@
+//! Tenants, as the operator makes and administers them.
+
+use crate::App;
+use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
+use authz::{Role, Scopes, SystemPrincipal};
+use context::event::operator_draft;
+use context::{CredentialKind, IndexedSubject, Operator, RequestFacts, TenantStatus, issue_api_key};
+use errors::{Code, Problem};
+use ids::{KeyId, Slug, TenantId};
+use metering::plan::{Limits, Overrides};
+use schemars::JsonSchema;
+use secret::SecretText;
+use serde::{Deserialize, Serialize};
+use store::{ApiKeyRecord, ErasureReceipt, NewTenant, TenantRow};
+
+const CREATE: Action = Action::new("tenant.create");
+const CREATE_KEY: Action = Action::new("api_key.create");
+const UPDATE: Action = Action::new("tenant.update");
+const SUSPEND: Action = Action::new("tenant.suspend");
+const RESUME: Action = Action::new("tenant.resume");
+const DELETE: Action = Action::new("tenant.delete");
+
+/// What the operator asks for.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTenantInput {
+    /// What the operator calls the tenant, 1 to 200 characters.
+    pub name: String,
+    /// The operator's own id for it, at most 200 characters; unique.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// Where its data rests; the first region of the deployment where absent.
+    #[serde(default)]
+    pub region: Option<Slug>,
+    /// Its plan; `starter` where absent.
+    #[serde(default)]
+    pub plan: Option<Slug>,
+    /// How it is kept apart; `embedded`, which is all that this deployment offers, where absent.
+    #[serde(default)]
+    pub isolation: Option<String>,
+}
+
+/// What the operator changes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantChange {
+    /// The plan.
+    #[serde(default)]
+    pub plan: Option<Slug>,
+    /// What differs from the plan; replaces what differed before.
+    #[serde(default)]
+    pub limits: Option<Overrides>,
+}
+
+/// A tenant, as the operator sees it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TenantView {
+    /// Its id.
+    pub id: TenantId,
+    /// What the operator calls it.
+    pub name: String,
+    /// The operator's own id for it.
+    pub external_id: Option<String>,
+    /// Where its data rests.
+    pub region: Slug,
+    /// Its plan.
+    pub plan: Slug,
+    /// What differs from the plan.
+    pub limits: Overrides,
+    /// The limits that hold.
+    pub effective_limits: Limits,
+    /// How it is kept apart.
+    pub isolation: String,
+    /// `active` or `suspended`.
+    pub status: String,
+    /// When it was made.
+    pub created_at: env::Timestamp,
+    /// Counts its changes, from 1. Stands in `ETag`.
+    pub version: u64,
+}
+
+/// A tenant that was just made, with its first key.
+pub struct Made {
+    /// The tenant.
+    pub tenant: TenantView,
+    /// The first key's id.
+    pub key: KeyId,
+    /// The first key, shown this once.
+    pub secret: SecretText,
+}
+
+const DEFAULT_PLAN: &str = "starter";
+/// The one kind of isolation that the embedded store has.
+pub const EMBEDDED: &str = "embedded";
+
+/// Makes a tenant with its first key. The two are the first events of its log.
+pub async fn create(app: &App, operator: &Operator, input: NewTenantInput) -> Result<Made, Problem> {
+    operator.must_change()?;
+    let row = new_row(app, &input)?;
+    let plan = plan_of(app, &row.plan).await?;
+    let key = issue_api_key(row.id, app.env.id(), &app.env);
+    let events = first_events(operator, &row, key.id);
+    app.platform
+        .append_operator_events(vec![operator_draft(operator, CREATE, "tenant", row.id.to_string())])
+        .await?;
+    let made = NewTenant {
+        key_hash: app.authenticator.hash(CredentialKind::ApiKey, key.text.expose()),
+        key: IndexedSubject::ApiKey {
+            id: key.id,
+            role: Role::Owner,
+            scopes: Scopes::everything(),
+            agent: None,
+        },
+        key_record: ApiKeyRecord {
+            id: key.id,
+            name: "first key".into(),
+            role: Role::Owner,
+            scopes: Scopes::everything(),
+            agent: None,
+            created_by: operator.key().to_string(),
+            created_at: row.created_at,
+            expires_at: None,
+            revoked_at: None,
+        },
+        events,
+        row: row.clone(),
+    };
+    app.platform.create_tenant(operator, made).await?;
+    let limits = plan.with(&row.overrides);
+    Ok(Made { tenant: view(row, limits), key: key.id, secret: key.text })
+}
+
+fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Problem> {
+    let bounded = |name: &str, text: &str| {
+        let length = text.chars().count();
+        let printable = text.chars().all(|character| !character.is_control());
+        if (1..=200).contains(&length) && printable {
+            Ok(text.to_owned())
+        } else {
+            Err(Problem::invalid(format!("`{name}` must have 1 to 200 printable characters.")))
+        }
+    };
+    let region = match &input.region {
+        None => app.regions.first().cloned().ok_or_else(Problem::internal)?,
+        Some(region) if app.regions.contains(region) => region.clone(),
+        Some(region) => {
+            return Err(Problem::invalid(format!("There is no region `{region}` in this deployment.")));
+        }
+    };
+    if input.isolation.as_deref().is_some_and(|isolation| isolation != EMBEDDED) {
+        let detail = "This deployment offers `embedded` alone. Leave `isolation` out to take it.";
+        return Err(Problem::new(Code::IsolationUnavailable, detail));
+    }
+    let plan = input.plan.clone().map_or_else(|| DEFAULT_PLAN.parse(), Ok);
+    Ok(TenantRow {
+        id: app.env.id(),
+        name: bounded("name", &input.name)?,
+        external_id: input.external_id.as_deref().map(|id| bounded("external_id", id)).transpose()?,
+        region,
+        plan: plan.map_err(|_| Problem::internal())?,
+        overrides: Overrides::default(),
+        isolation: EMBEDDED.to_owned(),
+        status: TenantStatus::Active,
+        created_at: app.env.now(),
+        generation: 0,
+        version: 1,
+    })
+}
+
+fn first_events(operator: &Operator, row: &TenantRow, key: KeyId) -> Vec<Draft> {
+    let event = |action, kind: &str, id: String| {
+        let actor = Actor {
+            kind: ActorKind::Operator,
+            id: operator.key().to_string(),
+            on_behalf_of: Vec::new(),
+            auth: AuthMethod::OperatorKey,
+        };
+        let mut draft = Draft::new(actor, action, Resource { kind: kind.into(), id }, Outcome::Success);
+        draft.request_id = Some(operator.request().id);
+        draft
+    };
+    let mut made = event(CREATE, "tenant", row.id.to_string());
+    made.details.insert("plan".into(), row.plan.as_str().into());
+    made.details.insert("region".into(), row.region.as_str().into());
+    let mut keyed = event(CREATE_KEY, "api_key", key.to_string());
+    keyed.details.insert("role".into(), Role::Owner.as_str().into());
+    vec![made, keyed]
+}
+
+async fn plan_of(app: &App, name: &Slug) -> Result<metering::plan::Plan, Problem> {
+    app.platform.plan(name).await.map_err(|error| match error {
+        store::StoreError::NotFound => Problem::invalid(format!("There is no plan `{name}`.")),
+        other => other.into(),
+    })
+}
+
+async fn viewed(app: &App, row: TenantRow) -> Result<TenantView, Problem> {
+    let limits = plan_of(app, &row.plan).await?.with(&row.overrides);
+    Ok(view(row, limits))
+}
+
+fn view(row: TenantRow, effective_limits: Limits) -> TenantView {
+    TenantView {
+        id: row.id,
+        name: row.name,
+        external_id: row.external_id,
+        region: row.region,
+        plan: row.plan,
+        limits: row.overrides,
+        effective_limits,
+        isolation: row.isolation,
+        status: row.status.as_str().to_owned(),
+        created_at: row.created_at,
+        version: row.version,
+    }
+}
+
+/// One tenant.
+pub async fn get(app: &App, operator: &Operator, id: TenantId) -> Result<TenantView, Problem> {
+    viewed(app, app.platform.tenant(operator, id).await?).await
+}
+
+/// Tenants by id, after the given one, at most `limit`.
+pub async fn list(
+    app: &App,
+    operator: &Operator,
+    after: Option<TenantId>,
+    limit: u32,
+) -> Result<Vec<TenantView>, Problem> {
+    let rows = app.platform.tenants(operator, after, limit).await?;
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        views.push(viewed(app, row).await?);
+    }
+    Ok(views)
+}
+
+/// Changes a tenant's plan and limits. They hold from its next request on.
+pub async fn change(
+    app: &App,
+    operator: &Operator,
+    id: TenantId,
+    change: TenantChange,
+    expected: Option<u64>,
+) -> Result<TenantView, Problem> {
+    operator.must_change()?;
+    let mut row = found(app, operator, id, expected).await?;
+    if let Some(plan) = change.plan {
+        plan_of(app, &plan).await?;
+        row.plan = plan;
+    }
+    if let Some(limits) = change.limits {
+        row.overrides = limits;
+    }
+    note_on(app, operator, UPDATE, id).await?;
+    let row = app.platform.update_tenant(operator, row).await?;
+    viewed(app, row).await
+}
+
+/// Refuses every key of the tenant from the next request on, and parks its runs.
+pub async fn suspend(app: &App, operator: &Operator, id: TenantId) -> Result<TenantView, Problem> {
+    set_status(app, operator, id, TenantStatus::Suspended, SUSPEND).await
+}
+
+/// Lets a suspended tenant take part again.
+pub async fn resume(app: &App, operator: &Operator, id: TenantId) -> Result<TenantView, Problem> {
+    set_status(app, operator, id, TenantStatus::Active, RESUME).await
+}
+
+async fn set_status(
+    app: &App,
+    operator: &Operator,
+    id: TenantId,
+    status: TenantStatus,
+    action: Action,
+) -> Result<TenantView, Problem> {
+    operator.must_change()?;
+    let mut row = found(app, operator, id, None).await?;
+    if row.status != status {
+        row.status = status;
+        note_on(app, operator, action, id).await?;
+        row = app.platform.update_tenant(operator, row).await?;
+    }
+    viewed(app, row).await
+}
+
+/// Erases a tenant: keys refused, key destroyed, files gone.
+pub async fn delete(app: &App, operator: &Operator, id: TenantId) -> Result<ErasureReceipt, Problem> {
+    operator.must_change()?;
+    let mut row = found(app, operator, id, None).await?;
+    note_on(app, operator, DELETE, id).await?;
+    if row.status != TenantStatus::Deleting {
+        row.status = TenantStatus::Deleting;
+        app.platform.update_tenant(operator, row).await?;
+    }
+    Ok(app.lifecycle.erase(operator, id).await?)
+}
+
+async fn found(
+    app: &App,
+    operator: &Operator,
+    id: TenantId,
+    expected: Option<u64>,
+) -> Result<TenantRow, Problem> {
+    let row = app.platform.tenant(operator, id).await?;
+    match expected {
+        Some(expected) if expected != row.version => Err(store::StoreError::Stale.into()),
+        _ => Ok(row),
+    }
+}
+
+/// Writes what the operator does into the operators' log and into the tenant's own.
+pub(crate) async fn note_on(
+    app: &App,
+    operator: &Operator,
+    action: Action,
+    id: TenantId,
+) -> Result<(), Problem> {
+    app.platform
+        .append_operator_events(vec![operator_draft(operator, action.clone(), "tenant", id.to_string())])
+        .await?;
+    let facts = RequestFacts::internal(operator.request().id);
+    let behind = Some(operator.key().to_string());
+    let admission =
+        app.authenticator.admit_system(SystemPrincipal::OperatorAction, id, behind, facts).await?;
+    let noted = admission.enter(async |tenant| {
+        let draft = context::event::draft(&tenant, action, "tenant", id.to_string());
+        app.store.append_events(&tenant, vec![draft]).await
+    });
+    noted.await?;
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! The HTTP API: a file a route under [`routes`], each with its [`Operation`], from which the router, the
+//! interface description and the attack suite all follow.
+
+mod api;
+mod body;
+mod call;
+mod openapi;
+mod operation;
+mod problem;
+mod respond;
+pub mod routes;
+mod server;
+
+pub use api::{Api, router};
+pub use openapi::document;
+pub use operation::{Audited, CallerKind, Operation};
+pub use server::{Bounds, serve};

@@ -1,0 +1,125 @@
+//! The interface description (OpenAPI 3.1), made from the operations.
+
+use crate::operation::{Audited, CallerKind, Operation};
+use errors::ProblemBody;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+/// The description of these operations, for a server at this URL.
+pub fn document(operations: &[Operation], public_url: &str) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let problem = generator.subschema_for::<ProblemBody>();
+    let mut paths = Map::new();
+    for operation in operations {
+        let described = describe(operation, &mut generator, problem.as_value());
+        let path = paths.entry(operation.path.to_owned()).or_insert_with(|| json!({}));
+        path[operation.method.as_str().to_lowercase()] = described;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tenantry",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "What stands under a SaaS company's AI agents, where every tenant is isolated by construction.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": public_url}],
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": {
+                "tenant": {"type": "http", "scheme": "bearer", "description": "An API key (`tk_…`) or a token that the tenant signed"},
+                "operator": {"type": "http", "scheme": "bearer", "description": "An operator key (`op_…`)"},
+            },
+        },
+    })
+}
+
+fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator, problem: &Value) -> Value {
+    let mut responses = Map::new();
+    for answer in &operation.answers {
+        let content = match answer.schema {
+            Some(schema) => json!({answer.media_type: {"schema": schema(generator)}}),
+            None if answer.media_type.is_empty() => json!({}),
+            None => json!({answer.media_type: {"schema": {"type": "string"}}}),
+        };
+        let mut described = json!({"description": status_text(answer.status)});
+        if content != json!({}) {
+            described["content"] = content;
+        }
+        responses.insert(answer.status.to_string(), described);
+    }
+    responses.insert(
+        "default".into(),
+        json!({
+            "description": "A problem (RFC 9457)",
+            "content": {"application/problem+json": {"schema": problem}},
+        }),
+    );
+    let mut described = json!({
+        "operationId": operation.id(),
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": parameters(operation),
+        "responses": responses,
+        "security": security(operation),
+        "x-audit": audit(operation.audited),
+    });
+    if let Some(body) = operation.body {
+        described["requestBody"] = json!({
+            "required": true,
+            "content": {"application/json": {"schema": body(generator)}},
+        });
+    }
+    if let Some(scope) = &operation.scope {
+        described["x-scope"] = json!(scope);
+    }
+    described
+}
+
+fn parameters(operation: &Operation) -> Vec<Value> {
+    let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let in_query = operation.query.iter().map(|parameter| {
+        let kind = if parameter.name == "limit" { "integer" } else { "string" };
+        json!({
+            "name": parameter.name,
+            "in": "query",
+            "required": false,
+            "description": parameter.description,
+            "schema": {"type": kind},
+        })
+    });
+    in_path.chain(in_query).collect()
+}
+
+fn security(operation: &Operation) -> Value {
+    match operation.caller {
+        CallerKind::Tenant => json!([{"tenant": []}]),
+        CallerKind::Operator => json!([{"operator": []}]),
+        CallerKind::TokenHolder | CallerKind::Anyone => json!([]),
+    }
+}
+
+fn audit(audited: Audited) -> Value {
+    match audited {
+        Audited::Event(action) => json!({"event": action}),
+        Audited::Aggregated(action) => json!({"aggregated": action}),
+        Audited::Silent(reason) => json!({"silent": reason}),
+    }
+}
+
+fn status_text(status: u16) -> &'static str {
+    match status {
+        200 => "Done",
+        201 => "Made",
+        202 => "Accepted",
+        204 => "Done, with nothing to say",
+        _ => "Answer",
+    }
+}

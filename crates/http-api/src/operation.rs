@@ -1,0 +1,192 @@
+//! [`Operation`]: all that there is to say about a route, in the route's own file.
+
+use crate::Api;
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, on};
+use http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerKind {
+    /// A principal of a tenant.
+    Tenant,
+    /// An operator.
+    Operator,
+    /// Whoever has the token that stands in the path.
+    TokenHolder,
+    /// Anyone.
+    Anyone,
+}
+
+/// What a call leaves in the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audited {
+    /// An event with this action.
+    Event(&'static str),
+    /// One event with this action per principal, collection and minute.
+    Aggregated(&'static str),
+    /// Nothing, and why.
+    Silent(&'static str),
+}
+
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// A parameter in the query.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryParameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub description: &'static str,
+}
+
+/// An answer other than a problem.
+#[derive(Clone)]
+pub struct AnswerForm {
+    /// The status.
+    pub status: u16,
+    /// What the body is, as a media type.
+    pub media_type: &'static str,
+    /// The body's schema, where it is JSON.
+    pub schema: Option<SchemaOf>,
+}
+
+/// A route: its place, its description, what guards it, what it leaves behind, and what carries it out.
+#[derive(Clone)]
+pub struct Operation {
+    /// The method.
+    pub method: Method,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// The part of the API that it belongs to.
+    pub tag: &'static str,
+    /// Who may call it.
+    pub caller: CallerKind,
+    /// What a call leaves in the audit log.
+    pub audited: Audited,
+    /// The scope that a tenant's key needs.
+    pub scope: Option<String>,
+    /// Parameters in the query.
+    pub query: Vec<QueryParameter>,
+    /// The body's schema.
+    pub body: Option<SchemaOf>,
+    /// Answers other than problems.
+    pub answers: Vec<AnswerForm>,
+    /// What carries it out.
+    pub handler: MethodRouter<Api>,
+}
+
+impl Operation {
+    /// A route with this method at this path.
+    pub fn new<H, T>(method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        let filter =
+            axum::routing::MethodFilter::try_from(method.clone()).unwrap_or(axum::routing::MethodFilter::GET);
+        Self {
+            method,
+            path,
+            summary: "",
+            tag: "",
+            caller: CallerKind::Anyone,
+            audited: Audited::Silent(""),
+            scope: None,
+            query: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            handler: on(filter, handler),
+        }
+    }
+
+    /// Says what it does.
+    #[must_use]
+    pub fn about(mut self, tag: &'static str, summary: &'static str) -> Self {
+        self.tag = tag;
+        self.summary = summary;
+        self
+    }
+
+    /// Callable with a tenant's credential that has this permission.
+    #[must_use]
+    pub fn for_tenants<P: context::Permission>(mut self) -> Self {
+        self.caller = CallerKind::Tenant;
+        self.scope = Some(authz::Rights::needed(P::ACTION, P::RESOURCE));
+        self
+    }
+
+    /// Callable with any credential of a tenant.
+    #[must_use]
+    pub fn for_any_principal(mut self) -> Self {
+        self.caller = CallerKind::Tenant;
+        self
+    }
+
+    /// Callable with an operator's key.
+    #[must_use]
+    pub fn for_operators(mut self) -> Self {
+        self.caller = CallerKind::Operator;
+        self
+    }
+
+    /// Callable by whoever has the token in the path.
+    #[must_use]
+    pub fn for_token_holders(mut self) -> Self {
+        self.caller = CallerKind::TokenHolder;
+        self
+    }
+
+    /// Says what it leaves in the audit log.
+    #[must_use]
+    pub fn audited(mut self, audited: Audited) -> Self {
+        self.audited = audited;
+        self
+    }
+
+    /// Takes a parameter in the query.
+    #[must_use]
+    pub fn takes(mut self, name: &'static str, description: &'static str) -> Self {
+        self.query.push(QueryParameter { name, description });
+        self
+    }
+
+    /// Takes `limit` and `cursor`.
+    #[must_use]
+    pub fn paged(self) -> Self {
+        self.takes("limit", "how many at most, 1 to 500; 50 where absent")
+            .takes("cursor", "where to go on: the `next_cursor` of the page before")
+    }
+
+    /// Takes a JSON body.
+    #[must_use]
+    pub fn body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    /// Answers with JSON.
+    #[must_use]
+    pub fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
+        let schema: SchemaOf = |generator| generator.subschema_for::<T>();
+        self.answers.push(AnswerForm { status, media_type: "application/json", schema: Some(schema) });
+        self
+    }
+
+    /// Answers with something other than JSON, or with nothing.
+    #[must_use]
+    pub fn answers_with(mut self, status: u16, media_type: &'static str) -> Self {
+        self.answers.push(AnswerForm { status, media_type, schema: None });
+        self
+    }
+
+    /// Its id in the interface description: the tag-free form of method and path.
+    pub fn id(&self) -> String {
+        let words = self.path.split(['/', '-']).filter(|part| !part.is_empty() && *part != "v1");
+        let words = words.map(|part| part.trim_matches(['{', '}', '*']).replace('.', "_"));
+        std::iter::once(self.method.as_str().to_lowercase()).chain(words).collect::<Vec<_>>().join("_")
+    }
+}

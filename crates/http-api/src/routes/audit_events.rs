@@ -1,0 +1,53 @@
+//! `GET /v1/audit/events`: the tenant's audit log, newest first.
+
+use crate::call::{Paging, TenantCall};
+use crate::respond::{Answer, note_read, read};
+use crate::{Api, Audited, Operation};
+use app::audit_log;
+use audit::event::{Action, View};
+use axum::extract::{Query, State};
+use context::{Read, on};
+use env::Timestamp;
+use http::Method;
+use serde::Deserialize;
+use store::{AuditQuery, Page};
+
+const READ: Action = Action::new("audit.read");
+
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    action: Option<String>,
+    actor: Option<String>,
+    resource: Option<String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    #[serde(flatten)]
+    paging: Paging,
+}
+
+pub(super) fn operation() -> Operation {
+    Operation::new(Method::GET, "/v1/audit/events", handle)
+        .about("audit", "The tenant's audit log, newest first")
+        .for_tenants::<Read<on::Audit>>()
+        .audited(Audited::Aggregated("audit.read"))
+        .takes("action", "only this action, or all that begin with it and a dot")
+        .takes("actor", "only this actor's id")
+        .takes("resource", "only this resource's id")
+        .takes("from", "from this moment on, RFC 3339")
+        .takes("to", "up to this moment, RFC 3339")
+        .paged()
+        .answers::<Page<View>>(200)
+}
+
+async fn handle(State(api): State<Api>, call: TenantCall, Query(wanted): Query<Wanted>) -> Answer {
+    let page = wanted.paging.page()?;
+    let Wanted { action, actor, resource, from, to, .. } = wanted;
+    let query = AuditQuery { action, actor, resource, from, to };
+    let noted = call.admission.clone();
+    read(call, async |tenant| {
+        let events = audit_log::events(&api.app, &tenant, &query, &page).await?;
+        note_read(&api, &noted, &tenant, READ, "audit", "events");
+        Ok(events.map(|page| page.map(|event| event.view)))
+    })
+    .await
+}

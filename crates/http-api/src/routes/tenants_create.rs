@@ -1,0 +1,47 @@
+//! `POST /v1/tenants`: makes a tenant with its first key.
+
+use crate::body::Json;
+use crate::call::OperatorCall;
+use crate::respond::{Answer, Written, rendered};
+use crate::{Api, Audited, Operation};
+use app::tenants::{self, Made, NewTenantInput, TenantView};
+use axum::extract::State;
+use http::{Method, StatusCode};
+use ids::KeyId;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A tenant that was just made.
+#[derive(Serialize, JsonSchema)]
+struct MadeTenant {
+    #[serde(flatten)]
+    tenant: TenantView,
+    /// Its first key, with the role `owner`.
+    api_key: FirstKey,
+}
+
+/// A key, shown once.
+#[derive(Serialize, JsonSchema)]
+struct FirstKey {
+    /// Its id.
+    id: KeyId,
+    /// The key itself; null where the request is repeated.
+    key: Option<String>,
+}
+
+pub(super) fn operation() -> Operation {
+    Operation::new(Method::POST, "/v1/tenants", handle)
+        .about("tenants", "Make a tenant with its first key")
+        .for_operators()
+        .audited(Audited::Event("tenant.create"))
+        .body::<NewTenantInput>()
+        .answers::<MadeTenant>(201)
+}
+
+async fn handle(State(api): State<Api>, call: OperatorCall, body: Json<NewTenantInput>) -> Answer {
+    let Made { tenant, key, secret } = tenants::create(&api.app, &call.operator, body.value).await?;
+    let version = tenant.version;
+    let api_key = FirstKey { id: key, key: Some(secret.expose().to_owned()) };
+    let written = Written::json(StatusCode::CREATED, &MadeTenant { tenant, api_key })?;
+    Ok(rendered(&written.tagged(version)))
+}

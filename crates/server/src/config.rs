@@ -1,0 +1,90 @@
+//! The configuration file, TOML.
+
+use ids::Slug;
+use serde::Deserialize;
+use std::path::Path;
+
+/// What the configuration file says; everything has a default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The URL by which callers reach the server; `http://` and the listening address where absent.
+    pub(crate) public_url: Option<String>,
+    /// The store.
+    pub(crate) store: StoreConfig,
+    /// What tenants may reach.
+    pub(crate) egress: EgressConfig,
+    /// The master key.
+    pub(crate) kms: KmsConfig,
+    /// Bounds of the server as a whole.
+    pub(crate) limits: LimitsConfig,
+}
+
+/// The store.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreConfig {
+    /// The regions whose data rests in this folder; the first is the default.
+    pub(crate) regions: Vec<Slug>,
+    /// `full` survives a power loss; `process` survives the end of the process alone, and is faster.
+    pub(crate) durability: Durability,
+}
+
+/// What a write waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Durability {
+    Full,
+    Process,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        let regions = "local".parse().into_iter().collect();
+        Self { regions, durability: Durability::Full }
+    }
+}
+
+/// What tenants may reach.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EgressConfig {
+    /// Hosts with ports that are open although their addresses are private.
+    pub(crate) allow: Vec<String>,
+}
+
+/// The master key.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct KmsConfig {
+    /// The file of the master key before the present one, while `tenantry keys rotate` is under way.
+    pub(crate) previous_master_key_file: Option<std::path::PathBuf>,
+}
+
+/// Bounds of the server as a whole.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsConfig {
+    /// Connections at the same time.
+    pub(crate) connections: Option<usize>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("the configuration file {path} cannot be read: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("the configuration file {path} is not right: {message}")]
+    Parse { path: String, message: String },
+}
+
+impl Config {
+    /// Reads the file, or gives the defaults where there is none.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        toml::from_str(&text).map_err(|error| ConfigError::Parse { path: name, message: error.to_string() })
+    }
+}

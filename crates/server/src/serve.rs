@@ -1,0 +1,154 @@
+//! `tenantry serve`: opens, listens, keeps house, drains.
+
+use crate::config::{Config, ConfigError};
+use crate::logging;
+use crate::wiring::{Wired, wire};
+use app::Flush;
+use clap::Args;
+use http_api::{Api, Bounds};
+use kms_file::MasterKeyError;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{PlatformStore, StoreError};
+use store_sqlite::OpenError;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How the server is started.
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    /// The data folder; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where to listen; port 0 picks one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    pub(crate) listen: SocketAddr,
+    /// The configuration file, TOML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The file of the master key: 64 hexadecimal characters, readable for its owner only.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// Refuse what is fit for development alone.
+    #[arg(long)]
+    pub(crate) production: bool,
+    /// Write the log into this file, as JSON lines, instead of to standard error.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// What to log, such as `info` or `debug,hyper=warn`.
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_filter: Option<String>,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the log cannot be written: {0}")]
+    Log(io::Error),
+    #[error("the data folder cannot be used: {0}")]
+    Folder(io::Error),
+    #[error("the master key file {0} cannot be used: {1}")]
+    MasterKey(PathBuf, MasterKeyError),
+    #[error("--production needs --master-key-file: a development key beside the data protects nothing")]
+    DevelopmentKeyInProduction,
+    #[error(
+        "the data folder has a platform store and its master key {0} is gone; name the key with --master-key-file. Nothing was changed"
+    )]
+    MasterKeyGone(PathBuf),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    #[error("signals cannot be received: {0}")]
+    Signals(io::Error),
+    #[error("this process could not be protected: {0}")]
+    Protect(#[from] hardening::ProtectionError),
+}
+
+const MAINTENANCE: Duration = Duration::from_secs(1);
+
+/// Runs the server until it is told to stop.
+pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
+    logging::start(arguments.log.as_deref(), arguments.log_filter.as_deref()).map_err(ServeError::Log)?;
+    hardening::protect_process()?;
+    let config = Config::load(arguments.config.as_deref())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(|error| ServeError::Listen(arguments.listen, error))?;
+    let address = listener.local_addr().map_err(|error| ServeError::Listen(arguments.listen, error))?;
+    let url = format!("http://{address}");
+    let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
+    let wired = wire(&arguments, &config, public_url.trim_end_matches('/').to_owned()).await?;
+
+    let api = Api::new(wired.app.clone());
+    let (stopping, stopped) = watch::channel(false);
+    let housekeeping = keep_house(&wired, stopped.clone());
+    let mut bounds = Bounds::default();
+    if let Some(connections) = config.limits.connections {
+        bounds.connections = connections;
+    }
+    logging::announce(&format!("listening on {url}")).map_err(ServeError::Log)?;
+    api.set_ready(true);
+    let stop = {
+        let api = api.clone();
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("draining");
+            api.set_ready(false);
+        }
+    };
+    http_api::serve(listener, http_api::router(api), bounds, stop).await;
+    // Whoever keeps house sees this and ends, having written down what waits.
+    let _ = stopping.send(true);
+    if housekeeping.await.is_err() {
+        tracing::error!("the housekeeping ended early");
+    }
+    wired.store.close().await;
+    Ok(())
+}
+
+/// Folds, closes and writes down, every second and at the end.
+fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+    let (app, store, failures) = (wired.app.clone(), wired.store.clone(), wired.failures.clone());
+    let mut seconds = 0u64;
+    #[expect(clippy::disallowed_methods, reason = "joined when the server drains")]
+    tokio::spawn(async move {
+        loop {
+            let last = tokio::select! {
+                () = tokio::time::sleep(MAINTENANCE) => false,
+                _ = stopped.changed() => true,
+            };
+            let which = if last { Flush::All } else { Flush::Ended };
+            if let Err(error) = app.reads.flush(app.store.as_ref(), app.env.now(), which).await {
+                tracing::error!(%error, "reads could not be written to the audit log");
+            }
+            seconds += 1;
+            if last || seconds.is_multiple_of(60) {
+                let drafts = failures.take();
+                if !drafts.is_empty()
+                    && let Err(error) = Arc::clone(&app.platform).append_operator_events(drafts).await
+                {
+                    tracing::error!(%error, "failed authentications could not be written to the operators' log");
+                }
+            }
+            store.maintain().await;
+            if last {
+                return;
+            }
+        }
+    })
+}

@@ -1,0 +1,66 @@
+//! Puts adapters behind ports.
+
+use crate::config::{Config, Durability};
+use crate::failures::Failures;
+use crate::serve::{ServeArguments, ServeError};
+use crate::{first_start, system};
+use app::{App, Parts};
+use context::{Authenticator, IndexKey};
+use kms_file::{FileKms, MasterKey};
+use std::sync::Arc;
+use store_sqlite::{EmbeddedStore, Settings};
+
+/// What the server runs on.
+pub(crate) struct Wired {
+    pub(crate) app: Arc<App>,
+    pub(crate) store: EmbeddedStore,
+    pub(crate) failures: Arc<Failures>,
+}
+
+/// Opens the store and puts everything together.
+pub(crate) async fn wire(
+    arguments: &ServeArguments,
+    config: &Config,
+    public_url: String,
+) -> Result<Wired, ServeError> {
+    let env = system::env();
+    let data = &arguments.data;
+    let present =
+        first_start::master_key(data, arguments.master_key_file.as_ref(), arguments.production, &env)?;
+    let previous = match &config.kms.previous_master_key_file {
+        None => None,
+        Some(path) => {
+            Some(MasterKey::load(path).map_err(|error| ServeError::MasterKey(path.clone(), error))?)
+        }
+    };
+    let kms = Arc::new(FileKms::new(env.clone(), present, previous));
+    let settings = Settings {
+        folder: data.clone(),
+        regions: config.store.regions.clone(),
+        durable: config.store.durability == Durability::Full,
+    };
+    let store = EmbeddedStore::open(settings, kms, env.clone()).await?;
+    let index_key = Arc::new(IndexKey::new(store.index_key()?));
+    first_start::operator_key(data, &store, &index_key, &env).await?;
+
+    let shared = Arc::new(store.clone());
+    let failures = Arc::new(Failures::default());
+    let authenticator = Arc::new(Authenticator::new(
+        shared.clone(),
+        shared.clone(),
+        failures.clone(),
+        index_key,
+        public_url.clone(),
+        env.clone(),
+    ));
+    let app = App::new(Parts {
+        store: shared.clone(),
+        platform: shared.clone(),
+        lifecycle: shared,
+        authenticator,
+        env,
+        regions: config.store.regions.clone(),
+        public_url,
+    });
+    Ok(Wired { app: Arc::new(app), store, failures })
+}
