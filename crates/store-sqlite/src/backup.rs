@@ -62,9 +62,10 @@ pub(crate) fn write(
     };
     let copy = handle.path().with_extension("backup.db");
     crate::files::remove_database(&copy)?;
+    let mut output = Some(crate::files::create_private(target)?);
     let written = handle.with_database(|database| Ok(database.connection.snapshot(&copy)?)).and_then(|()| {
         let header = serde_json::to_vec(&manifest).map_err(|_| Fault::Damaged("a manifest"))?;
-        let output = crate::files::create_private(target)?;
+        let output = output.take().ok_or(Fault::Damaged("a backup's target"))?;
         let mut sealing =
             SealingStream::begin(BufWriter::new(output), env, handle.keys.data(), &BACKUP, &header)?;
         std::io::copy(&mut File::open(&copy)?, &mut sealing)?;
@@ -73,6 +74,9 @@ pub(crate) fn write(
         crate::files::sync_folder_of(target)
     });
     crate::files::remove_database(&copy)?;
+    if written.is_err() {
+        crate::files::remove_if_there(target)?;
+    }
     written.map(|()| manifest.backup)
 }
 
@@ -146,6 +150,7 @@ fn carry_over(present: &Database, staged: &Connection) -> Result<(), Fault> {
         Table::AuditEvent,
         staged,
     )?;
+    erase_again(&present.connection, staged, have)?;
     copy_rows(
         &present.connection,
         "SELECT id, kind, started_at, status, body, outcome FROM call WHERE ?1 >= 0",
@@ -155,6 +160,17 @@ fn carry_over(present: &Database, staged: &Connection) -> Result<(), Fault> {
     )?;
     staged.execute("UPDATE folded SET through = ?1", params![present.folded])?;
     staged.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+/// What was erased since the backup of what the log discloses stays erased.
+fn erase_again(present: &Executor, staged: &Connection, have: u64) -> Result<(), Fault> {
+    let mut select = present.prepare("SELECT number, disclosures FROM audit_event WHERE number < ?1")?;
+    let mut update = staged.prepare("UPDATE audit_event SET disclosures = ?2 WHERE number = ?1")?;
+    let mut rows = select.query(params![have])?;
+    while let Some(row) = rows.next()? {
+        update.execute(params![row.get::<_, u64>(0)?, row.get::<_, Option<String>>(1)?])?;
+    }
     Ok(())
 }
 

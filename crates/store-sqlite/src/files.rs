@@ -39,6 +39,24 @@ impl DataFolder {
         Ok(folder.join(format!("{tenant}.db")))
     }
 
+    /// The regions that have a journal.
+    pub(crate) fn regions(&self) -> Result<Vec<Slug>, Fault> {
+        let folders = match fs::read_dir(self.0.join("regions")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            folders => folders?,
+        };
+        let mut regions = Vec::new();
+        for folder in folders {
+            let folder = folder?;
+            if folder.path().join("journal.db").exists()
+                && let Some(region) = folder.file_name().to_str().and_then(|name| name.parse().ok())
+            {
+                regions.push(region);
+            }
+        }
+        Ok(regions)
+    }
+
     fn region(&self, region: &Slug) -> PathBuf {
         self.0.join("regions").join(region.as_str())
     }
@@ -70,12 +88,25 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<bool, Fault> {
 /// Removes a database with the files that SQLite keeps beside it.
 pub(crate) fn remove_database(path: &Path) -> Result<bool, Fault> {
     let there = remove_if_there(path)?;
+    remove_beside(path)?;
+    Ok(there)
+}
+
+/// Puts a closed database in the place of another closed one, at once: after a crash there is the one or
+/// the other. What SQLite left beside the old one is of the old one and must not be read into the new.
+pub(crate) fn replace_database(staged: &Path, path: &Path) -> Result<(), Fault> {
+    remove_beside(path)?;
+    fs::rename(staged, path)?;
+    sync_folder_of(path)
+}
+
+fn remove_beside(path: &Path) -> Result<(), Fault> {
     for suffix in ["-wal", "-shm", "-journal"] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(suffix);
         remove_if_there(Path::new(&beside))?;
     }
-    Ok(there)
+    Ok(())
 }
 
 /// Takes the folder for this process, or `None` where another has it. Lasts as long as the file is open.

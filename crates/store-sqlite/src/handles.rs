@@ -30,26 +30,47 @@ pub(crate) struct Handles(Mutex<HashMap<TenantId, Slot>>);
 
 impl Handles {
     /// The tenant's handle; `make` runs once however many ask.
-    pub(crate) async fn get(
+    pub(crate) async fn get<F: Future<Output = Result<Arc<TenantHandle>, Fault>>>(
         &self,
         id: TenantId,
         now: Timestamp,
-        make: impl Future<Output = Result<Arc<TenantHandle>, Fault>>,
+        make: impl Fn() -> F,
     ) -> Result<Arc<TenantHandle>, Fault> {
-        let cell = {
-            let mut slots = self.lock();
-            let slot = slots.entry(id).or_insert_with(|| Slot { cell: Cell::default(), used: now });
-            slot.used = now;
-            slot.cell.clone()
-        };
-        cell.get_or_try_init(|| make).await.cloned()
+        loop {
+            let cell = {
+                let mut slots = self.lock();
+                let slot = slots.entry(id).or_insert_with(|| Slot { cell: Cell::default(), used: now });
+                slot.used = now;
+                slot.cell.clone()
+            };
+            let made = cell.get_or_try_init(&make).await.cloned();
+            match made {
+                // Erased meanwhile: a handle that nobody can discard any more must not be used.
+                Ok(_) if !self.holds(id, &cell) => {}
+                Ok(handle) => return Ok(handle),
+                Err(fault) => {
+                    self.lock().retain(|other, slot| *other != id || slot.cell.get().is_some());
+                    return Err(fault);
+                }
+            }
+        }
     }
 
-    /// Takes a tenant out of use and closes its database. Whoever still holds the handle keeps it.
-    pub(crate) async fn evict(&self, id: TenantId) -> Result<(), Fault> {
+    fn holds(&self, id: TenantId, cell: &Cell) -> bool {
+        self.lock().get(&id).is_some_and(|slot| Arc::ptr_eq(&slot.cell, cell))
+    }
+
+    /// Ends the use of an erased tenant, also for those who still hold its handle.
+    pub(crate) async fn discard(&self, id: TenantId) -> Result<(), Fault> {
         let slot = self.lock().remove(&id);
         match slot.and_then(|slot| slot.cell.get().cloned()) {
-            Some(handle) => blocking(move || handle.close()).await,
+            Some(handle) => {
+                blocking(move || {
+                    handle.discard();
+                    Ok(())
+                })
+                .await
+            }
             None => Ok(()),
         }
     }
@@ -70,6 +91,8 @@ impl Handles {
         let mut slots = self.lock();
         let mut by_use: Vec<_> = slots
             .iter()
+            // Whoever has the cell is about to have the handle.
+            .filter(|(_, slot)| Arc::strong_count(&slot.cell) == 1)
             .filter_map(|(id, slot)| Some((slot.used, *id, slot.cell.get()?.clone())))
             // Two of them are ours: the map's and this list's. More means that somebody is at work.
             .filter(|(.., handle)| Arc::strong_count(handle) <= 2)

@@ -32,9 +32,7 @@ pub(crate) fn rekey_platform(path: &Path, old: &SecretBytes<32>, new: &SecretByt
     present.checkpoint()?;
     present.export_copy(&staged, new)?;
     present.close()?;
-    crate::files::remove_database(path)?;
-    std::fs::rename(&staged, path)?;
-    crate::files::sync_folder_of(path)
+    crate::files::replace_database(&staged, path)
 }
 
 impl EmbeddedStore {
@@ -61,6 +59,36 @@ impl EmbeddedStore {
         }
     }
 
+    /// Removes what is left of tenants whose erasure the end of a server interrupted. Their keys are gone.
+    pub(crate) async fn finish_erasures(&self) -> Result<(), Fault> {
+        for (tenant, region) in self.inner().platform.unfinished_erasures().await? {
+            self.remove_remains(tenant, &region).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes an erased tenant's journal entries and files; gives back how many there were of each.
+    async fn remove_remains(&self, tenant: TenantId, region: &Slug) -> Result<(u64, usize), Fault> {
+        let path = self.inner().folder.tenant(region, tenant)?;
+        let entries = self.journal(region)?.erase(tenant).await?;
+        let removed = blocking(move || remove_files(&path)).await?;
+        self.inner().platform.finish_erasure(tenant).await?;
+        Ok((entries, removed))
+    }
+
+    /// The size and the last checkpoint of a log that is about to be erased. A store that is too damaged to
+    /// be read must be erasable all the same.
+    async fn last_words(&self, tenant: TenantId) -> (u64, String) {
+        let read = match self.handle_of(tenant).await {
+            Ok(handle) => blocking(move || handle.checkpoint()).await,
+            Err(fault) => Err(fault),
+        };
+        read.unwrap_or_else(|fault| {
+            tracing::error!(tenant.id = %tenant, %fault, "an erased tenant's log could not be read");
+            (0, String::new())
+        })
+    }
+
     /// The handle of a tenant that is about to be: its first events go into the journal before the
     /// platform store knows of it, so that a tenant without them cannot be.
     async fn unborn(&self, row: &TenantRow, keys: &WrappedKeys) -> Result<Arc<TenantHandle>, Fault> {
@@ -69,7 +97,6 @@ impl EmbeddedStore {
         let path = inner.folder.tenant(&row.region, row.id)?;
         Ok(TenantHandle::new(
             row.id,
-            row.region.clone(),
             unwrapped,
             path,
             self.journal(&row.region)?,
@@ -82,6 +109,8 @@ impl EmbeddedStore {
 impl PlatformStore for EmbeddedStore {
     async fn create_tenant(&self, _: &Operator, tenant: NewTenant) -> Result<(), StoreError> {
         let NewTenant { row, key_hash, key, key_record, events } = tenant;
+        // Entries under another key than the tenant's would make a tenant that is there unreadable.
+        self.inner().platform.check_new_tenant(row.clone()).await?;
         let keys = WrappedKeys::make(self.inner().kms.as_ref(), row.id, &self.env()).await?;
         let handle = self.unborn(&row, &keys).await?;
         let body = serde_json::to_string(&key_record).map_err(|_| Fault::Damaged("a key's record"))?;
@@ -94,8 +123,13 @@ impl PlatformStore for EmbeddedStore {
         ];
         let rows = vec![RowChange::Put(Table::Object, cells)];
         handle.append(Append { rows, events, ..Append::default() }).await?;
+        let (id, region) = (row.id, row.region.clone());
         let making = Making { row, keys, first_key: Some((key_hash, key)) };
-        Ok(self.inner().platform.make_tenant(making).await?)
+        let made = self.inner().platform.make_tenant(making).await;
+        if made.is_err() && self.inner().platform.tenant_row(id).await?.is_none() {
+            self.journal(&region)?.erase(id).await?;
+        }
+        Ok(made?)
     }
 
     async fn tenant(&self, _: &Operator, id: TenantId) -> Result<TenantRow, StoreError> {
@@ -171,12 +205,16 @@ impl PlatformStore for EmbeddedStore {
         }
     }
 
+    async fn has_operators(&self) -> Result<bool, StoreError> {
+        Ok(self.inner().platform.has_operators().await?)
+    }
+
     async fn revoke_credential(&self, tenant: &Tenant<'_>, subject_id: &str) -> Result<(), StoreError> {
         Ok(self.inner().platform.remove_credential(tenant.id(), subject_id.to_owned()).await?)
     }
 
-    async fn last_used(&self, _: &Tenant<'_>, key: KeyId) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.inner().platform.last_used(key).await?)
+    async fn last_used(&self, tenant: &Tenant<'_>, key: KeyId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.inner().platform.last_used(tenant.id(), key).await?)
     }
 
     async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError> {
@@ -207,27 +245,23 @@ impl TenantLifecycle for EmbeddedStore {
         source: PathBuf,
         options: RestoreOptions,
     ) -> Result<BackupId, StoreError> {
-        let mut row = self.tenant(operator, tenant).await?;
+        let generation = self.tenant(operator, tenant).await?.generation;
         let handle = self.handle_of(tenant).await?;
-        let generation = row.generation;
         let manifest = blocking(move || backup::restore(&handle, generation, &source, options)).await?;
-        row.generation += 1;
-        self.update_tenant(operator, row).await?;
+        self.inner().platform.next_generation(tenant).await?;
         Ok(manifest.backup)
     }
 
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {
         let row = self.tenant(operator, tenant).await?;
-        let handle = self.handle_of(tenant).await?;
-        let path = handle.path().to_owned();
-        let (audit_events, final_checkpoint) = blocking(move || handle.checkpoint()).await?;
+        let (audit_events, final_checkpoint) = self.last_words(tenant).await;
         let inner = self.inner();
-        inner.handles.evict(tenant).await?;
         let erased_at = self.env().now();
+        // The key first: from here on nobody can come to use the tenant, and what is left opens no more.
         let lines = inner.platform.destroy_tenant(tenant, erased_at).await?;
+        inner.handles.discard(tenant).await?;
         let emptied = inner.platform.checkpoint().await?;
-        let entries = self.journal(&row.region)?.erase(tenant).await?;
-        let removed = blocking(move || remove_files(&path)).await?;
+        let (entries, removed) = self.remove_remains(tenant, &row.region).await?;
         let places = places(lines, emptied, entries, removed);
         Ok(ErasureReceipt { tenant, erased_at, places, audit_events, final_checkpoint })
     }

@@ -148,6 +148,9 @@ pub(crate) enum RowChange {
     Put(Table, Vec<Cell>),
     /// There is no row with this key.
     Delete(Table, Vec<Cell>),
+    /// The call's row is as given, unless its outcome is known: what a call cost is said once, and only
+    /// where nothing was known can it be said later.
+    Settle(Vec<Cell>),
 }
 
 impl RowChange {
@@ -162,6 +165,16 @@ impl RowChange {
                         crate::areas::make_indexes(connection, name, settings)?;
                     }
                     _ => {}
+                }
+            }
+            Self::Settle(cells) => {
+                let mut known = connection.prepare_cached(
+                    "SELECT EXISTS(SELECT 1 FROM call WHERE id = ?1 AND status IN ('settled', 'released'))",
+                )?;
+                let known: bool = known.query_row([cells.first().unwrap_or(&Cell::Null)], |row| row.get(0))?;
+                if !known {
+                    let put = Table::Call.put_statement();
+                    connection.prepare_cached(put)?.execute(params_from_iter(cells))?;
                 }
             }
             Self::Delete(table, key) => {

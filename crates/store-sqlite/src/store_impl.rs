@@ -101,10 +101,9 @@ impl EmbeddedStore {
             env,
             _lock: lock,
         }));
-        for region in &settings.regions {
-            store.journal(region)?;
-        }
+        store.open_journals(&settings.regions)?;
         store.make_operator_log().await?;
+        store.finish_erasures().await?;
         Ok(store)
     }
 
@@ -154,13 +153,15 @@ impl EmbeddedStore {
                 if !full && entries < FOLD_FROM {
                     break;
                 }
-                match self.handle_of(tenant).await {
-                    Ok(handle) => crate::tenant::blocking(move || handle.settle(full)).await?,
+                let folded = match self.handle_of(tenant).await {
+                    Ok(handle) => crate::tenant::blocking(move || handle.settle(full)).await,
                     // The tenant was deleted, or never came to be: nobody can read these any more.
-                    Err(Fault::KeyGone) => {
-                        journal.erase(tenant).await?;
-                    }
-                    Err(fault) => return Err(fault),
+                    Err(Fault::KeyGone) => journal.erase(tenant).await.map(drop),
+                    Err(fault) => Err(fault),
+                };
+                // One tenant's damage keeps nobody else's entries waiting.
+                if let Err(fault) = folded {
+                    tracing::error!(tenant.id = %tenant, %fault, "a tenant's journal could not be folded");
                 }
             }
         }
@@ -182,7 +183,7 @@ impl EmbeddedStore {
 
     /// A tenant's handle by id: for the visits above, and for what is done to a store as a whole.
     pub(crate) async fn handle_of(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
-        self.0.handles.get(id, self.0.env.now(), self.make_handle(id)).await
+        self.0.handles.get(id, self.0.env.now(), || self.make_handle(id)).await
     }
 
     async fn make_handle(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
@@ -196,19 +197,27 @@ impl EmbeddedStore {
         let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &region, &wrapped).await?;
         let path = inner.folder.tenant(&region, id)?;
         let journal = self.journal(&region)?;
-        Ok(TenantHandle::new(id, region, keys, path, journal, inner.env.clone()))
+        Ok(TenantHandle::new(id, keys, path, journal, inner.env.clone()))
     }
 
-    /// The journal of a region, opened when it is first needed.
+    /// The journal of a region.
     pub(crate) fn journal(&self, region: &Slug) -> Result<Arc<Journal>, Fault> {
-        let mut journals = self.journals();
-        if let Some(journal) = journals.get(region) {
-            return Ok(journal.clone());
+        let refused = || StoreError::Invalid(format!("This server keeps no data in the region `{region}`."));
+        Ok(self.journals().get(region).cloned().ok_or_else(refused)?)
+    }
+
+    /// Opens the journals of these regions and of all that have one already: work under way is looked for
+    /// in every journal when the server starts.
+    fn open_journals(&self, regions: &[Slug]) -> Result<(), Fault> {
+        for region in regions.iter().cloned().chain(self.0.folder.regions()?) {
+            let mut journals = self.journals();
+            if !journals.contains_key(&region) {
+                let path = self.0.folder.journal(&region)?;
+                let journal = Journal::open(&path, Segment::fresh(&self.0.env), self.0.durable)?;
+                journals.insert(region, Arc::new(journal));
+            }
         }
-        let path = self.0.folder.journal(region)?;
-        let journal = Arc::new(Journal::open(&path, Segment::fresh(&self.0.env), self.0.durable)?);
-        journals.insert(region.clone(), journal.clone());
-        Ok(journal)
+        Ok(())
     }
 
     fn journals(&self) -> std::sync::MutexGuard<'_, HashMap<Slug, Arc<Journal>>> {
@@ -265,6 +274,10 @@ pub(crate) fn operator_log() -> TenantId {
 
 async fn open_platform(folder: &DataFolder, kms: &dyn Kms, env: &Env) -> Result<Arc<Platform>, OpenError> {
     let path = folder.platform();
+    if !path.exists() && !folder.regions().map_err(OpenError::from)?.is_empty() {
+        let detail = "there are tenants' files and no platform store, which has their keys";
+        return Err(OpenError::Unusable(detail.into()));
+    }
     let key = kms.derive(kms.master_key_id(), &PLATFORM).await.map_err(Fault::from)?;
     match Platform::open(&path, &key, env.clone()) {
         Err(Fault::Damaged(_)) => {

@@ -40,7 +40,10 @@ pub(super) fn list_name(query: &RecordQuery) -> String {
 /// The query's statement, for the rows after `after`.
 pub(super) fn build(query: &RecordQuery, after: Option<Place>, limit: u32) -> Result<Statement, Fault> {
     let columns = super::records::RecordRow::COLUMNS;
-    let order = query.sort.as_ref().map_or_else(|| "id".to_owned(), |sort| expression(&sort.field));
+    let order = match &query.sort {
+        None => "id".to_owned(),
+        Some(sort) => Field::named(&sort.field)?.expression(),
+    };
     let mut values = Vec::new();
     // The collection is a slug and stands as text, since the partial indexes are found only so.
     let mut sql = format!("SELECT {columns}, {order} FROM record WHERE collection = '{}'", query.collection);
@@ -70,69 +73,139 @@ pub(super) fn build(query: &RecordQuery, after: Option<Place>, limit: u32) -> Re
     Ok(Statement { sql, values })
 }
 
-/// The SQL expression of a field. The name has passed the filter's parser: letters, digits, `_`, `-` and
-/// dots, so it can stand in a JSON path and does so as text that an index can be made on.
-fn expression(field: &str) -> String {
-    match field {
-        "created_at" | "updated_at" | "id" => field.to_owned(),
-        _ => {
-            let path: String = field.split('.').map(|part| format!(".\"{part}\"")).collect();
-            format!("json_extract(data, '${path}')")
+/// Where a field's value is.
+enum Field {
+    /// A column that holds a time.
+    Time(&'static str),
+    /// The record's id.
+    Id,
+    /// A place in the record's JSON.
+    Json(String),
+}
+
+impl Field {
+    /// The field with this name. Callers parse names; that this does so again keeps every other text out of
+    /// the statement: letters, digits, `_`, `-` and dots can stand in a JSON path, and do so as text that an
+    /// index can be made on.
+    fn named(name: &str) -> Result<Self, Fault> {
+        let sort = store::Sort::parse(name).map_err(|error| StoreError::Invalid(error.to_string()))?;
+        match sort.field.as_str() {
+            _ if sort.descending => Err(StoreError::Invalid(format!("`{name}` is no field.")).into()),
+            "created_at" => Ok(Self::Time("created_at")),
+            "updated_at" => Ok(Self::Time("updated_at")),
+            "id" => Ok(Self::Id),
+            field => Ok(Self::Json(field.split('.').map(|part| format!(".\"{part}\"")).collect())),
+        }
+    }
+
+    fn expression(&self) -> String {
+        match self {
+            Self::Time(column) => (*column).to_owned(),
+            Self::Id => "id".to_owned(),
+            Self::Json(path) => format!("json_extract(data, '${path}')"),
+        }
+    }
+
+    /// The condition that the value is of this kind: text is only ever compared with text, and a number
+    /// with numbers. SQLite alone would take `true` for 1, and order all numbers before all text.
+    fn is_kind(&self, kinds: &str) -> String {
+        match self {
+            Self::Time(_) | Self::Id => String::new(),
+            Self::Json(path) => format!(" AND json_type(data, '${path}') IN ({kinds})"),
         }
     }
 }
 
+const TEXT: &str = "'text'";
+const NUMBER: &str = "'integer', 'real'";
+
 fn condition(sql: &mut String, values: &mut Vec<Cell>, comparison: &Comparison) -> Result<(), Fault> {
-    let field = expression(&comparison.field);
-    let operator = match comparison.operator {
+    let field = Field::named(&comparison.field)?;
+    let expression = field.expression();
+    let range = match comparison.operator {
         FilterOperator::Present => {
-            let _ = write!(sql, " AND {field} IS NOT NULL");
+            let _ = write!(sql, " AND {expression} IS NOT NULL");
             return Ok(());
         }
         FilterOperator::Contains | FilterOperator::StartsWith => {
-            let Value::String(text) = &comparison.value else {
-                return Err(StoreError::Invalid("`co` and `sw` compare with text.".into()).into());
+            let (Value::String(text), Field::Id | Field::Json(_)) = (&comparison.value, &field) else {
+                return Err(StoreError::Invalid("`co` and `sw` compare text with text.".into()).into());
             };
             let place = if comparison.operator == FilterOperator::Contains { "> 0" } else { "= 1" };
-            let _ = write!(sql, " AND instr({field}, ?) {place}");
+            let _ = write!(sql, " AND instr({expression}, ?) {place}{}", field.is_kind(TEXT));
             values.push(Cell::from(text.as_str()));
             return Ok(());
         }
-        FilterOperator::Equal => "IS",
-        FilterOperator::NotEqual => "IS NOT",
+        FilterOperator::Equal | FilterOperator::NotEqual => {
+            let equal = equality(&field, &expression, values, &comparison.value)?;
+            let _ = match comparison.operator {
+                FilterOperator::Equal => write!(sql, " AND {equal}"),
+                _ => write!(sql, " AND NOT ifnull({equal}, 0)"),
+            };
+            return Ok(());
+        }
         FilterOperator::Greater => ">",
         FilterOperator::GreaterOrEqual => ">=",
         FilterOperator::Less => "<",
         FilterOperator::LessOrEqual => "<=",
     };
-    let _ = write!(sql, " AND {field} {operator} ?");
-    values.push(value(&comparison.field, &comparison.value)?);
-    if matches!(operator, ">" | ">=" | "<" | "<=") {
-        // SQLite orders all numbers before all text; a comparison with one kind is about that kind alone.
-        let kind = if comparison.value.is_number() { "('integer', 'real')" } else { "('text', 'integer')" };
-        let _ = write!(sql, " AND typeof({field}) IN {kind}");
-    }
+    let (place, kinds) = operand(&field, values, &comparison.value)?;
+    let _ = write!(sql, " AND {expression} {range} {place}{}", field.is_kind(kinds));
     Ok(())
 }
 
-fn value(field: &str, value: &Value) -> Result<Cell, Fault> {
-    let invalid = |detail: &str| Fault::Answer(StoreError::Invalid(detail.to_owned()));
+fn equality(
+    field: &Field,
+    expression: &str,
+    values: &mut Vec<Cell>,
+    value: &Value,
+) -> Result<String, Fault> {
     Ok(match (field, value) {
-        ("created_at" | "updated_at", Value::String(text)) => {
+        (_, Value::Null) => format!("({expression} IS NULL)"),
+        (Field::Json(_), Value::Bool(truth)) => {
+            values.push(Cell::Integer(i64::from(*truth)));
+            let kind = if *truth { "'true'" } else { "'false'" };
+            format!("({expression} = ?{})", field.is_kind(kind))
+        }
+        _ => {
+            let (place, kinds) = operand(field, values, value)?;
+            format!("({expression} = {place}{})", field.is_kind(kinds))
+        }
+    })
+}
+
+/// What stands for a value in the statement, and the kinds that it can be compared with.
+fn operand(
+    field: &Field,
+    values: &mut Vec<Cell>,
+    value: &Value,
+) -> Result<(&'static str, &'static str), Fault> {
+    let invalid = |detail: &str| Fault::Answer(StoreError::Invalid(detail.to_owned()));
+    match (field, value) {
+        (Field::Time(_), Value::String(text)) => {
             let at: env::Timestamp =
                 text.parse().map_err(|_| invalid("Times are compared as RFC 3339 text."))?;
-            Cell::from(at)
+            values.push(Cell::from(at));
+            Ok(("?", NUMBER))
         }
-        (_, Value::Null) => Cell::Null,
-        (_, Value::Bool(value)) => Cell::Integer(i64::from(*value)),
-        (_, Value::String(text)) => Cell::from(text.as_str()),
-        (_, Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Cell::Integer(whole),
-            (None, Some(fraction)) => Cell::Real(fraction),
-            (None, None) => return Err(invalid("The number is too large.")),
+        (Field::Time(_), _) => Err(invalid("Times are compared as RFC 3339 text.")),
+        (Field::Id | Field::Json(_), Value::String(text)) => {
+            values.push(Cell::from(text.as_str()));
+            Ok(("?", TEXT))
+        }
+        (Field::Json(_), Value::Number(number)) => match number.as_i64() {
+            Some(whole) => {
+                values.push(Cell::Integer(whole));
+                Ok(("?", NUMBER))
+            }
+            // Read by SQLite as it reads the records' own, so that equal texts are equal numbers.
+            None => {
+                values.push(Cell::from(number.to_string()));
+                Ok(("json_extract(?, '$')", NUMBER))
+            }
         },
-        _ => return Err(invalid("A field is compared with text, a number, true, false or null.")),
-    })
+        _ => Err(invalid("This comparison needs text or a number.")),
+    }
 }
 
 const MAX_INDEXES: usize = 16;
@@ -142,10 +215,7 @@ pub(super) fn check_indexes(settings: &CollectionSettings) -> Result<(), Fault> 
     if settings.indexes.len() > MAX_INDEXES {
         return Err(StoreError::Invalid(format!("A collection has at most {MAX_INDEXES} indexes.")).into());
     }
-    for field in &settings.indexes {
-        store::Sort::parse(field).map_err(|error| StoreError::Invalid(error.to_string()))?;
-    }
-    Ok(())
+    settings.indexes.iter().try_for_each(|field| Field::named(field).map(drop))
 }
 
 /// Makes the indexes of a collection's row, partial and for this collection alone. Part of applying the
@@ -154,12 +224,29 @@ pub(crate) fn make_indexes(tables: &Executor, collection: &str, settings: &str) 
     let collection: ids::Slug = collection.parse().map_err(|_| Fault::Damaged("a collection's name"))?;
     let settings: CollectionSettings = super::from_text(settings)?;
     check_indexes(&settings)?;
-    for field in &settings.indexes {
-        let name = hex::encode(&Sha256::digest(format!("{collection}/{field}"))[..12]);
+    let of_collection = format!("record_{}_", short_hash(collection.as_str()));
+    let mut wanted = Vec::new();
+    for name in &settings.indexes {
+        let field = Field::named(name)?;
+        let index = format!("{of_collection}{}", short_hash(name));
         tables.execute_batch(&format!(
-            "CREATE INDEX IF NOT EXISTS record_{name} ON record({}, id) WHERE collection = '{collection}'",
-            expression(field)
+            "CREATE INDEX IF NOT EXISTS {index} ON record({}, id) WHERE collection = '{collection}'",
+            field.expression()
         ))?;
+        wanted.push(index);
+    }
+    let mut present = tables.prepare_cached(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND substr(name, 1, length(?1)) = ?1",
+    )?;
+    let present = present.query_map([&of_collection], |row| row.get::<_, String>(0))?;
+    for index in present.collect::<Result<Vec<_>, _>>()? {
+        if !wanted.contains(&index) {
+            tables.execute_batch(&format!("DROP INDEX {index}"))?;
+        }
     }
     Ok(())
+}
+
+fn short_hash(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..12])
 }

@@ -88,7 +88,7 @@ fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (name, value) in patch {
         match value {
             Value::Null => {
-                target.remove(&name);
+                target.shift_remove(&name);
             }
             Value::Object(patch) => {
                 let entry = target.entry(name).or_insert_with(|| Value::Object(Map::new()));

@@ -100,6 +100,9 @@ impl RunStore for EmbeddedStore {
                     ];
                     txn.put(Table::Delivery, cells)?;
                 }
+                if find(txn.tables(), run.id).is_ok() {
+                    return Err(StoreError::Exists(format!("run {}", run.id)).into());
+                }
                 let (config, input) = (to_text(&stored.config)?, to_text(&stored.input)?);
                 quota.admit(txn, config.len() + input.len() + stored.definition.len())?;
                 let cells = vec![
@@ -114,8 +117,8 @@ impl RunStore for EmbeddedStore {
             .await;
         match made {
             Ok(()) => Ok(UnknownDelivery::New),
-            Err(StoreError::Exists(run)) => {
-                run.parse().map(UnknownDelivery::Repeated).map_err(|_| StoreError::TenantUnavailable)
+            Err(StoreError::Exists(what)) => {
+                what.parse().map(UnknownDelivery::Repeated).map_err(|_| StoreError::Exists(what))
             }
             Err(error) => Err(error),
         }
@@ -254,7 +257,8 @@ impl RunStore for EmbeddedStore {
         handle
             .write(false, commit, move |txn| {
                 let mut select = txn.tables().prepare_cached(
-                    "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1 LIMIT ?2",
+                    "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1
+                     ORDER BY finished_at, id LIMIT ?2",
                 )?;
                 let ids = select
                     .query_map(params![before.millis(), FORGET_AT_ONCE], |row| row.get::<_, String>(0))?;

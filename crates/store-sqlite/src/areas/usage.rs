@@ -36,7 +36,10 @@ fn row(call: &Call, outcome: Option<&CallOutcome>) -> Result<RowChange, Fault> {
         Cell::from(to_text(call)?),
         Cell::from(outcome.map(to_text).transpose()?),
     ];
-    Ok(RowChange::Put(Table::Call, cells))
+    Ok(match outcome {
+        None => RowChange::Put(Table::Call, cells),
+        Some(_) => RowChange::Settle(cells),
+    })
 }
 
 async fn append(
@@ -44,6 +47,10 @@ async fn append(
     row: RowChange,
     commit: Commit,
 ) -> Result<Vec<EventId>, StoreError> {
+    if commit.claim.is_some() {
+        // Whether a key is taken, only the tables can tell.
+        return handle.write_events(commit, move |txn| txn.apply(row)).await;
+    }
     let append = Append { rows: vec![row], events: commit.events, marks: commit.marks };
     Ok(handle.append(append).await?)
 }
@@ -97,18 +104,26 @@ impl UsageStore for EmbeddedStore {
     ) -> Result<Private<'t, MeterState>, StoreError> {
         self.read_private(tenant, move |database, _| {
             let mut state = MeterState::default();
-            let since = hour_ago.min(month);
-            for (call, outcome) in calls(&database.connection, since, Timestamp::from_millis(i64::MAX))? {
+            for (call, outcome) in
+                calls(&database.connection, hour_ago.min(month), Timestamp::from_millis(i64::MAX))?
+            {
                 let cached = outcome.as_ref().is_some_and(|outcome| outcome.cached);
                 if call.started_at > hour_ago && !cached {
                     state.recent.push((call.kind, call.started_at));
                 }
-                match outcome {
-                    None => state.open.push(call),
-                    Some(outcome) if call.started_at >= month => state.charged.push((call, outcome.cost)),
-                    Some(_) => {}
+                let charged = outcome.filter(|outcome| outcome.status != CallStatus::Released);
+                if let Some(outcome) = charged
+                    && call.started_at >= month
+                {
+                    state.charged.push((call, outcome.cost));
                 }
             }
+            // However long ago they were begun.
+            let mut open = database
+                .connection
+                .prepare_cached("SELECT body FROM call WHERE status = 'open' ORDER BY started_at, id")?;
+            let rows = open.query_map([], |row| row.get::<_, String>(0))?;
+            state.open = rows.map(|body| from_text(&body?)).collect::<Result<_, Fault>>()?;
             Ok(state)
         })
         .await
@@ -139,7 +154,8 @@ fn calls(
     to: Timestamp,
 ) -> Result<Vec<(Call, Option<CallOutcome>)>, Fault> {
     let mut select = tables.prepare_cached(
-        "SELECT body, outcome FROM call WHERE started_at >= ?1 AND started_at < ?2 ORDER BY started_at",
+        "SELECT body, outcome FROM call WHERE started_at >= ?1 AND started_at < ?2
+         ORDER BY started_at, id",
     )?;
     let rows = select.query_map(params![from.millis(), to.millis()], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))

@@ -15,7 +15,7 @@ pub(crate) use tail::Tail;
 use crate::error::Fault;
 use crate::rows::RowChange;
 use ids::{Id, TenantId};
-use sqlcipher::{Connection, params};
+use sqlcipher::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -40,6 +40,8 @@ enum Request {
     Forget(TenantId, u64),
     /// Removes all of a tenant that is erased.
     Erase(TenantId, oneshot::Sender<Result<u64, Fault>>),
+    /// Gives no number up to and with this one to an entry.
+    SkipTo(u64, oneshot::Sender<Result<u64, Fault>>),
 }
 
 /// An entry as it is read back.
@@ -54,8 +56,20 @@ pub(crate) struct Journal {
     segment: Segment,
     /// Raised when a transaction fails: entries numbered before must not follow the gap.
     epoch: Arc<AtomicU64>,
-    requests: mpsc::Sender<Request>,
+    /// `None` only while the journal is being dropped.
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<std::thread::JoinHandle<()>>,
     reader: Mutex<Connection>,
+}
+
+impl Drop for Journal {
+    /// Waits until what was submitted is written, so that the folder is nobody's once it is let go.
+    fn drop(&mut self) {
+        self.requests = None;
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the node journal's writer ended badly");
+        }
+    }
 }
 
 const SCHEMA: &str = "
@@ -84,8 +98,9 @@ impl Journal {
         let reader = sqlcipher::open_plain(path, &options)?;
         let (requests, inbox) = mpsc::channel();
         let epoch = Arc::new(AtomicU64::new(0));
-        writer::start(writer, inbox, segment, epoch.clone())?;
-        Ok(Self { segment, epoch, requests, reader: Mutex::new(reader) })
+        let writer = writer::start(writer, inbox, segment, epoch.clone())?;
+        let (requests, writer) = (Some(requests), Some(writer));
+        Ok(Self { segment, epoch, requests, writer, reader: Mutex::new(reader) })
     }
 
     /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet
@@ -103,26 +118,48 @@ impl Journal {
     /// the receiver tells when, and the entry's number.
     pub(crate) fn submit(&self, entry: Entry) -> oneshot::Receiver<Result<u64, Fault>> {
         let (done, durable) = oneshot::channel();
-        if let Err(mpsc::SendError(Request::Append(_, done))) =
-            self.requests.send(Request::Append(entry, done))
-        {
-            // The receiver may be gone too; then nobody waits.
-            let _ = done.send(Err(Fault::Stopped));
-        }
+        // Where the writer has ended the request is dropped, which the receiver sees.
+        self.send(Request::Append(entry, done));
         durable
     }
 
     /// Removes what the tenant's file holds durably.
     pub(crate) fn forget(&self, tenant: TenantId, through: u64) {
         // A stopped writer forgets nothing, which only leaves rows that fold again.
-        let _ = self.requests.send(Request::Forget(tenant, through));
+        self.send(Request::Forget(tenant, through));
     }
 
     /// Removes all of an erased tenant's rows and marks; gives back how many rows there were.
     pub(crate) async fn erase(&self, tenant: TenantId) -> Result<u64, Fault> {
         let (done, erased) = oneshot::channel();
-        self.requests.send(Request::Erase(tenant, done)).map_err(|_| Fault::Stopped)?;
+        self.send(Request::Erase(tenant, done));
         erased.await.map_err(|_| Fault::Stopped)?
+    }
+
+    /// Makes sure that entries to come have numbers beyond what a tenant's file says it contains. A journal
+    /// that lost its end, or was put back from an older copy, would give numbers out twice, and a file
+    /// would take the new entries for ones that it has. For blocking threads.
+    pub(crate) fn number_beyond(&self, folded: u64) -> Result<(), Fault> {
+        let last: Option<u64> = {
+            let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut select =
+                reader.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'entry'")?;
+            select.query_row([], |row| row.get(0)).optional()?
+        };
+        if last.unwrap_or(0) >= folded {
+            return Ok(());
+        }
+        tracing::warn!(folded, last, "the node journal is older than a tenant's file; its end was lost");
+        let (done, skipped) = oneshot::channel();
+        self.send(Request::SkipTo(folded, done));
+        skipped.blocking_recv().map_err(|_| Fault::Stopped)?.map(drop)
+    }
+
+    fn send(&self, request: Request) {
+        if let Some(requests) = &self.requests {
+            // The writer ends only with the journal; a request that is dropped tells its sender.
+            let _ = requests.send(request);
+        }
     }
 
     /// A tenant's entries after the given number, at most `limit`, in order.

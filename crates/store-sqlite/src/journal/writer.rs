@@ -7,6 +7,7 @@ use sqlcipher::{Connection, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
 use store::{Mark, WorkKind};
 use tokio::sync::oneshot;
 
@@ -20,13 +21,12 @@ pub(super) fn start(
     inbox: Receiver<Request>,
     segment: Segment,
     epoch: Arc<AtomicU64>,
-) -> Result<(), Fault> {
+) -> Result<JoinHandle<()>, Fault> {
     let writer = Writer { connection, segment, epoch };
     std::thread::Builder::new()
         .name("node-journal".into())
         .spawn(move || writer.run(&inbox))
-        .map_err(|_| Fault::Stopped)?;
-    Ok(())
+        .map_err(|_| Fault::Stopped)
 }
 
 struct Writer {
@@ -46,17 +46,20 @@ impl Writer {
 
     fn carry_out(&self, batch: Vec<Request>) {
         let mut appends = Vec::new();
-        let mut erasures = Vec::new();
+        let mut others = Vec::new();
         let written = self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Fault::from).and_then(|()| {
+            // In the order in which they came: what a tenant wrote before its erasure is erased.
             for request in batch {
                 match request {
-                    Request::Append(entry, done) => appends.push((entry, done, 0)),
+                    Request::Append(entry, done) => {
+                        let number = self.append(&entry);
+                        appends.push((entry, done, number.clone().unwrap_or(0)));
+                        number?;
+                    }
                     Request::Forget(tenant, through) => self.forget(tenant, through)?,
-                    Request::Erase(tenant, done) => erasures.push((self.erase(tenant), done)),
+                    Request::Erase(tenant, done) => others.push((self.erase(tenant), done)),
+                    Request::SkipTo(number, done) => others.push((self.skip_to(number), done)),
                 }
-            }
-            for (entry, _, number) in &mut appends {
-                *number = self.append(entry)?;
             }
             Ok(self.connection.execute_batch("COMMIT")?)
         });
@@ -69,9 +72,9 @@ impl Writer {
             }
         }
         settle(appends, &written);
-        for (erased, done) in erasures {
+        for (outcome, done) in others {
             // Whoever asked may be gone.
-            let _ = done.send(written.clone().and(erased));
+            let _ = done.send(written.clone().and(outcome));
         }
     }
 
@@ -115,6 +118,14 @@ impl Writer {
             self.connection.prepare_cached("DELETE FROM entry WHERE tenant = ?1 AND number <= ?2")?;
         delete.execute(params![tenant.to_bytes(), through])?;
         Ok(())
+    }
+
+    /// An entry that was there once is what makes SQLite never give its number again.
+    fn skip_to(&self, number: u64) -> Result<u64, Fault> {
+        let insert = "INSERT OR IGNORE INTO entry(number, tenant, segment, sealed) VALUES(?1, x'', x'', x'')";
+        self.connection.execute(insert, params![number])?;
+        self.connection.execute("DELETE FROM entry WHERE number = ?1 AND tenant = x''", params![number])?;
+        Ok(number)
     }
 
     fn erase(&self, tenant: TenantId) -> Result<u64, Fault> {

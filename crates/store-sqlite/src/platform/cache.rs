@@ -72,8 +72,8 @@ impl Cache {
     }
 
     /// When a key was last used, if that is not written down yet.
-    pub(crate) fn last_use(&self, key: KeyId) -> Option<Timestamp> {
-        self.uses.get(&key).map(|(_, at)| *at)
+    pub(crate) fn last_use(&self, tenant: TenantId, key: KeyId) -> Option<Timestamp> {
+        self.uses.get(&key).filter(|(of, _)| *of == tenant).map(|(_, at)| *at)
     }
 
     /// Takes the uses that are not written down yet.

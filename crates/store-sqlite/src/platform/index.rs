@@ -9,6 +9,7 @@ use env::Timestamp;
 use ids::{Id, KeyId, TenantId};
 use sqlcipher::{Executor, OptionalExtension, params};
 use std::sync::Arc;
+use store::StoreError;
 
 /// The id that a subject has, by which it is revoked.
 fn subject_id(subject: &IndexedSubject) -> String {
@@ -122,7 +123,27 @@ impl Platform {
         subject: IndexedSubject,
         expires_at: Option<Timestamp>,
     ) -> Result<(), Fault> {
-        self.write(move |connection| insert(connection, &hash, tenant, &subject, expires_at), |_| ()).await
+        self.write(
+            move |connection| {
+                if let Some(tenant) = tenant
+                    && standing(connection, tenant)?.is_none()
+                {
+                    return Err(StoreError::NotFound.into());
+                }
+                insert(connection, &hash, tenant, &subject, expires_at)
+            },
+            |_| (),
+        )
+        .await
+    }
+
+    /// Whether there is any operator's line.
+    pub(crate) async fn has_operators(self: &Arc<Self>) -> Result<bool, Fault> {
+        self.read(|connection| {
+            let exists = "SELECT EXISTS(SELECT 1 FROM credential WHERE tenant IS NULL)";
+            Ok(connection.query_row(exists, [], |row| row.get(0))?)
+        })
+        .await
     }
 
     /// Removes the lines of one subject of one tenant. Holds from the next request on.
@@ -144,14 +165,22 @@ impl Platform {
         .await
     }
 
-    /// When a key was last used, to the minute.
-    pub(crate) async fn last_used(self: &Arc<Self>, key: KeyId) -> Result<Option<Timestamp>, Fault> {
-        if let Some(at) = self.cache().last_use(key) {
+    /// When a key of this tenant was last used, to the minute.
+    pub(crate) async fn last_used(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        key: KeyId,
+    ) -> Result<Option<Timestamp>, Fault> {
+        if let Some(at) = self.cache().last_use(tenant, key) {
             return Ok(Some(at));
         }
         self.read(move |connection| {
             let found: Option<i64> = connection
-                .query_row("SELECT at FROM key_use WHERE key = ?1", params![key.to_bytes()], |row| row.get(0))
+                .query_row(
+                    "SELECT at FROM key_use WHERE key = ?1 AND tenant = ?2",
+                    params![key.to_bytes(), tenant.to_bytes()],
+                    |row| row.get(0),
+                )
                 .optional()?;
             Ok(found.map(Timestamp::from_millis))
         })
@@ -167,7 +196,11 @@ impl Platform {
         self.write(
             move |connection| {
                 let mut put = connection
-                    .prepare_cached("INSERT OR REPLACE INTO key_use(key, tenant, at) VALUES(?1, ?2, ?3)")?;
+                    // Not of a tenant that was deleted meanwhile.
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO key_use(key, tenant, at)
+                         SELECT ?1, ?2, ?3 WHERE EXISTS(SELECT 1 FROM tenant WHERE id = ?2)",
+                    )?;
                 for (key, tenant, at) in uses {
                     put.execute(params![key.to_bytes(), tenant.to_bytes(), at.millis()])?;
                 }

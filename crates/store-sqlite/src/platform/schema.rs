@@ -23,7 +23,14 @@ const VERSION_1: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX tenant_by_plan ON tenant(plan);
     -- Ids of deleted tenants, which are never used again.
-    CREATE TABLE deleted_tenant(id BLOB PRIMARY KEY, deleted_at INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE deleted_tenant(
+        id BLOB PRIMARY KEY,
+        deleted_at INTEGER NOT NULL,
+        region TEXT NOT NULL,
+        -- Whether files or journal entries may be left, since the server stopped before they were removed.
+        unfinished INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX deleted_tenant_unfinished ON deleted_tenant(unfinished) WHERE unfinished = 1;
     -- The only place where a tenant's keys are, each wrapped by the master key.
     CREATE TABLE tenant_key(
         tenant BLOB NOT NULL,

@@ -135,20 +135,51 @@ const UPDATE: &str = "UPDATE tenant SET name = ?2, external_id = ?3, region = ?4
     isolation = ?7, status = ?8, created_at = ?9, generation = ?10, version = ?11
     WHERE id = ?1 AND version = ?11 - 1";
 
+/// Refuses what a new tenant cannot have: an id that is or was another's, an external id that is taken, a
+/// plan that is not there.
+fn check_new(connection: &Executor, row: &TenantRow) -> Result<(), Fault> {
+    let exists = |what: &str| Err(StoreError::Exists(what.to_owned()).into());
+    let used: bool = connection.query_row(
+        "SELECT EXISTS(SELECT 1 FROM deleted_tenant WHERE id = ?1)",
+        params![row.id.to_bytes()],
+        |row| row.get(0),
+    )?;
+    if used {
+        return exists("a deleted tenant with this id");
+    }
+    if find(connection, row.id)?.is_some() {
+        return exists("a tenant with this id");
+    }
+    let taken: bool = connection.query_row(
+        "SELECT EXISTS(SELECT 1 FROM tenant WHERE external_id = ?1)",
+        params![row.external_id],
+        |row| row.get(0),
+    )?;
+    if taken {
+        return exists("a tenant with this external id");
+    }
+    check_plan(connection, row)
+}
+
+fn check_plan(connection: &Executor, row: &TenantRow) -> Result<(), Fault> {
+    match plan(connection, &row.plan)? {
+        Some(_) => Ok(()),
+        None => Err(StoreError::Invalid(format!("There is no plan `{}`.", row.plan)).into()),
+    }
+}
+
 impl Platform {
+    /// Refuses a tenant that cannot be made, before anything is written for it.
+    pub(crate) async fn check_new_tenant(self: &Arc<Self>, row: TenantRow) -> Result<(), Fault> {
+        self.read(move |connection| check_new(connection, &row)).await
+    }
+
     /// Makes a tenant, its keys and its first key's line in one durable write.
     pub(crate) async fn make_tenant(self: &Arc<Self>, making: Making) -> Result<(), Fault> {
         self.write(
             move |connection| {
                 let id = making.row.id;
-                let used: bool = connection.query_row(
-                    "SELECT EXISTS(SELECT 1 FROM deleted_tenant WHERE id = ?1)",
-                    params![id.to_bytes()],
-                    |row| row.get(0),
-                )?;
-                if used {
-                    return Err(StoreError::Exists("a deleted tenant with this id".into()).into());
-                }
+                check_new(connection, &making.row)?;
                 write_row(connection, &making.row, INSERT)?;
                 put_keys(connection, id, &making.keys)?;
                 match &making.first_key {
@@ -187,11 +218,63 @@ impl Platform {
     pub(crate) async fn change_tenant(self: &Arc<Self>, row: TenantRow) -> Result<(), Fault> {
         let id = row.id;
         self.write(
-            move |connection| match write_row(connection, &row, UPDATE)? {
-                0 => Err(StoreError::Stale.into()),
-                _ => Ok(()),
+            move |connection| {
+                let found = find(connection, id)?.ok_or(Fault::Answer(StoreError::NotFound))?;
+                if found.region != row.region {
+                    let detail = "A tenant's region does not change: its data would stay behind.";
+                    return Err(StoreError::Invalid(detail.into()).into());
+                }
+                check_plan(connection, &row)?;
+                match write_row(connection, &row, UPDATE)? {
+                    0 => Err(StoreError::Stale.into()),
+                    _ => Ok(()),
+                }
             },
             move |cache| forget(cache, id),
+        )
+        .await
+    }
+
+    /// Counts a restore. Whatever else changes the row meanwhile stays.
+    pub(crate) async fn next_generation(self: &Arc<Self>, id: TenantId) -> Result<(), Fault> {
+        self.write(
+            move |connection| {
+                connection.execute(
+                    "UPDATE tenant SET generation = generation + 1, version = version + 1 WHERE id = ?1",
+                    params![id.to_bytes()],
+                )?;
+                Ok(())
+            },
+            move |cache| forget(cache, id),
+        )
+        .await
+    }
+
+    /// Deleted tenants of which files or journal entries may be left.
+    pub(crate) async fn unfinished_erasures(self: &Arc<Self>) -> Result<Vec<(TenantId, Slug)>, Fault> {
+        self.read(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT id, region FROM deleted_tenant WHERE unfinished = 1")?;
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+            rows.map(|row| {
+                let (id, region) = row?;
+                let region = region.parse().map_err(|_| Fault::Damaged("a deleted tenant's region"))?;
+                Ok((TenantId::from_bytes(id), region))
+            })
+            .collect()
+        })
+        .await
+    }
+
+    /// Notes that nothing is left of a deleted tenant.
+    pub(crate) async fn finish_erasure(self: &Arc<Self>, id: TenantId) -> Result<(), Fault> {
+        self.write(
+            move |connection| {
+                let finish = "UPDATE deleted_tenant SET unfinished = 0 WHERE id = ?1";
+                connection.execute(finish, params![id.to_bytes()])?;
+                Ok(())
+            },
+            |_| (),
         )
         .await
     }
@@ -216,13 +299,14 @@ impl Platform {
         self.write(
             move |connection| {
                 let bytes = id.to_bytes();
+                let row = find(connection, id)?.ok_or(Fault::Answer(StoreError::NotFound))?;
                 connection.execute("DELETE FROM tenant_key WHERE tenant = ?1", params![bytes])?;
                 let lines = connection.execute("DELETE FROM credential WHERE tenant = ?1", params![bytes])?;
                 connection.execute("DELETE FROM key_use WHERE tenant = ?1", params![bytes])?;
                 connection.execute("DELETE FROM tenant WHERE id = ?1", params![bytes])?;
                 connection.execute(
-                    "INSERT OR REPLACE INTO deleted_tenant(id, deleted_at) VALUES(?1, ?2)",
-                    params![bytes, at.millis()],
+                    "INSERT INTO deleted_tenant(id, deleted_at, region, unfinished) VALUES(?1, ?2, ?3, 1)",
+                    params![bytes, at.millis(), row.region.as_str()],
                 )?;
                 Ok(lines)
             },

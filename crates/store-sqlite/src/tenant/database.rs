@@ -60,10 +60,14 @@ impl Opening<'_> {
             crate::files::sync_folder_of(self.path)?;
         }
         let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
+        self.journal.number_beyond(folded)?;
         let mut database = Database { connection, home, identity, folded };
         self.tail.open();
-        self.fold_journal(&mut database)?;
-        Ok(database)
+        let caught_up = self.fold_journal(&mut database);
+        if caught_up.is_err() {
+            self.tail.close();
+        }
+        caught_up.map(|()| database)
     }
 
     /// Reads whose database this is; a new one is told.
@@ -113,7 +117,8 @@ impl Opening<'_> {
 }
 
 impl Database {
-    /// Takes over the entries that became durable since the last use.
+    /// Takes over the entries that became durable since the last use. Where this fails they are in the
+    /// journal alone, so the database must be let go and opened anew.
     pub(crate) fn catch_up(&mut self, tail: &Tail) -> Result<(), Fault> {
         let waiting = tail.take(u64::MAX);
         let Some(last) = waiting.last().map(|(number, _)| *number) else { return Ok(()) };

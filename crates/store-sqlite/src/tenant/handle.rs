@@ -2,15 +2,16 @@
 
 use super::database::{Database, Home, Opening, fold};
 use super::log::{LogPosition, Numbered, number};
-use super::writes::{Job, Txn, WriteQueue};
+use super::writes::{Job, Txn, WriteQueue, carry_out};
 use crate::error::Fault;
 use crate::journal::{Entry, Journal, JournalKey, Tail};
 use crate::keys::TenantKeys;
 use crate::rows::RowChange;
 use audit::event::Draft;
 use env::Env;
-use ids::{EventId, Slug, TenantId};
+use ids::{EventId, TenantId};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Mark, StoreError};
 use tokio::sync::oneshot;
@@ -21,7 +22,6 @@ const MAX_TAIL: usize = 1024;
 /// One tenant in use.
 pub(crate) struct TenantHandle {
     pub(crate) id: TenantId,
-    pub(crate) region: Slug,
     pub(crate) keys: TenantKeys,
     path: PathBuf,
     journal: Arc<Journal>,
@@ -31,6 +31,8 @@ pub(crate) struct TenantHandle {
     /// Taken before `position` where both are needed.
     database: Mutex<Option<Database>>,
     position: Mutex<Option<LogPosition>>,
+    /// Set once the tenant is erased. Read under either lock, set under both.
+    gone: AtomicBool,
     pub(super) queue: WriteQueue,
 }
 
@@ -51,7 +53,6 @@ struct Submitted {
 impl TenantHandle {
     pub(crate) fn new(
         id: TenantId,
-        region: Slug,
         keys: TenantKeys,
         path: PathBuf,
         journal: Arc<Journal>,
@@ -60,7 +61,6 @@ impl TenantHandle {
         let journal_key = JournalKey::derive(keys.data(), id, journal.segment());
         Arc::new(Self {
             id,
-            region,
             keys,
             path,
             journal,
@@ -69,6 +69,7 @@ impl TenantHandle {
             env,
             database: Mutex::new(None),
             position: Mutex::new(None),
+            gone: AtomicBool::new(false),
             queue: WriteQueue::default(),
         })
     }
@@ -106,6 +107,7 @@ impl TenantHandle {
     /// Numbers, seals and submits, if the log's position is known.
     fn submit_if_placed(&self, append: &Append) -> Result<Option<Submitted>, Fault> {
         let mut position = lock(&self.position);
+        self.still_here()?;
         let epoch = self.journal.epoch();
         let Some(place) = position.as_ref().filter(|position| position.epoch == epoch) else {
             return Ok(None);
@@ -146,6 +148,7 @@ impl TenantHandle {
     }
 
     fn opened<'a>(&self, slot: &'a mut Option<Database>, as_file: bool) -> Result<&'a mut Database, Fault> {
+        self.still_here()?;
         let in_memory = slot.as_ref().is_some_and(|database| database.home == Home::Memory);
         if as_file && in_memory {
             *slot = None;
@@ -153,9 +156,22 @@ impl TenantHandle {
         if slot.is_none() {
             *slot = Some(self.opening().open(as_file)?);
         }
-        let database = slot.as_mut().ok_or(Fault::Damaged("an open database"))?;
-        database.catch_up(&self.tail)?;
-        Ok(database)
+        let caught_up = slot.as_mut().map_or(Ok(()), |database| database.catch_up(&self.tail));
+        if caught_up.is_err() {
+            self.let_go(slot);
+        }
+        caught_up?;
+        slot.as_mut().ok_or(Fault::Damaged("an open database"))
+    }
+
+    /// Closes a database whose tables may have missed something: the next use finds it in the journal.
+    fn let_go(&self, slot: &mut Option<Database>) {
+        self.tail.close();
+        *slot = None;
+    }
+
+    fn still_here(&self) -> Result<(), Fault> {
+        if self.gone.load(Ordering::SeqCst) { Err(Fault::KeyGone) } else { Ok(()) }
     }
 
     fn opening(&self) -> Opening<'_> {
@@ -191,43 +207,33 @@ impl TenantHandle {
         database.connection.execute_batch("BEGIN IMMEDIATE")?;
         let done = self.in_transaction(database, jobs);
         if done.is_err() {
-            database.roll_back();
+            self.let_go(&mut slot);
         }
         done
     }
 
     fn in_transaction(&self, database: &mut Database, jobs: Vec<Job>) -> Result<(), Fault> {
-        let mut append = Append::default();
-        let mut answers = Vec::new();
-        for job in jobs {
-            database.connection.execute_batch("SAVEPOINT job")?;
-            let mut txn = Txn::new(&database.connection, database.identity);
-            match (job.work)(&mut txn) {
-                Ok(answer) => {
-                    append.rows.append(&mut txn.into_rows());
-                    append.events.extend(job.events);
-                    append.marks.extend(job.marks);
-                    answers.push((job.done, answer));
-                }
-                Err(fault) => {
-                    database.connection.execute_batch("ROLLBACK TO job")?;
-                    // The caller may be gone.
-                    let _ = job.done.send(Err(fault));
-                }
-            }
-            database.connection.execute_batch("RELEASE job")?;
+        let (append, answers) = carry_out(database, jobs)?;
+        if append.rows.is_empty() && append.events.is_empty() && append.marks.is_empty() {
+            database.connection.execute_batch("COMMIT")?;
+            answers.into_iter().for_each(|answer| answer.give(&[]));
+            return Ok(());
         }
         let submitted = self.submit_if_placed(&append)?.ok_or(Fault::Renumber)?;
         let number = submitted.durable.blocking_recv().map_err(|_| Fault::Stopped)??;
-        // Entries of this tenant up to ours are in the tail by now, our own among them: its rows are in
-        // the tables already, its events are not.
+        let folded = self.fold_batch(database, number);
+        // From here on the writes have happened, whatever becomes of the tables.
+        answers.into_iter().for_each(|answer| answer.give(&submitted.ids));
+        folded
+    }
+
+    /// Entries of this tenant up to the batch's own are in the tail by now: its own rows are in the tables
+    /// already, its events and what came between are not.
+    fn fold_batch(&self, database: &mut Database, number: u64) -> Result<(), Fault> {
         let rows: Vec<_> = self.tail.take(number).into_iter().flat_map(|(_, rows)| rows).collect();
         fold(&database.connection, &rows, number)?;
         database.connection.execute_batch("COMMIT")?;
         database.folded = number;
-        for (done, answer) in answers {
-            let _ = done.send(Ok(answer));
-        }
         Ok(())
     }
 
@@ -250,8 +256,14 @@ impl TenantHandle {
         if slot.is_none() && !as_file && !self.path.exists() {
             return Ok(());
         }
-        let database = self.opened(&mut slot, as_file)?;
-        if database.sync()? {
+        self.opened(&mut slot, as_file)?;
+        self.settle_open(&mut slot)
+    }
+
+    fn settle_open(&self, slot: &mut Option<Database>) -> Result<(), Fault> {
+        if let Some(database) = slot
+            && database.sync()?
+        {
             self.journal.forget(self.id, database.folded);
         }
         Ok(())
@@ -259,12 +271,26 @@ impl TenantHandle {
 
     /// Closes the database, after bringing it to the disk. For blocking threads.
     pub(crate) fn close(&self) -> Result<(), Fault> {
-        if lock(&self.database).is_some() {
-            self.settle(false)?;
-        }
-        self.tail.close();
-        *lock(&self.database) = None;
-        Ok(())
+        // Under one lock from the first look to the last: whoever read or wrote on a database whose tail
+        // is closed already would miss what has just become durable.
+        let mut slot = lock(&self.database);
+        let settled = if slot.is_some() {
+            self.opened(&mut slot, false).map(drop).and_then(|()| self.settle_open(&mut slot))
+        } else {
+            Ok(())
+        };
+        self.let_go(&mut slot);
+        settled
+    }
+
+    /// Ends the use of an erased tenant: whoever still has the handle is refused from now on. For blocking
+    /// threads.
+    pub(crate) fn discard(&self) {
+        let mut slot = lock(&self.database);
+        let mut position = lock(&self.position);
+        self.gone.store(true, Ordering::SeqCst);
+        *position = None;
+        self.let_go(&mut slot);
     }
 
     /// Puts a staged file in the place of the tenant's own, after `carry_over` has brought into it what
@@ -280,14 +306,14 @@ impl TenantHandle {
         let next = sqlcipher::open(staged, self.keys.file(), &options)?;
         super::schema::migrate(&next, || Ok(()))?;
         carry_over(database, &next)?;
-        next.checkpoint()?;
+        let whole = next.checkpoint()? && database.sync()?;
         next.close()?;
-        self.tail.close();
-        *slot = None;
-        *lock(&self.position) = None;
-        crate::files::remove_database(&self.path)?;
-        std::fs::rename(staged, &self.path)?;
-        crate::files::sync_folder_of(&self.path)
+        if !whole {
+            return Err(Fault::Io("a write-ahead log that could not be emptied".into()));
+        }
+        // The log's position stays: the staged file has every event that the present one has.
+        self.let_go(&mut slot);
+        crate::files::replace_database(staged, &self.path)
     }
 
     /// Whether a database is open.
@@ -302,10 +328,13 @@ impl TenantHandle {
 
     /// The log's size, and a checkpoint over all of it. For blocking threads.
     pub(crate) fn checkpoint(&self) -> Result<(u64, String), Fault> {
-        self.with_database(|_| Ok(()))?;
-        let position = lock(&self.position);
-        let (size, root) = position.as_ref().ok_or(Fault::Renumber)?.size_and_root();
-        Ok((size, self.keys.log().sign(size, root).to_string()))
+        // From the tables, which hold only what is durable; the position may be ahead of the disk.
+        self.with_database(|database| {
+            let log = self.keys.log();
+            let position = LogPosition::read(&database.connection, log.origin(), self.journal.epoch())?;
+            let (size, root) = position.size_and_root();
+            Ok((size, log.sign(size, root).to_string()))
+        })
     }
 
     /// Carries out a write with what becomes durable with it, sharing its transaction with whatever else
@@ -316,7 +345,25 @@ impl TenantHandle {
         commit: store::Commit,
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.queue.write(self, needs_file, commit, work).await.map_err(StoreError::from)
+        Ok(self.queue.write(self, needs_file, commit, work).await?.0)
+    }
+
+    /// As [`Self::write`], without asking for a file; gives back the ids of the commit's events.
+    pub(crate) async fn write_events<T: Send + 'static>(
+        self: &Arc<Self>,
+        commit: store::Commit,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Vec<EventId>, StoreError> {
+        Ok(self.queue.write(self, false, commit, work).await?.1)
+    }
+
+    /// Refuses events that no log takes, before they stand in the way of others in their batch.
+    pub(super) fn check_events(&self, events: &[Draft]) -> Result<(), Fault> {
+        let start = audit::event::Position::start(self.keys.log().origin().clone());
+        for draft in events {
+            audit::event::seal(draft.clone(), &start, &self.env)?;
+        }
+        Ok(())
     }
 }
 

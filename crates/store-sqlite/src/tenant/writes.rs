@@ -1,13 +1,14 @@
 //! Writes to a tenant's tables: whatever has come in while the last batch was under way becomes the next.
 
-use super::TenantHandle;
+use super::{Append, Database, TenantHandle};
 use crate::error::Fault;
 use crate::rows::{Cell, RowChange, Table};
 use audit::event::Draft;
-use ids::TenantId;
+use ids::{EventId, TenantId};
 use sqlcipher::{Executor, OptionalExtension, params};
 use std::any::Any;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, IdempotencyClaim, Mark, StoreError};
 use tokio::sync::oneshot;
@@ -26,7 +27,50 @@ pub(crate) struct Job {
     pub(super) work: Work,
     pub(super) events: Vec<Draft>,
     pub(super) marks: Vec<Mark>,
-    pub(super) done: oneshot::Sender<Result<Answer, Fault>>,
+    pub(super) done: oneshot::Sender<Result<(Answer, Vec<EventId>), Fault>>,
+}
+
+/// A write that was carried out, and waits for its batch to be durable.
+pub(super) struct Answered {
+    done: oneshot::Sender<Result<(Answer, Vec<EventId>), Fault>>,
+    answer: Answer,
+    /// Which of the batch's events are this write's.
+    events: Range<usize>,
+}
+
+impl Answered {
+    /// Tells the caller, given the ids of the batch's events.
+    pub(super) fn give(self, ids: &[EventId]) {
+        let ids = ids.get(self.events).unwrap_or_default().to_vec();
+        // The caller may be gone.
+        let _ = self.done.send(Ok((self.answer, ids)));
+    }
+}
+
+/// Carries out writes one after the other in the open transaction, each undone by itself where it fails.
+pub(super) fn carry_out(database: &Database, jobs: Vec<Job>) -> Result<(Append, Vec<Answered>), Fault> {
+    let mut append = Append::default();
+    let mut answers = Vec::new();
+    for job in jobs {
+        database.connection.execute_batch("SAVEPOINT job")?;
+        let mut txn = Txn::new(&database.connection, database.identity);
+        match (job.work)(&mut txn) {
+            Ok(answer) => {
+                append.rows.append(&mut txn.into_rows());
+                let first = append.events.len();
+                append.events.extend(job.events);
+                append.marks.extend(job.marks);
+                answers.push(Answered { done: job.done, answer, events: first..append.events.len() });
+            }
+            Err(fault) => {
+                database.connection.execute_batch("ROLLBACK TO job")?;
+                // The caller may be gone.
+                let _ = job.done.send(Err(fault));
+            }
+        }
+        database.connection.execute_batch("RELEASE job")?;
+    }
+    Ok((append, answers))
 }
 
 /// The writes that wait for one tenant.
@@ -46,9 +90,10 @@ impl WriteQueue {
         needs_file: bool,
         commit: Commit,
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+    ) -> Result<(T, Vec<EventId>), Fault> {
         let (done, answer) = oneshot::channel();
         let Commit { events, marks, claim } = commit;
+        handle.check_events(&events)?;
         let work: Work = Box::new(move |txn| {
             if let Some(claim) = &claim {
                 txn.claim(claim)?;
@@ -67,8 +112,9 @@ impl WriteQueue {
             let handle = handle.clone();
             tokio::task::spawn_blocking(move || handle.queue.carry_out(&handle));
         }
-        let answer = answer.await.map_err(|_| Fault::Answer(StoreError::Unavailable))??;
-        answer.downcast().map(|answer| *answer).map_err(|_| Fault::Damaged("an answer's type"))
+        let (answer, ids) = answer.await.map_err(|_| Fault::Answer(StoreError::Unavailable))??;
+        let answer = answer.downcast().map_err(|_| Fault::Damaged("an answer's type"))?;
+        Ok((*answer, ids))
     }
 
     /// Carries out batches until nothing waits.
@@ -115,6 +161,11 @@ impl<'c> Txn<'c> {
         self.change(RowChange::Put(table, cells))
     }
 
+    /// Puts a whole row or what else a change says.
+    pub(crate) fn apply(&mut self, change: RowChange) -> Result<(), Fault> {
+        self.change(change)
+    }
+
     /// Deletes a row by its key.
     pub(crate) fn delete(&mut self, table: Table, key: Vec<Cell>) -> Result<(), Fault> {
         self.change(RowChange::Delete(table, key))
@@ -139,6 +190,7 @@ impl<'c> Txn<'c> {
         if kept {
             return Err(Fault::Answer(StoreError::Claimed));
         }
+        self.forget_claims(claim.until.millis() - KEPT_MILLIS)?;
         let cells = vec![
             Cell::from(claim.key.to_vec()),
             Cell::from(claim.request.to_vec()),
@@ -149,6 +201,18 @@ impl<'c> Txn<'c> {
         self.put(Table::Remembered, cells)
     }
 
+    /// Removes a few keys that are kept no longer, so that the table stays as large as a day's use.
+    fn forget_claims(&mut self, now: i64) -> Result<(), Fault> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT key FROM remembered WHERE until <= ?1 ORDER BY until LIMIT ?2")?;
+        let keys = select.query_map(params![now, FORGET_CLAIMS], |row| row.get::<_, Vec<u8>>(0))?;
+        for key in keys.collect::<Result<Vec<_>, _>>()? {
+            self.delete(Table::Remembered, vec![Cell::from(key)])?;
+        }
+        Ok(())
+    }
+
     pub(super) fn into_rows(self) -> Vec<RowChange> {
         self.rows
     }
@@ -156,3 +220,5 @@ impl<'c> Txn<'c> {
 
 /// How long idempotency keys are kept.
 const KEPT_MILLIS: i64 = 24 * 3_600_000;
+/// How many keys that ended each new one takes with it.
+const FORGET_CLAIMS: u32 = 4;
