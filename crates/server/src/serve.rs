@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{PlatformStore, StoreError};
+use store::StoreError;
 use store_sqlite::OpenError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
