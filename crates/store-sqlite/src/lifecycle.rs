@@ -15,6 +15,7 @@ use env::Timestamp;
 use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::Plan;
 use secret::SecretBytes;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
@@ -95,13 +96,7 @@ impl EmbeddedStore {
         let inner = self.inner();
         let unwrapped = TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, keys).await?;
         let path = inner.folder.tenant(&row.region, row.id)?;
-        Ok(TenantHandle::new(
-            row.id,
-            unwrapped,
-            path,
-            self.journal(&row.region)?,
-            self.env(),
-        ))
+        Ok(TenantHandle::new(row.id, unwrapped, path, self.journal(&row.region)?, self.env()))
     }
 }
 
@@ -213,8 +208,8 @@ impl PlatformStore for EmbeddedStore {
         Ok(self.inner().platform.remove_credential(tenant.id(), subject_id.to_owned()).await?)
     }
 
-    async fn last_used(&self, tenant: &Tenant<'_>, key: KeyId) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.inner().platform.last_used(tenant.id(), key).await?)
+    async fn last_uses(&self, tenant: &Tenant<'_>) -> Result<HashMap<KeyId, Timestamp>, StoreError> {
+        Ok(self.inner().platform.last_uses(tenant.id()).await?)
     }
 
     async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError> {

@@ -171,7 +171,8 @@ impl RowChange {
                 let mut known = connection.prepare_cached(
                     "SELECT EXISTS(SELECT 1 FROM call WHERE id = ?1 AND status IN ('settled', 'released'))",
                 )?;
-                let known: bool = known.query_row([cells.first().unwrap_or(&Cell::Null)], |row| row.get(0))?;
+                let known: bool =
+                    known.query_row([cells.first().unwrap_or(&Cell::Null)], |row| row.get(0))?;
                 if !known {
                     let put = Table::Call.put_statement();
                     connection.prepare_cached(put)?.execute(params_from_iter(cells))?;

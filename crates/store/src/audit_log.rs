@@ -49,7 +49,11 @@ pub struct InclusionProof {
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
     /// Appends events durably, in this order, in one commit; gives back their ids.
-    async fn append_events(&self, tenant: &Tenant<'_>, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError>;
+    async fn append_events(
+        &self,
+        tenant: &Tenant<'_>,
+        events: Vec<Draft>,
+    ) -> Result<Vec<EventId>, StoreError>;
 
     /// A page of events, newest first. What was acknowledged is in it.
     async fn events<'t>(

@@ -11,6 +11,7 @@ mod error;
 mod idempotency;
 mod keyring;
 mod object;
+mod operator;
 mod page;
 mod platform;
 mod query;
@@ -28,9 +29,10 @@ pub use object::{
     Agent, ApiKeyRecord, Budget, Credential, CredentialStatus, Entity, Object, ObjectKind, ObjectStore,
     Objects, SigningKey, TemplateRef, Versioned, Workflow, WorkflowHook,
 };
+pub use operator::OperatorStore;
 pub use page::{Page, PageRequest};
 pub use platform::{
-    Endpoint, EndpointPrice, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, Template,
+    Endpoint, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, Template,
     TenantLifecycle, TenantRow,
 };
 pub use query::{Comparison, Filter, FilterError, Operator as FilterOperator, Sort};

@@ -1,17 +1,17 @@
 //! The platform store: tenants, plans, templates, endpoints, operators and the credential index's lines.
 //! It holds no tenant content.
 
-use crate::StoreError;
+use crate::{OperatorStore, StoreError};
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus};
 use env::Timestamp;
 use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::{Overrides, Plan};
-use money::Usd;
+use metering::prices::OperatorPrices;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// A tenant, as the platform knows it.
@@ -71,18 +71,6 @@ pub struct Template {
     pub created_at: Timestamp,
 }
 
-/// What a model costs at an endpoint, where the operator says so.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct EndpointPrice {
-    /// A million tokens in.
-    pub input_per_million: Usd,
-    /// A million tokens out.
-    pub output_per_million: Usd,
-    /// A million tokens in that the provider had cached; the price of others where it is absent.
-    #[serde(default)]
-    pub cached_input_per_million: Option<Usd>,
-}
-
 /// A provider's address that serves models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -101,14 +89,14 @@ pub struct Endpoint {
     /// Where it processes.
     pub region: Option<String>,
     /// What its models cost.
-    pub prices: BTreeMap<String, EndpointPrice>,
+    pub prices: OperatorPrices,
     /// The most that one answer may hold, where the caller does not say less.
     pub max_output_tokens: Option<u64>,
 }
 
 /// Keeps what the platform knows.
 #[async_trait]
-pub trait PlatformStore: Send + Sync {
+pub trait PlatformStore: OperatorStore {
     /// Makes a tenant, its key and its first key's line in one durable write, after the first events of
     /// its log are durable.
     async fn create_tenant(&self, operator: &Operator, tenant: NewTenant) -> Result<(), StoreError>;
@@ -167,11 +155,14 @@ pub trait PlatformStore: Send + Sync {
     /// Adds an operator's line to the credential index. For the first start and for operators' own keys.
     async fn index_operator(&self, hash: KeyedHash, subject: IndexedSubject) -> Result<(), StoreError>;
 
+    /// Whether there is any operator.
+    async fn has_operators(&self) -> Result<bool, StoreError>;
+
     /// Takes a credential out of the index, by the id that its subject has. Holds from the next request on.
     async fn revoke_credential(&self, tenant: &Tenant<'_>, subject_id: &str) -> Result<(), StoreError>;
 
-    /// When keys were last used, to the minute, where they were since the server started or before.
-    async fn last_used(&self, tenant: &Tenant<'_>, key: KeyId) -> Result<Option<Timestamp>, StoreError>;
+    /// When the tenant's keys were last used, to the minute, as far as they were.
+    async fn last_uses(&self, tenant: &Tenant<'_>) -> Result<HashMap<KeyId, Timestamp>, StoreError>;
 
     /// Appends to the operators' own log.
     async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError>;

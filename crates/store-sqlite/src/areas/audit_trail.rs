@@ -2,6 +2,7 @@
 
 use super::{one_more, paged};
 use crate::error::Fault;
+use crate::keys::TenantKeys;
 use crate::rows::{Cell, Table};
 use crate::tenant::{Append, Database};
 use crate::{EmbeddedStore, cursor};
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use audit::event::{Disclosure, Draft, View};
 use audit::merkle::{Hash, Nodes, consistency_proof, inclusion_proof};
 use context::{Access, Private, Read, Tenant, on};
+use env::Env;
 use ids::EventId;
 use sqlcipher::{Executor, OptionalExtension, params};
 use store::{AuditEvent, AuditQuery, AuditTrail, Commit, InclusionProof, Page, PageRequest, StoreError};
@@ -31,7 +33,7 @@ fn size(database: &Database) -> Result<u64, Fault> {
     Ok(last.map_or(0, |last| last + 1))
 }
 
-fn checkpoint(database: &Database, keys: &crate::keys::TenantKeys, size: u64) -> Result<String, Fault> {
+fn checkpoint(database: &Database, keys: &TenantKeys, size: u64) -> Result<String, Fault> {
     let root = crate::rows::frontier(&database.connection, size)?.root();
     Ok(keys.log().sign(size, root).to_string())
 }
@@ -47,6 +49,39 @@ fn event((index, leaf, disclosures): (u64, Vec<u8>, Option<String>)) -> Result<A
         disclosures.as_deref().map_or_else(|| Ok(Vec::new()), super::from_text)?;
     let view = View::open(&leaf, &disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
     Ok(AuditEvent { index, view: serde_json::to_value(view).map_err(|_| Fault::Damaged("an audit event"))? })
+}
+
+/// A page of a log's events, newest first.
+pub(super) fn page_of_events(
+    database: &Database,
+    keys: &TenantKeys,
+    env: &Env,
+    query: &AuditQuery,
+    page: &PageRequest,
+) -> Result<Page<AuditEvent>, Fault> {
+    let list = format!("audit/{query:?}");
+    let before: Option<u64> =
+        page.cursor.as_deref().map(|cursor| cursor::open(keys, &list, cursor)).transpose()?;
+    let mut select = database.connection.prepare_cached(
+        "SELECT number, leaf, disclosures FROM audit_event
+         WHERE number < ?1
+           AND (?2 IS NULL OR action = ?2 OR substr(action, 1, length(?2) + 1) = ?2 || '.')
+           AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR resource = ?4)
+           AND time >= ?5 AND time < ?6
+         ORDER BY number DESC LIMIT ?7",
+    )?;
+    let values = params![
+        before.unwrap_or(i64::MAX as u64),
+        query.action,
+        query.actor,
+        query.resource,
+        query.from.map_or(i64::MIN, env::Timestamp::millis),
+        query.to.map_or(i64::MAX, env::Timestamp::millis),
+        one_more(page)
+    ];
+    let rows = select.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let events = rows.map(|row| event(row?)).collect::<Result<Vec<_>, Fault>>()?;
+    paged(page, events, |last| last.index, |index| cursor::seal(keys, env, &list, &index))
 }
 
 #[async_trait]
@@ -68,29 +103,7 @@ impl AuditTrail for EmbeddedStore {
     ) -> Result<Private<'t, Page<AuditEvent>>, StoreError> {
         let (query, page, env) = (query.clone(), page.clone(), self.env());
         self.read_private(access.tenant(), move |database, keys| {
-            let list = format!("audit/{query:?}");
-            let before: Option<u64> =
-                page.cursor.as_deref().map(|cursor| cursor::open(keys, &list, cursor)).transpose()?;
-            let mut select = database.connection.prepare_cached(
-                "SELECT number, leaf, disclosures FROM audit_event
-                 WHERE number < ?1
-                   AND (?2 IS NULL OR action = ?2 OR substr(action, 1, length(?2) + 1) = ?2 || '.')
-                   AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR resource = ?4)
-                   AND time >= ?5 AND time < ?6
-                 ORDER BY number DESC LIMIT ?7",
-            )?;
-            let values = params![
-                before.unwrap_or(i64::MAX as u64),
-                query.action,
-                query.actor,
-                query.resource,
-                query.from.map_or(i64::MIN, env::Timestamp::millis),
-                query.to.map_or(i64::MAX, env::Timestamp::millis),
-                one_more(&page)
-            ];
-            let rows = select.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            let events = rows.map(|row| event(row?)).collect::<Result<Vec<_>, Fault>>()?;
-            paged(&page, events, |last| last.index, |index| cursor::seal(keys, &env, &list, &index))
+            page_of_events(database, keys, &env, &query, &page)
         })
         .await
     }

@@ -3,6 +3,7 @@
 mod audit_trail;
 mod idempotency;
 mod objects;
+mod operators;
 mod record_query;
 mod records;
 mod runs;

@@ -154,12 +154,7 @@ fn condition(sql: &mut String, values: &mut Vec<Cell>, comparison: &Comparison) 
     Ok(())
 }
 
-fn equality(
-    field: &Field,
-    expression: &str,
-    values: &mut Vec<Cell>,
-    value: &Value,
-) -> Result<String, Fault> {
+fn equality(field: &Field, expression: &str, values: &mut Vec<Cell>, value: &Value) -> Result<String, Fault> {
     Ok(match (field, value) {
         (_, Value::Null) => format!("({expression} IS NULL)"),
         (Field::Json(_), Value::Bool(truth)) => {

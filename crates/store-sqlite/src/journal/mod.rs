@@ -142,8 +142,7 @@ impl Journal {
     pub(crate) fn number_beyond(&self, folded: u64) -> Result<(), Fault> {
         let last: Option<u64> = {
             let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut select =
-                reader.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'entry'")?;
+            let mut select = reader.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'entry'")?;
             select.query_row([], |row| row.get(0)).optional()?
         };
         if last.unwrap_or(0) >= folded {

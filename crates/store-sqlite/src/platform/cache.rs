@@ -71,9 +71,10 @@ impl Cache {
         }
     }
 
-    /// When a key was last used, if that is not written down yet.
-    pub(crate) fn last_use(&self, tenant: TenantId, key: KeyId) -> Option<Timestamp> {
-        self.uses.get(&key).filter(|(of, _)| *of == tenant).map(|(_, at)| *at)
+    /// When a tenant's keys were last used, as far as that is not written down yet.
+    pub(crate) fn last_uses(&self, tenant: TenantId) -> Vec<(KeyId, Timestamp)> {
+        let uses = self.uses.iter().filter(|(_, (of, _))| *of == tenant);
+        uses.map(|(key, (_, at))| (*key, *at)).collect()
     }
 
     /// Takes the uses that are not written down yet.

@@ -8,6 +8,7 @@ use context::{IndexEntry, IndexedSubject, KeyedHash, TenantStanding};
 use env::Timestamp;
 use ids::{Id, KeyId, TenantId};
 use sqlcipher::{Executor, OptionalExtension, params};
+use std::collections::HashMap;
 use std::sync::Arc;
 use store::StoreError;
 
@@ -165,26 +166,23 @@ impl Platform {
         .await
     }
 
-    /// When a key of this tenant was last used, to the minute.
-    pub(crate) async fn last_used(
+    /// When the keys of this tenant were last used, to the minute.
+    pub(crate) async fn last_uses(
         self: &Arc<Self>,
         tenant: TenantId,
-        key: KeyId,
-    ) -> Result<Option<Timestamp>, Fault> {
-        if let Some(at) = self.cache().last_use(tenant, key) {
-            return Ok(Some(at));
-        }
-        self.read(move |connection| {
-            let found: Option<i64> = connection
-                .query_row(
-                    "SELECT at FROM key_use WHERE key = ?1 AND tenant = ?2",
-                    params![key.to_bytes(), tenant.to_bytes()],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            Ok(found.map(Timestamp::from_millis))
-        })
-        .await
+    ) -> Result<HashMap<KeyId, Timestamp>, Fault> {
+        let mut uses: HashMap<_, _> = self
+            .read(move |connection| {
+                let mut select =
+                    connection.prepare_cached("SELECT key, at FROM key_use WHERE tenant = ?1")?;
+                let rows = select.query_map(params![tenant.to_bytes()], |row| {
+                    Ok((KeyId::from_bytes(row.get(0)?), Timestamp::from_millis(row.get(1)?)))
+                })?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .await?;
+        uses.extend(self.cache().last_uses(tenant));
+        Ok(uses)
     }
 
     /// Writes down when keys were last used. Called now and then, not per request.

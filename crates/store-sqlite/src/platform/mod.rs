@@ -3,6 +3,7 @@
 mod cache;
 mod catalog;
 mod index;
+mod operators;
 mod schema;
 mod tenants;
 

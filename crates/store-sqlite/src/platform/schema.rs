@@ -3,7 +3,7 @@
 use crate::error::Fault;
 use sqlcipher::{Executor, set_user_version, user_version};
 
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
     CREATE TABLE own_key(name TEXT PRIMARY KEY, bytes BLOB NOT NULL);
@@ -63,6 +63,18 @@ const VERSION_1: &str = "
     CREATE INDEX credential_by_tenant ON credential(tenant, subject_id);
     CREATE TABLE key_use(key BLOB PRIMARY KEY, tenant BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX key_use_by_tenant ON key_use(tenant);
+";
+
+/// The answers to operators' repeated requests; without a status while a request is carried out.
+const VERSION_2: &str = "
+    CREATE TABLE operator_answer(
+        key BLOB PRIMARY KEY,
+        request BLOB NOT NULL,
+        until INTEGER NOT NULL,
+        status INTEGER,
+        body BLOB
+    ) WITHOUT ROWID;
+    CREATE INDEX operator_answer_by_end ON operator_answer(until);
 ";
 
 /// Brings the platform store to the present version.
