@@ -1,0 +1,56 @@
+//! The end of a tenant. There is nothing to back up: what is in memory is gone with the process.
+
+use crate::MemoryStore;
+use async_trait::async_trait;
+use audit::merkle::{LeafHashes, root};
+use context::Operator;
+use ids::{BackupId, TenantId};
+use std::path::{Path, PathBuf};
+use store::{ErasedPlace, ErasureReceipt, RestoreOptions, StoreError, TenantLifecycle};
+
+#[async_trait]
+impl TenantLifecycle for MemoryStore {
+    async fn backup(&self, _: &Operator, _: TenantId, _: &Path) -> Result<BackupId, StoreError> {
+        Err(StoreError::Unavailable)
+    }
+
+    async fn restore(
+        &self,
+        _: &Operator,
+        _: TenantId,
+        _: PathBuf,
+        _: RestoreOptions,
+    ) -> Result<BackupId, StoreError> {
+        Err(StoreError::Unavailable)
+    }
+
+    async fn erase(&self, _: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {
+        let mut state = self.state();
+        state.platform.row(tenant)?;
+        let known = state.tenants.0.remove(&tenant).ok_or(StoreError::NotFound)?;
+        let hashes: Vec<_> = known.tables.events.iter().map(|event| event.hash).collect();
+        let size = hashes.len() as u64;
+        let root = root(&LeafHashes(&hashes), size).map_err(|_| StoreError::TenantUnavailable)?;
+        let final_checkpoint = known.log.sign(size, root).to_string();
+        state.platform.rows.remove(&tenant);
+        state.platform.lines.retain(|_, line| line.tenant != Some(tenant));
+        state.platform.uses.retain(|(of, _), _| *of != tenant);
+        state.platform.deleted.insert(tenant);
+        let place = ErasedPlace {
+            place: "memory".into(),
+            done: "everything of the tenant was dropped".into(),
+            older_copies: "none".into(),
+        };
+        Ok(ErasureReceipt {
+            tenant,
+            erased_at: self.env().now(),
+            places: vec![place],
+            audit_events: size,
+            final_checkpoint,
+        })
+    }
+
+    async fn stored_bytes(&self, _: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
+        Ok(self.state().tenants.get(tenant)?.tables.bytes())
+    }
+}

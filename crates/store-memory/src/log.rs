@@ -1,0 +1,166 @@
+//! The audit log.
+
+use crate::tables::{Event, Tables};
+use crate::tenant::Known;
+use crate::{MemoryStore, page};
+use async_trait::async_trait;
+use audit::event::{Draft, View};
+use audit::merkle::{Hash, LeafHashes, TooFewLeaves, consistency_proof, inclusion_proof, root};
+use context::{Access, AuditLog, AuditUnavailable, Private, Read, Tenant, on};
+use ids::EventId;
+use store::{AuditEvent, AuditQuery, AuditTrail, Commit, InclusionProof, Page, PageRequest, StoreError};
+
+fn hashes(tables: &Tables) -> Vec<Hash> {
+    tables.events.iter().map(|event| event.hash).collect()
+}
+
+fn checkpoint(known: &Known) -> Result<(u64, String), StoreError> {
+    let hashes = hashes(&known.tables);
+    let size = hashes.len() as u64;
+    let root = root(&LeafHashes(&hashes), size).map_err(|_: TooFewLeaves| StoreError::TenantUnavailable)?;
+    Ok((size, known.log.sign(size, root).to_string()))
+}
+
+fn wanted(event: &Event, query: &AuditQuery) -> bool {
+    let action = |action: &String| {
+        event.action == *action
+            || event.action.strip_prefix(action.as_str()).is_some_and(|it| it.starts_with('.'))
+    };
+    query.action.as_ref().is_none_or(action)
+        && query.actor.as_ref().is_none_or(|actor| event.actor == *actor)
+        && query.resource.as_ref().is_none_or(|resource| event.resource == *resource)
+        && query.from.is_none_or(|from| event.time >= from)
+        && query.to.is_none_or(|to| event.time < to)
+}
+
+fn shown(index: u64, event: &Event) -> Result<AuditEvent, StoreError> {
+    let view = View::open(&event.leaf, &event.disclosures).map_err(|_| StoreError::TenantUnavailable)?;
+    let view = serde_json::to_value(view).map_err(|_| StoreError::TenantUnavailable)?;
+    Ok(AuditEvent { index, view })
+}
+
+/// A page of a log's events, newest first.
+pub(crate) fn page_of_events(
+    known: &Known,
+    query: &AuditQuery,
+    page: &PageRequest,
+) -> Result<Page<AuditEvent>, StoreError> {
+    let list = format!("audit/{query:?}");
+    let before: u64 = page::place(known, &list, page)?.unwrap_or(u64::MAX);
+    let events = (0..).zip(&known.tables.events).collect::<Vec<(u64, _)>>().into_iter().rev();
+    let events = events.filter(|(index, event)| *index < before && wanted(event, query));
+    let found = page::cut(known, &list, page, events, |(index, _)| *index);
+    let data = found.data.into_iter().map(|(index, event)| shown(index, event));
+    Ok(Page { data: data.collect::<Result<_, _>>()?, next_cursor: found.next_cursor })
+}
+
+#[async_trait]
+impl AuditLog for MemoryStore {
+    async fn append(&self, tenant: &Tenant<'_>, draft: Draft) -> Result<(), AuditUnavailable> {
+        self.append_events(tenant, vec![draft]).await.map(drop).map_err(|_| AuditUnavailable)
+    }
+}
+
+#[async_trait]
+impl AuditTrail for MemoryStore {
+    async fn append_events(
+        &self,
+        tenant: &Tenant<'_>,
+        events: Vec<Draft>,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let commit = Commit { events, ..Commit::default() };
+        let mut state = self.state();
+        let ((), ids) = state.tenants.get_mut(tenant.id())?.commit(commit, self.env(), |_| Ok(()))?;
+        Ok(ids)
+    }
+
+    async fn events<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        query: &AuditQuery,
+        page: &PageRequest,
+    ) -> Result<Private<'t, Page<AuditEvent>>, StoreError> {
+        self.read(access.tenant(), |known| page_of_events(known, query, page))
+    }
+
+    async fn checkpoint<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+    ) -> Result<Private<'t, String>, StoreError> {
+        self.read(access.tenant(), |known| Ok(checkpoint(known)?.1))
+    }
+
+    async fn verifier_key<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+    ) -> Result<Private<'t, String>, StoreError> {
+        self.read(access.tenant(), |known| Ok(known.log.verifier().to_string()))
+    }
+
+    async fn prove_inclusion<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        index: u64,
+    ) -> Result<Private<'t, InclusionProof>, StoreError> {
+        self.read(access.tenant(), |known| {
+            let (size, checkpoint) = checkpoint(known)?;
+            let hashes = hashes(&known.tables);
+            let proof = inclusion_proof(&LeafHashes(&hashes), index, size);
+            let event = usize::try_from(index).ok().and_then(|index| known.tables.events.get(index));
+            let (Ok(hashes), Some(event)) = (proof, event) else { return Err(StoreError::NotFound) };
+            Ok(InclusionProof { index, leaf: event.leaf.clone(), hashes, checkpoint })
+        })
+    }
+
+    async fn prove_consistency<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        earlier: u64,
+    ) -> Result<Private<'t, (Vec<Hash>, String)>, StoreError> {
+        self.read(access.tenant(), |known| {
+            let (size, checkpoint) = checkpoint(known)?;
+            let hashes = hashes(&known.tables);
+            let proof = consistency_proof(&LeafHashes(&hashes), earlier, size)
+                .map_err(|_| StoreError::Invalid("The log has fewer events than that.".into()))?;
+            Ok((proof, checkpoint))
+        })
+    }
+
+    async fn leaves<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        from: u64,
+        limit: u32,
+    ) -> Result<Private<'t, Vec<Vec<u8>>>, StoreError> {
+        self.read(access.tenant(), |known| {
+            let from = usize::try_from(from).unwrap_or(usize::MAX);
+            let limit = limit.min(PageRequest::MAX_LIMIT) as usize;
+            Ok(known.tables.events.iter().skip(from).take(limit).map(|event| event.leaf.clone()).collect())
+        })
+    }
+
+    async fn checkpoint_with_size<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+    ) -> Result<Private<'t, (u64, String)>, StoreError> {
+        self.read(access.tenant(), checkpoint)
+    }
+
+    async fn erase_disclosures(
+        &self,
+        tenant: &Tenant<'_>,
+        field: &str,
+        value: &str,
+    ) -> Result<u64, StoreError> {
+        let mut erased = 0;
+        self.write(tenant, Commit::default(), |tables| {
+            for event in &mut tables.events {
+                let before = event.disclosures.len();
+                event.disclosures.retain(|it| !(it.field == field && it.value == value));
+                erased += (before - event.disclosures.len()) as u64;
+            }
+            Ok(())
+        })?;
+        Ok(erased)
+    }
+}

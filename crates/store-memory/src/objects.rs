@@ -1,0 +1,150 @@
+//! Objects and idempotency keys.
+
+use crate::{MemoryStore, page};
+use async_trait::async_trait;
+use context::{Private, Tenant};
+use env::Timestamp;
+use kms::Purpose;
+use secret::SecretBytes;
+use store::{
+    Commit, IdempotencyClaim, IdempotencyStore, KeyPurpose, Object, ObjectKind, ObjectStore, Page,
+    PageRequest, PendingWork, Remembered, StoreError, TenantKeyring, WorkIndex, WorkKind,
+};
+
+fn within(object: &Object, only_of: Option<&str>) -> bool {
+    only_of.is_none() || object.owner.as_deref() == only_of
+}
+
+#[async_trait]
+impl ObjectStore for MemoryStore {
+    async fn read_object<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        kind: ObjectKind,
+        id: &str,
+        only_of: Option<&str>,
+    ) -> Result<Private<'t, Object>, StoreError> {
+        self.read(tenant, |known| {
+            let found = known.tables.objects.get(&(kind, id.to_owned()));
+            found.filter(|object| within(object, only_of)).cloned().ok_or(StoreError::NotFound)
+        })
+    }
+
+    async fn list_objects<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        kind: ObjectKind,
+        only_of: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Private<'t, Page<Object>>, StoreError> {
+        self.read(tenant, |known| {
+            let list = format!("object/{}", kind.as_str());
+            let after: String = page::place(known, &list, page)?.unwrap_or_default();
+            let objects = known.tables.objects.iter();
+            let objects =
+                objects.filter(|((of, id), object)| *of == kind && *id > after && within(object, only_of));
+            Ok(page::cut(known, &list, page, objects.map(|(_, object)| object.clone()), |it| it.id.clone()))
+        })
+    }
+
+    async fn write_object(
+        &self,
+        tenant: &Tenant<'_>,
+        kind: ObjectKind,
+        mut object: Object,
+        expected: Option<u64>,
+        commit: Commit,
+    ) -> Result<u64, StoreError> {
+        let limits = tenant.standing().limits.clone();
+        let mut version = 0;
+        self.write(tenant, commit, |tables| {
+            let key = (kind, object.id.clone());
+            let found = tables.objects.get(&key).map_or(0, |object| object.version);
+            match expected {
+                Some(0) if found > 0 => {
+                    return Err(StoreError::Exists(format!("{} {}", kind.as_str(), object.id)));
+                }
+                Some(expected) if expected != found => return Err(StoreError::Stale),
+                _ => {}
+            }
+            tables.admit(&limits, object.body.to_string().len())?;
+            version = found + 1;
+            object.version = version;
+            tables.objects.insert(key, object);
+            Ok(())
+        })?;
+        Ok(version)
+    }
+
+    async fn remove_object(
+        &self,
+        tenant: &Tenant<'_>,
+        kind: ObjectKind,
+        id: &str,
+        only_of: Option<&str>,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
+        self.write(tenant, commit, |tables| {
+            let key = (kind, id.to_owned());
+            tables.objects.get(&key).filter(|it| within(it, only_of)).ok_or(StoreError::NotFound)?;
+            tables.objects.remove(&key);
+            Ok(())
+        })
+        .map(drop)
+    }
+}
+
+#[async_trait]
+impl IdempotencyStore for MemoryStore {
+    async fn remembered<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        key: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Private<'t, Remembered>>, StoreError> {
+        let found = self.read(tenant, |known| {
+            let found = known.tables.claims.get(key).filter(|(claim, _)| claim.until > now);
+            Ok(found.map(|(claim, answer)| Remembered { request: claim.request, answer: answer.clone() }))
+        })?;
+        Ok(found.transpose())
+    }
+
+    async fn remember(
+        &self,
+        tenant: &Tenant<'_>,
+        claim: &IdempotencyClaim,
+        status: u16,
+        body: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.write(tenant, Commit::default(), |tables| {
+            tables.claims.insert(claim.key, (claim.clone(), Some((status, body))));
+            Ok(())
+        })
+        .map(drop)
+    }
+}
+
+const LAYERS_ABOVE: Purpose = Purpose::new("layers above");
+
+#[async_trait]
+impl TenantKeyring for MemoryStore {
+    async fn key(&self, tenant: &Tenant<'_>, purpose: KeyPurpose) -> Result<SecretBytes<32>, StoreError> {
+        let state = self.state();
+        let known = state.tenants.get(tenant.id())?;
+        Ok(kms::derive(&known.key, &LAYERS_ABOVE, purpose.as_str().as_bytes()))
+    }
+}
+
+#[async_trait]
+impl WorkIndex for MemoryStore {
+    async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError> {
+        let state = self.state();
+        let mut all = Vec::new();
+        for known in state.tenants.0.values() {
+            let work = known.tables.work.iter().filter(|((of, _), _)| *of == kind);
+            all.extend(work.map(|((_, id), due)| PendingWork { tenant: known.id, id: *id, due: *due }));
+        }
+        all.sort_by_key(|work| work.id);
+        Ok(all)
+    }
+}

@@ -1,0 +1,79 @@
+//! One tenant: its key, its log's key and its tables; and the atomic commit.
+
+use crate::tables::{Event, Tables};
+use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, seal};
+use audit::note::{LogKey, Origin};
+use env::Env;
+use ids::{EventId, Slug, TenantId};
+use secret::SecretBytes;
+use std::collections::BTreeMap;
+use store::{Commit, StoreError};
+
+/// A tenant that has a store.
+pub(crate) struct Known {
+    pub(crate) id: TenantId,
+    pub(crate) key: SecretBytes<32>,
+    pub(crate) log: LogKey,
+    pub(crate) tables: Tables,
+}
+
+impl Known {
+    pub(crate) fn new(id: TenantId, region: Slug, env: &Env) -> Self {
+        let key = SecretBytes::fill_with(|bytes| env.fill(bytes));
+        let seed = SecretBytes::fill_with(|bytes| env.fill(bytes));
+        let log = LogKey::from_seed(Origin { tenant: id, region, epoch: 1 }, &seed);
+        Self { id, key, log, tables: Tables::default() }
+    }
+
+    /// Carries out a write on a copy of the tables, which takes their place where all went well. Gives back
+    /// the ids of the commit's events.
+    pub(crate) fn commit<T>(
+        &mut self,
+        commit: Commit,
+        env: &Env,
+        work: impl FnOnce(&mut Tables) -> Result<T, StoreError>,
+    ) -> Result<(T, Vec<EventId>), StoreError> {
+        let Commit { events, marks, claim } = commit;
+        let mut next = self.tables.clone();
+        if let Some(claim) = claim {
+            next.claim(claim)?;
+        }
+        let value = work(&mut next)?;
+        let ids = events
+            .into_iter()
+            .map(|draft| append(&mut next, &self.log, draft, env))
+            .collect::<Result<_, _>>()?;
+        marks.into_iter().for_each(|mark| next.mark(mark));
+        self.tables = next;
+        Ok((value, ids))
+    }
+}
+
+fn append(tables: &mut Tables, log: &LogKey, draft: Draft, env: &Env) -> Result<EventId, StoreError> {
+    let place = Position {
+        index: tables.events.len() as u64,
+        prev_leaf_hash: tables.events.last().map_or(NO_PREVIOUS_LEAF, |event| event.hash),
+        ..Position::start(log.origin().clone())
+    };
+    let (action, actor) = (draft.action.to_string(), draft.actor.id.clone());
+    let resource = draft.resource.id.clone();
+    let sealed = seal(draft, &place, env).map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let (time, leaf, hash) = (sealed.time, sealed.leaf, sealed.leaf_hash);
+    let disclosures = sealed.disclosures;
+    tables.events.push(Event { time, action, actor, resource, leaf, hash, disclosures });
+    Ok(sealed.event_id)
+}
+
+/// All tenants' stores.
+#[derive(Default)]
+pub(crate) struct TenantStores(pub(crate) BTreeMap<TenantId, Known>);
+
+impl TenantStores {
+    pub(crate) fn get(&self, id: TenantId) -> Result<&Known, StoreError> {
+        self.0.get(&id).ok_or(StoreError::TenantUnavailable)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: TenantId) -> Result<&mut Known, StoreError> {
+        self.0.get_mut(&id).ok_or(StoreError::TenantUnavailable)
+    }
+}
