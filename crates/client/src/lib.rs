@@ -1,0 +1,1 @@
+//! The server's own HTTP API, as its commands call it.
