@@ -8,16 +8,15 @@ use crate::tenant::Visit;
 use crate::throttle::Throttle;
 use crate::token::{self, Registered};
 use crate::{
-    Admission, CredentialIndex, IndexKey, IndexUnavailable, KeyedHash, Operator, Principal, PrincipalKind,
-    Tenant,
+    Admission, CredentialIndex, IndexKey, KeyedHash, Operator, Principal, PrincipalKind, Refusal, Tenant,
 };
 use async_trait::async_trait;
 use audit::event::{Action, AuthMethod, Draft};
 use authz::{Rights, SystemPrincipal};
 use env::Env;
-use errors::{Code, Problem};
 use ids::{HookId, KeyId, TenantId, WorkflowId};
 use secret::SecretText;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What the caller presented, taken from its headers.
@@ -35,47 +34,6 @@ pub enum Caller {
     Tenant(Admission),
     /// An operator.
     Operator(Operator),
-}
-
-/// Why nobody was let in. Unknown, revoked, expired and malformed credentials are one and the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The credential is missing or not valid.
-    #[error("unauthorized")]
-    Unauthorized,
-    /// The header names another tenant than the credential.
-    #[error("tenant mismatch")]
-    TenantMismatch,
-    /// The tenant is suspended.
-    #[error("tenant suspended")]
-    Suspended,
-    /// The index could not be read.
-    #[error("index unavailable")]
-    Unavailable,
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Unauthorized => {
-                Self::new(Code::Unauthorized, "Send a valid key or token as `Authorization: Bearer …`.")
-            }
-            Refusal::TenantMismatch => Self::new(
-                Code::TenantMismatch,
-                "`X-Tenant-ID` names another tenant than the credential. Leave the header out.",
-            ),
-            Refusal::Suspended => Self::new(Code::TenantSuspended, "The operator has suspended this tenant."),
-            Refusal::Unavailable => {
-                Self::new(Code::Unavailable, "The credential could not be checked. Try again.").retry_after(1)
-            }
-        }
-    }
-}
-
-impl From<IndexUnavailable> for Refusal {
-    fn from(_: IndexUnavailable) -> Self {
-        Self::Unavailable
-    }
 }
 
 /// The tenant's audit log could not take an event.
@@ -138,10 +96,20 @@ impl Authenticator {
         let credential = presented.credential.as_ref().map(SecretText::expose).unwrap_or_default();
         let (ip, claimed) = (request.ip, claimed_key(credential));
         let outcome = self.check(credential, presented.tenant_header.as_deref(), request).await;
+        self.slowed(outcome, ip, claimed).await
+    }
+
+    /// The outcome; a failure is noted first, and held back where there were too many.
+    async fn slowed<T>(
+        &self,
+        outcome: Result<T, Refusal>,
+        ip: Option<IpAddr>,
+        claimed: Option<KeyId>,
+    ) -> Result<T, Refusal> {
         if matches!(outcome, Err(Refusal::Unauthorized)) {
             let now = self.env.now();
             self.failures.note(ip, claimed, now);
-            self.throttle.failed((ip, claimed), now).await;
+            self.throttle.failed(ip, claimed, now).await;
         }
         outcome
     }
@@ -153,23 +121,28 @@ impl Authenticator {
         request: RequestFacts,
     ) -> Result<Caller, Refusal> {
         if let Some(key) = OperatorKey::parse(credential) {
-            let entry = self.live(CredentialKind::OperatorKey, key.text.expose()).await?;
-            return match entry.subject {
-                IndexedSubject::Operator { id, role } if id == key.id => {
-                    Ok(Caller::Operator(Operator::authenticated(id, role, request)))
-                }
-                _ => Err(Refusal::Unauthorized),
-            };
+            let operator = self.operator(&key, request).await?;
+            // An operator has no tenant, so whichever the header names is another.
+            return tenant_header.map_or(Ok(Caller::Operator(operator)), |_| Err(Refusal::TenantMismatch));
         }
         let (standing, principal, rights) = match ApiKey::parse(credential) {
             Some(key) => self.api_key(&key).await?,
             None => self.token(credential).await?,
         };
+        admissible(&standing)?;
         if tenant_header.is_some_and(|header| header != standing.id.to_string()) {
             return Err(Refusal::TenantMismatch);
         }
-        admissible(&standing)?;
         Ok(Caller::Tenant(Admission::of(Visit { standing, principal, rights, request })))
+    }
+
+    async fn operator(&self, key: &OperatorKey, request: RequestFacts) -> Result<Operator, Refusal> {
+        match self.live(CredentialKind::OperatorKey, key.text.expose()).await?.subject {
+            IndexedSubject::Operator { id, role } if id == key.id => {
+                Ok(Operator::authenticated(id, role, request))
+            }
+            _ => Err(Refusal::Unauthorized),
+        }
     }
 
     async fn api_key(&self, key: &ApiKey) -> Result<(TenantStanding, Principal, Rights), Refusal> {
@@ -204,14 +177,13 @@ impl Authenticator {
         let registered = Registered { algorithm, public_jwk: &public_jwk, role, tenant: &standing };
         let bearer = token::verify(text, &registered, &self.audience, self.env.now());
         let bearer = bearer.filter(|_| id == claimed).ok_or(Refusal::Unauthorized)?;
-        let principal = Principal {
-            kind: PrincipalKind::User,
-            id: bearer.subject,
-            key: None,
-            agent: None,
-            on_behalf_of: None,
-            auth: AuthMethod::Jwt,
+        // A token that names nobody speaks for the service that holds the signing key.
+        let (kind, name) = match bearer.subject {
+            Some(subject) => (PrincipalKind::User, subject),
+            None => (PrincipalKind::ServiceKey, id.to_string()),
         };
+        let principal =
+            Principal { kind, id: name, key: None, agent: None, on_behalf_of: None, auth: AuthMethod::Jwt };
         Ok((standing, principal, Rights::Granted { role: bearer.role, scopes: bearer.scopes }))
     }
 
@@ -219,19 +191,13 @@ impl Authenticator {
     /// workflow's own signature check comes after.
     pub async fn admit_hook(&self, token: &str, request: RequestFacts) -> Result<HookAdmission, Refusal> {
         let ip = request.ip;
-        let found = match HookToken::parse(token) {
-            Some(token) => self.live(CredentialKind::Hook, token.0.expose()).await,
-            None => Err(Refusal::Unauthorized),
-        };
-        let entry = match found {
-            Ok(entry) => entry,
-            Err(refusal) => {
-                let now = self.env.now();
-                self.failures.note(ip, None, now);
-                self.throttle.failed((ip, None), now).await;
-                return Err(refusal);
-            }
-        };
+        let outcome = self.hook(token, request).await;
+        self.slowed(outcome, ip, None).await
+    }
+
+    async fn hook(&self, token: &str, request: RequestFacts) -> Result<HookAdmission, Refusal> {
+        let token = HookToken::parse(token).ok_or(Refusal::Unauthorized)?;
+        let entry = self.live(CredentialKind::Hook, token.0.expose()).await?;
         let (IndexedSubject::Hook { id, workflow }, Some(standing)) = (entry.subject, entry.tenant) else {
             return Err(Refusal::Unauthorized);
         };
@@ -243,7 +209,8 @@ impl Authenticator {
     }
 
     /// Lets a named piece of background work in, and writes that into the tenant's log. The only way in
-    /// that needs no credential; a suspended tenant is entered only for what the operator does to it.
+    /// that needs no credential; a tenant that is suspended or being erased is entered only for what the
+    /// operator does to it. Where the event cannot be written, nobody is let in.
     pub async fn admit_system(
         &self,
         name: SystemPrincipal,

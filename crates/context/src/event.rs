@@ -2,6 +2,7 @@
 
 use crate::{Operator, Principal, PrincipalKind, RequestFacts, Tenant};
 use audit::event::{Action, Actor, ActorKind, ActorRef, AuthMethod, Draft, Outcome, Resource};
+use ids::{AgentId, HookId, KeyId, SigningKeyId};
 
 /// A draft of a successful action by the visit's principal; the caller changes what went otherwise.
 pub fn draft(tenant: &Tenant<'_>, action: Action, kind: &str, id: impl Into<String>) -> Draft {
@@ -46,10 +47,13 @@ fn actor(principal: &Principal) -> Actor {
 }
 
 fn kind_of_id(id: &str) -> ActorKind {
-    match id.split('_').next() {
-        Some("key") => ActorKind::ServiceKey,
-        Some("agt") => ActorKind::Agent,
-        Some("hok") => ActorKind::Outsider,
-        _ => ActorKind::User,
+    if id.parse::<KeyId>().is_ok() || id.parse::<SigningKeyId>().is_ok() {
+        ActorKind::ServiceKey
+    } else if id.parse::<AgentId>().is_ok() {
+        ActorKind::Agent
+    } else if id.parse::<HookId>().is_ok() {
+        ActorKind::Outsider
+    } else {
+        ActorKind::User
     }
 }

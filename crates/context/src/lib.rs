@@ -16,7 +16,9 @@ mod key;
 mod operator;
 mod principal;
 mod private;
+mod refusal;
 mod request;
+mod signing_key;
 mod tenant;
 mod throttle;
 mod token;
@@ -24,7 +26,7 @@ mod token;
 pub use access::{Access, Create, Delete, Invoke, Noun, Permission, Read, ReadContent, Update, on};
 pub use admission::Admission;
 pub use authenticate::{
-    AuditLog, AuditUnavailable, Authenticator, Caller, CredentialKind, HookAdmission, Presented, Refusal,
+    AuditLog, AuditUnavailable, Authenticator, Caller, CredentialKind, HookAdmission, Presented,
 };
 pub use hash::{IndexKey, KeyedHash};
 pub use index::{
@@ -34,6 +36,7 @@ pub use key::{ApiKey, HookToken, OperatorKey, issue_api_key, issue_hook_token, i
 pub use operator::Operator;
 pub use principal::{Principal, PrincipalKind};
 pub use private::{Crossing, Origin, Private};
+pub use refusal::Refusal;
 pub use request::{FailureLog, RequestFacts};
+pub use signing_key::SigningAlgorithm;
 pub use tenant::Tenant;
-pub use token::SigningAlgorithm;

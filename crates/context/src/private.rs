@@ -3,6 +3,7 @@
 use crate::Tenant;
 use crate::tenant::Brand;
 use ids::TenantId;
+use std::error::Error;
 use std::marker::PhantomData;
 
 /// Whose data a value is, as read from something that only the owner's key could have made: the identity
@@ -50,8 +51,12 @@ impl<'t, T> Private<'t, T> {
         Private { value: transform(self.value), origin: self.origin, brand: PhantomData }
     }
 
-    /// The value transformed by something that can fail without naming content.
-    pub fn try_map<U, E>(self, transform: impl FnOnce(T) -> Result<U, E>) -> Result<Private<'t, U>, E> {
+    /// The value transformed by something that can fail. The error leaves, so it must be an error in
+    /// earnest and name no content.
+    pub fn try_map<U, E: Error>(
+        self,
+        transform: impl FnOnce(T) -> Result<U, E>,
+    ) -> Result<Private<'t, U>, E> {
         Ok(Private { value: transform(self.value)?, origin: self.origin, brand: PhantomData })
     }
 
@@ -85,8 +90,9 @@ impl<'t, T> Private<'t, T> {
         Private { value: &self.value, origin: self.origin, brand: PhantomData }
     }
 
-    /// Decides something about the value without letting it out.
-    pub fn is(&self, question: impl FnOnce(&T) -> bool) -> bool {
+    /// Decides something about the value without letting it out. The question can write nothing down
+    /// outside itself but through a lock or a channel.
+    pub fn is(&self, question: impl Fn(&T) -> bool) -> bool {
         question(&self.value)
     }
 

@@ -91,8 +91,9 @@ impl<'t> Tenant<'t> {
     }
 }
 
+/// Names the tenant and the kind of principal. A user's own name, often an address, stays out of logs.
 impl fmt::Debug for Tenant<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Tenant({}, {})", self.id(), self.principal().id)
+        write!(out, "Tenant({}, {})", self.id(), self.principal().kind.as_str())
     }
 }
