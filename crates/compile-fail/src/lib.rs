@@ -1,0 +1,1 @@
+//! Nothing ships from here: `tests/fail` holds programs that must not compile, `tests/pass` their twins.

@@ -1,0 +1,12 @@
+//! An admission is written down.
+
+use context::{Admission, Caller};
+
+fn case(caller: Caller) -> Option<Admission> {
+    match caller {
+        Caller::Tenant(admission) => Some(Admission(admission.0)),
+        Caller::Operator(_) => None,
+    }
+}
+
+fn main() {}

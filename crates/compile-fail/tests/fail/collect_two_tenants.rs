@@ -1,0 +1,18 @@
+//! Values of two tenants go into one list.
+
+use context::{Admission, Private};
+
+async fn case(ours: Admission, theirs: Admission) {
+    ours.enter(async |a| {
+        theirs
+            .enter(async |b| {
+                let values = [Private::sent(&a, 1), Private::sent(&b, 2)];
+                let _ = Private::collect(&b, values);
+                drop(a.clone());
+            })
+            .await;
+    })
+    .await;
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+//! A model is called with text that is no tenant's.
+
+use context::{Private, Tenant};
+use model::dialect::openai::ChatCall;
+use model::{ModelEndpoint, Target};
+
+async fn case<'t>(models: &dyn ModelEndpoint, target: &Target, tenant: &Tenant<'t>, call: ChatCall) {
+    let _ = Private::sent(tenant, ());
+    let _ = models.chat(tenant, target, call).await;
+}
+
+fn main() {}

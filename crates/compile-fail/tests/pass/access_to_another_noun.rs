@@ -1,0 +1,10 @@
+//! Records are read with the access to read records.
+
+use context::{Access, Read, on};
+use store::{RecordQuery, RecordStore};
+
+async fn case(store: &dyn RecordStore, access: &Access<'_, Read<on::Record>>, query: &RecordQuery) {
+    let _ = store.records(access, query).await;
+}
+
+fn main() {}
