@@ -1,1 +1,16 @@
-//! The server's own HTTP API, as its commands call it.
+//! The server's own HTTP API, as its commands, the demonstration and the attack suite call it: thin, over
+//! HTTP/1.1 with kept connections, with errors that carry the problem's code.
+
+mod answer;
+mod base;
+mod call;
+mod connection;
+mod error;
+mod tenants;
+
+pub use answer::Answer;
+pub use base::{BaseUrl, ParseBaseUrlError};
+pub use call::Call;
+pub use connection::Client;
+pub use error::{CallError, Refusal};
+pub use tenants::MadeTenant;
