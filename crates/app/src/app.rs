@@ -1,9 +1,10 @@
 //! [`App`]: the ports that use cases work with.
 
-use crate::ReadLog;
+use crate::{OperatorSecrets, ReadLog, Scratch};
 use context::Authenticator;
 use env::Env;
 use ids::Slug;
+use secret::SecretBytes;
 use std::sync::Arc;
 use store::{PlatformStore, TenantLifecycle, TenantStore};
 
@@ -23,6 +24,10 @@ pub struct Parts {
     pub regions: Vec<Slug>,
     /// The server's public URL, without a slash at its end.
     pub public_url: String,
+    /// The key under which the operator's own secrets are sealed.
+    pub operator_secrets_key: SecretBytes<32>,
+    /// The folder for backups on their way.
+    pub scratch: Scratch,
 }
 
 /// The ports that use cases work with.
@@ -43,12 +48,17 @@ pub struct App {
     pub public_url: String,
     /// Reads that wait to be written down.
     pub reads: ReadLog,
+    /// Seals and opens the operator's own secrets.
+    pub operator_secrets: OperatorSecrets,
+    /// The folder for backups on their way.
+    pub scratch: Scratch,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, platform, lifecycle, authenticator, env, regions, public_url } = parts;
+        let Parts { store, platform, lifecycle, authenticator, env, regions, public_url, .. } = parts;
+        let operator_secrets = OperatorSecrets::new(&parts.operator_secrets_key, env.clone());
         Self {
             store,
             platform,
@@ -58,6 +68,8 @@ impl App {
             regions,
             public_url,
             reads: ReadLog::default(),
+            operator_secrets,
+            scratch: parts.scratch,
         }
     }
 }

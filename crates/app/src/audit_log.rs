@@ -1,9 +1,12 @@
-//! The tenant's audit log, as the tenant reads and checks it.
+//! The tenant's audit log, as the tenant reads, checks and takes it away.
 
-use crate::{App, Flush};
-use context::{Private, Read, Tenant, on};
+use crate::{App, Flush, note};
+use audit::event::Action;
+use context::{Admission, Private, Read, Tenant, door, on};
 use errors::Problem;
-use store::{AuditEvent, AuditQuery, InclusionProof, Page, PageRequest};
+use store::{AuditEvent, AuditQuery, InclusionProof, Page, PageRequest, StoreError};
+
+const EXPORT: Action = Action::new("audit.export");
 
 /// A page of events, newest first. Whatever was acknowledged before is in it, reads too.
 pub async fn events<'t>(
@@ -17,10 +20,10 @@ pub async fn events<'t>(
     Ok(app.store.events(&access, query, page).await?)
 }
 
-/// A signed checkpoint over the whole log.
-pub async fn checkpoint<'t>(app: &App, tenant: &Tenant<'t>) -> Result<Private<'t, String>, Problem> {
+/// How many events the log has, and a signed checkpoint over exactly that many.
+pub async fn checkpoint<'t>(app: &App, tenant: &Tenant<'t>) -> Result<Private<'t, (u64, String)>, Problem> {
     let access = tenant.authorize::<Read<on::Audit>>()?;
-    Ok(app.store.checkpoint(&access).await?)
+    Ok(app.store.checkpoint_with_size(&access).await?)
 }
 
 /// The verifier key.
@@ -47,4 +50,47 @@ pub async fn prove_consistency<'t>(
 ) -> Result<Private<'t, (Vec<[u8; 32]>, String)>, Problem> {
     let access = tenant.authorize::<Read<on::Audit>>()?;
     Ok(app.store.prove_consistency(&access, size).await?)
+}
+
+/// The beginning of an export: how many leaves it will have, and the checkpoint over exactly those.
+pub struct ExportBeginning {
+    /// How many leaves.
+    pub size: u64,
+    /// The signed checkpoint over them.
+    pub checkpoint: String,
+}
+
+/// Begins an export. That somebody takes the log away is its last event.
+pub async fn begin_export(app: &App, admission: &Admission) -> Result<ExportBeginning, Problem> {
+    admission
+        .clone()
+        .enter(async |tenant| {
+            let access = tenant.authorize::<Read<on::Audit>>()?;
+            app.reads.flush(app.store.as_ref(), app.env.now(), Flush::Tenant(tenant.id())).await?;
+            let event = note(&tenant, EXPORT, "audit", "events", []);
+            app.store.append_events(&tenant, vec![event]).await?;
+            let found = app.store.checkpoint_with_size(&access).await?;
+            let (size, checkpoint) = door::export(&tenant, found).map_err(StoreError::from)?;
+            Ok(ExportBeginning { size, checkpoint })
+        })
+        .await
+}
+
+/// The exact leaves from `from` on, as many as one page holds and none from `size` on. Each page is a visit
+/// of its own, so a long export holds nothing of the tenant's between two of them.
+pub async fn export_page(
+    app: &App,
+    admission: &Admission,
+    from: u64,
+    size: u64,
+) -> Result<Vec<Vec<u8>>, Problem> {
+    let limit = u32::try_from(size.saturating_sub(from)).unwrap_or(u32::MAX).min(PageRequest::MAX_LIMIT);
+    admission
+        .clone()
+        .enter(async |tenant| {
+            let access = tenant.authorize::<Read<on::Audit>>()?;
+            let found = app.store.leaves(&access, from, limit).await?;
+            Ok(door::export(&tenant, found).map_err(StoreError::from)?)
+        })
+        .await
 }

@@ -9,8 +9,9 @@ use errors::{Code, Problem};
 use ids::{AgentId, KeyId};
 use schemars::JsonSchema;
 use secret::SecretText;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashMap;
 use store::{Agent, ApiKeyRecord, Commit, IdempotencyClaim, Objects, Page, PageRequest};
 
 const CREATE: Action = Action::new("api_key.create");
@@ -98,25 +99,39 @@ pub(crate) fn must_hold(tenant: &Tenant<'_>, role: Role, scopes: &Scopes) -> Res
     }
 }
 
+/// A key, as whoever may see it sees it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ApiKeyView {
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub record: ApiKeyRecord,
+    /// When it was last used, to the minute.
+    pub last_used: Option<Timestamp>,
+}
+
 /// The keys within reach.
 pub async fn list<'t>(
     app: &App,
     tenant: &Tenant<'t>,
     page: &PageRequest,
-) -> Result<Private<'t, Page<ApiKeyRecord>>, Problem> {
+) -> Result<Private<'t, Page<ApiKeyView>>, Problem> {
     let access = tenant.authorize::<Read<on::ApiKey>>()?;
     let found = app.store.list::<ApiKeyRecord>(&access, page).await?;
-    Ok(found.map(|page| page.map(|(record, _)| record)))
+    let uses = app.platform.last_uses(tenant).await?;
+    Ok(found.map(|page| page.map(|(record, _)| viewed(record, &uses))))
+}
+
+fn viewed(record: ApiKeyRecord, uses: &HashMap<KeyId, Timestamp>) -> ApiKeyView {
+    let last_used = uses.get(&record.id).copied();
+    ApiKeyView { record, last_used }
 }
 
 /// One key.
-pub async fn get<'t>(
-    app: &App,
-    tenant: &Tenant<'t>,
-    id: KeyId,
-) -> Result<Private<'t, ApiKeyRecord>, Problem> {
+pub async fn get<'t>(app: &App, tenant: &Tenant<'t>, id: KeyId) -> Result<Private<'t, ApiKeyView>, Problem> {
     let access = tenant.authorize::<Read<on::ApiKey>>()?;
-    Ok(app.store.get::<ApiKeyRecord>(&access, &id.to_string()).await?.map(|(record, _)| record))
+    let found = app.store.get::<ApiKeyRecord>(&access, &id.to_string()).await?;
+    let uses = app.platform.last_uses(tenant).await?;
+    Ok(found.map(|(record, _)| viewed(record, &uses)))
 }
 
 /// Revokes a key. It is refused from the next request on.

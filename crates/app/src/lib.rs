@@ -2,15 +2,25 @@
 //! an input, and gives back a [`context::Private`] output or a [`errors::Problem`]. It knows ports, no
 //! adapters, and nothing of HTTP.
 
+pub mod agents;
 mod app;
 pub mod audit_log;
+pub mod endpoints;
 mod events;
 pub mod keys;
+pub mod lifecycle;
+pub mod operator_log;
+mod operator_secrets;
 pub mod plans;
 mod read_log;
 pub mod records;
+mod scratch;
+pub mod signing_keys;
+pub mod templates;
 pub mod tenants;
 
 pub use app::{App, Parts};
 pub use events::{fail, note};
+pub use operator_secrets::OperatorSecrets;
 pub use read_log::{Flush, ReadLog};
+pub use scratch::{Scratch, ScratchFile};

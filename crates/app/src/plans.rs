@@ -1,26 +1,118 @@
 //! Plans, as the operator sets them.
 
-use crate::App;
+use crate::{App, operator_log};
 use audit::event::Action;
-use context::{Operator, event::operator_draft};
+use context::Operator;
 use errors::Problem;
 use ids::Slug;
 use metering::plan::{Limits, Plan};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 
 const PUT: Action = Action::new("plan.put");
 
-/// A plan's limits.
-pub async fn get(app: &App, _: &Operator, name: &Slug) -> Result<Plan, Problem> {
-    Ok(app.platform.plan(name).await?)
+/// A number, or null for unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance(Option<u64>);
+
+impl JsonSchema for Allowance {
+    fn schema_name() -> Cow<'static, str> {
+        "Allowance".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["integer", "null"], "minimum": 0, "description": "A number; null is unlimited."})
+    }
+}
+
+/// What the operator says of a plan. A member that is left out would be unlimited by mistake, so none may be.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanInput {
+    /// Model calls in any hour.
+    #[serde(deserialize_with = "given")]
+    pub ai_calls_per_hour: Allowance,
+    /// Calls to outside services in any hour.
+    #[serde(deserialize_with = "given")]
+    pub api_calls_per_hour: Allowance,
+    /// Requests to the server in a second.
+    #[serde(deserialize_with = "given")]
+    pub requests_per_second: Allowance,
+    /// Runs that work at the same time; further ones are queued.
+    #[serde(deserialize_with = "given")]
+    pub concurrent_runs: Allowance,
+    /// Bytes stored; at the limit the tenant is read-only.
+    #[serde(deserialize_with = "given")]
+    pub storage_bytes: Allowance,
+    /// Days that contents of runs are kept; null, or absent, keeps them.
+    #[serde(default)]
+    pub retention_days: Option<u64>,
+}
+
+/// A member that is there, be it `null`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Allowance, D::Error> {
+    Option::<u64>::deserialize(deserializer).map(Allowance)
+}
+
+/// A plan, as the operator sees it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PlanView {
+    /// Its name.
+    pub name: Slug,
+    /// What it grants.
+    #[serde(flatten)]
+    pub limits: Limits,
+}
+
+impl From<Plan> for PlanView {
+    fn from(Plan { name, limits }: Plan) -> Self {
+        Self { name, limits }
+    }
+}
+
+/// A plan.
+pub async fn get(app: &App, _: &Operator, name: &Slug) -> Result<PlanView, Problem> {
+    Ok(app.platform.plan(name).await?.into())
 }
 
 /// Writes a plan. It holds from the next request on, for every tenant on it.
-pub async fn put(app: &App, operator: &Operator, name: Slug, limits: Limits) -> Result<Plan, Problem> {
+pub async fn put(app: &App, operator: &Operator, name: Slug, input: PlanInput) -> Result<PlanView, Problem> {
     operator.must_change()?;
+    let limits = Limits {
+        ai_calls_per_hour: input.ai_calls_per_hour.0,
+        api_calls_per_hour: input.api_calls_per_hour.0,
+        requests_per_second: input.requests_per_second.0,
+        concurrent_runs: input.concurrent_runs.0,
+        storage_bytes: input.storage_bytes.0,
+        retention_days: input.retention_days,
+    };
     let plan = Plan { name, limits };
-    app.platform
-        .append_operator_events(vec![operator_draft(operator, PUT, "plan", plan.name.as_str())])
-        .await?;
-    app.platform.put_plan(operator, plan.clone()).await?;
-    Ok(plan)
+    let work = async {
+        app.platform.put_plan(operator, plan.clone()).await?;
+        Ok(plan.clone().into())
+    };
+    operator_log::record(app, operator, PUT, ("plan", plan.name.as_str()), work).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PlanInput;
+    use serde_json::json;
+
+    #[test]
+    fn the_five_members_must_be_there_and_may_be_null() {
+        let whole = json!({
+            "ai_calls_per_hour": 5, "api_calls_per_hour": null, "requests_per_second": 9,
+            "concurrent_runs": 1, "storage_bytes": null,
+        });
+        let read = |value| serde_json::from_value::<PlanInput>(value);
+        let input = read(whole.clone()).unwrap();
+        assert_eq!((input.ai_calls_per_hour.0, input.storage_bytes.0), (Some(5), None));
+        for member in whole.as_object().unwrap().keys() {
+            let mut without = whole.clone();
+            without.as_object_mut().unwrap().remove(member);
+            assert!(read(without).is_err(), "{member}");
+        }
+    }
 }

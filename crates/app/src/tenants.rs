@@ -1,16 +1,17 @@
 //! Tenants, as the operator makes and administers them.
 
 use crate::App;
+use crate::operator_log::{Ending, record, record_on};
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
-use authz::{Role, Scopes, SystemPrincipal};
-use context::event::operator_draft;
-use context::{CredentialKind, IndexedSubject, Operator, RequestFacts, TenantStatus, issue_api_key};
+use authz::{Role, Scopes};
+use context::{CredentialKind, IndexedSubject, Operator, TenantStatus, issue_api_key};
 use errors::{Code, Problem};
 use ids::{KeyId, Slug, TenantId};
 use metering::plan::{Limits, Overrides};
 use schemars::JsonSchema;
 use secret::SecretText;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use store::{ApiKeyRecord, ErasureReceipt, NewTenant, TenantRow};
 
 const CREATE: Action = Action::new("tenant.create");
@@ -100,9 +101,6 @@ pub async fn create(app: &App, operator: &Operator, input: NewTenantInput) -> Re
     let plan = plan_of(app, &row.plan).await?;
     let key = issue_api_key(row.id, app.env.id(), &app.env);
     let events = first_events(operator, &row, key.id);
-    app.platform
-        .append_operator_events(vec![operator_draft(operator, CREATE, "tenant", row.id.to_string())])
-        .await?;
     let made = NewTenant {
         key_hash: app.authenticator.hash(CredentialKind::ApiKey, key.text.expose()),
         key: IndexedSubject::ApiKey {
@@ -125,7 +123,8 @@ pub async fn create(app: &App, operator: &Operator, input: NewTenantInput) -> Re
         events,
         row: row.clone(),
     };
-    app.platform.create_tenant(operator, made).await?;
+    let work = async { Ok(app.platform.create_tenant(operator, made).await?) };
+    record(app, operator, CREATE, ("tenant", &row.id.to_string()), work).await?;
     let limits = plan.with(&row.overrides);
     Ok(Made { tenant: view(row, limits), key: key.id, secret: key.text })
 }
@@ -228,9 +227,14 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<TenantView>, Problem> {
     let rows = app.platform.tenants(operator, after, limit).await?;
+    let mut plans = BTreeMap::new();
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
-        views.push(viewed(app, row).await?);
+        if !plans.contains_key(&row.plan) {
+            plans.insert(row.plan.clone(), plan_of(app, &row.plan).await?);
+        }
+        let limits = plans.get(&row.plan).map(|plan| plan.with(&row.overrides));
+        views.push(view(row, limits.ok_or_else(Problem::internal)?));
     }
     Ok(views)
 }
@@ -252,8 +256,8 @@ pub async fn change(
     if let Some(limits) = change.limits {
         row.overrides = limits;
     }
-    note_on(app, operator, UPDATE, id).await?;
-    let row = app.platform.update_tenant(operator, row).await?;
+    let work = async { Ok(app.platform.update_tenant(operator, row).await?) };
+    let row = record_on(app, operator, UPDATE, id, Ending::InBothLogs, work).await?;
     viewed(app, row).await
 }
 
@@ -278,8 +282,8 @@ async fn set_status(
     let mut row = found(app, operator, id, None).await?;
     if row.status != status {
         row.status = status;
-        note_on(app, operator, action, id).await?;
-        row = app.platform.update_tenant(operator, row).await?;
+        let work = async { Ok(app.platform.update_tenant(operator, row).await?) };
+        row = record_on(app, operator, action, id, Ending::InBothLogs, work).await?;
     }
     viewed(app, row).await
 }
@@ -288,12 +292,14 @@ async fn set_status(
 pub async fn delete(app: &App, operator: &Operator, id: TenantId) -> Result<ErasureReceipt, Problem> {
     operator.must_change()?;
     let mut row = found(app, operator, id, None).await?;
-    note_on(app, operator, DELETE, id).await?;
-    if row.status != TenantStatus::Deleting {
-        row.status = TenantStatus::Deleting;
-        app.platform.update_tenant(operator, row).await?;
-    }
-    Ok(app.lifecycle.erase(operator, id).await?)
+    let work = async {
+        if row.status != TenantStatus::Deleting {
+            row.status = TenantStatus::Deleting;
+            app.platform.update_tenant(operator, row).await?;
+        }
+        Ok(app.lifecycle.erase(operator, id).await?)
+    };
+    record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await
 }
 
 async fn found(
@@ -307,26 +313,4 @@ async fn found(
         Some(expected) if expected != row.version => Err(store::StoreError::Stale.into()),
         _ => Ok(row),
     }
-}
-
-/// Writes what the operator does into the operators' log and into the tenant's own.
-pub(crate) async fn note_on(
-    app: &App,
-    operator: &Operator,
-    action: Action,
-    id: TenantId,
-) -> Result<(), Problem> {
-    app.platform
-        .append_operator_events(vec![operator_draft(operator, action.clone(), "tenant", id.to_string())])
-        .await?;
-    let facts = RequestFacts::internal(operator.request().id);
-    let behind = Some(operator.key().to_string());
-    let admission =
-        app.authenticator.admit_system(SystemPrincipal::OperatorAction, id, behind, facts).await?;
-    let noted = admission.enter(async |tenant| {
-        let draft = context::event::draft(&tenant, action, "tenant", id.to_string());
-        app.store.append_events(&tenant, vec![draft]).await
-    });
-    noted.await?;
-    Ok(())
 }

@@ -4,7 +4,7 @@ use crate::config::{Config, Durability};
 use crate::failures::Failures;
 use crate::serve::{ServeArguments, ServeError};
 use crate::{first_start, system};
-use app::{App, Parts};
+use app::{App, Parts, Scratch};
 use context::{Authenticator, IndexKey};
 use kms_file::{FileKms, MasterKey};
 use std::sync::Arc;
@@ -43,6 +43,9 @@ pub(crate) async fn wire(
     let index_key = Arc::new(IndexKey::new(store.index_key()?));
     first_start::operator_key(data, &store, &index_key, &env).await?;
 
+    let operator_secrets_key = store.operator_secrets_key()?;
+    // The store holds the folder for this process by now, so nobody else's files are on their way in it.
+    let scratch = Scratch::open(data.join("scratch")).map_err(ServeError::Folder)?;
     let shared = Arc::new(store.clone());
     let failures = Arc::new(Failures::default());
     let authenticator = Arc::new(Authenticator::new(
@@ -61,6 +64,8 @@ pub(crate) async fn wire(
         env,
         regions: config.store.regions.clone(),
         public_url,
+        operator_secrets_key,
+        scratch,
     });
     Ok(Wired { app: Arc::new(app), store, failures })
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant};
 use env::Timestamp;
-use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
+use ids::{BackupId, EventId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::Plan;
 use secret::SecretBytes;
 use std::collections::HashMap;
@@ -212,10 +212,9 @@ impl PlatformStore for EmbeddedStore {
         Ok(self.inner().platform.last_uses(tenant.id()).await?)
     }
 
-    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError> {
+    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError> {
         let handle = self.handle_of(operator_log()).await?;
-        handle.append(Append { events, ..Append::default() }).await?;
-        Ok(())
+        Ok(handle.append(Append { events, ..Append::default() }).await?)
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus};
 use env::Timestamp;
-use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
+use ids::{BackupId, EventId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::{Overrides, Plan};
 use metering::prices::OperatorPrices;
 use schemars::JsonSchema;
@@ -164,8 +164,8 @@ pub trait PlatformStore: OperatorStore {
     /// When the tenant's keys were last used, to the minute, as far as they were.
     async fn last_uses(&self, tenant: &Tenant<'_>) -> Result<HashMap<KeyId, Timestamp>, StoreError>;
 
-    /// Appends to the operators' own log.
-    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError>;
+    /// Appends to the operators' own log, in this order; gives back the events' ids.
+    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError>;
 }
 
 /// What an erasure did in one place, and what an older copy could still open.

@@ -1,0 +1,163 @@
+//! How a call ends: its outcome is durable first, then what it held is free or charged.
+
+use super::reserve::Measure;
+use crate::{App, fail, note};
+use audit::event::{Action, CostRef, Draft, Outcome, ReasonCode};
+use context::Tenant;
+use errors::Problem;
+use ids::EventId;
+use metering::tokens::{Tokens, UsageSource};
+use money::Usd;
+use serde_json::json;
+use std::time::Duration;
+use store::{Call, CallOutcome, CallStatus, Commit, StoreError};
+
+/// A call to a model, from its intent to its outcome.
+pub(super) const CALL: Action = Action::new("model.call");
+const CANCELLED: ReasonCode = ReasonCode::new("cancelled");
+/// An outcome that the store does not take at once is offered again after these pauses.
+const RETRIES: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
+
+/// How a call ended.
+pub(super) enum Ending<'p> {
+    /// With a whole answer.
+    Answered,
+    /// Its caller went away.
+    Cancelled,
+    /// It failed after it may have done work.
+    Failed(&'p Problem),
+    /// It never left, or was refused: nothing is charged.
+    Released(&'p Problem),
+}
+
+/// What a call was seen to use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// What the provider counted.
+    pub(super) reported: Option<Tokens>,
+    /// Bytes of text that the model made.
+    pub(super) emitted_bytes: u64,
+}
+
+/// The event that a call is about to be made.
+pub(super) fn intent(tenant: &Tenant<'_>, call: &Call) -> Draft {
+    let mut draft = about(tenant, call);
+    draft.result = Outcome::Intent;
+    draft.details.insert("reserved_usd".into(), json!(call.reserved.to_string()));
+    draft
+}
+
+fn about(tenant: &Tenant<'_>, call: &Call) -> Draft {
+    let details = [("call", json!(call.id)), ("endpoint", json!(call.endpoint))];
+    let mut draft = note(tenant, CALL, "model", call.target.clone(), details);
+    if let Some(run) = call.run {
+        draft.details.insert("run".into(), json!(run));
+    }
+    if let Some(workflow) = call.workflow {
+        draft.details.insert("workflow".into(), json!(workflow));
+    }
+    draft
+}
+
+/// Writes a call's outcome down and settles it. When this is back without an error, the outcome is durable.
+pub(super) async fn end(
+    app: &App,
+    tenant: &Tenant<'_>,
+    call: &Call,
+    measure: &Measure,
+    intents: &[EventId],
+    seen: Seen,
+    ending: Ending<'_>,
+) -> Result<(), Problem> {
+    let usage = measure.usage(seen.reported, seen.emitted_bytes);
+    let released = matches!(ending, Ending::Released(_));
+    let tokens = if released { Tokens::default() } else { usage.tokens };
+    let outcome = CallOutcome {
+        status: if released { CallStatus::Released } else { CallStatus::Settled },
+        finished_at: app.env.now(),
+        tokens,
+        cost: if released { Usd::ZERO } else { measure.cost(&tokens) },
+        unpriced: measure.price.is_none() && !released,
+        estimated: usage.source == UsageSource::Estimated && !released,
+        cached: false,
+    };
+    let mut draft = outcome_event(tenant, call, &outcome, ending);
+    draft.intent = intents.first().copied();
+    let cost = outcome.cost;
+    let written = written(app, tenant, call, outcome, draft).await;
+    if let Err(error) = written {
+        // What it holds stays held. Its lease ends, and it is charged as one whose outcome is unknown.
+        tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call's outcome was not written");
+        return Err(error.into());
+    }
+    let closed = if released {
+        app.limiter.release(tenant, call.id).await
+    } else {
+        app.limiter.settle(tenant, call.id, cost).await
+    };
+    if let Err(error) = closed {
+        // The row tells what was spent when the meter is restored.
+        tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call was not settled");
+    }
+    Ok(())
+}
+
+/// The event that tells how a call went.
+pub(super) fn outcome_event(
+    tenant: &Tenant<'_>,
+    call: &Call,
+    outcome: &CallOutcome,
+    ending: Ending<'_>,
+) -> Draft {
+    let mut draft = about(tenant, call);
+    let tokens = &outcome.tokens;
+    draft.cost = Some(CostRef {
+        call: call.id,
+        tokens: Some(tokens.input().saturating_add(tokens.output())),
+        usd: (!outcome.unpriced).then_some(outcome.cost),
+    });
+    draft.details.insert("input_tokens".into(), json!(tokens.input()));
+    draft.details.insert("output_tokens".into(), json!(tokens.output()));
+    for (name, holds) in
+        [("estimated", outcome.estimated), ("unpriced", outcome.unpriced), ("cached", outcome.cached)]
+    {
+        if holds {
+            draft.details.insert(name.into(), json!(true));
+        }
+    }
+    let overrun = outcome.cost.minus(call.reserved);
+    if !overrun.is_zero() {
+        tracing::warn!(tenant.id = %tenant.id(), call = %call.id, %overrun, "a provider billed more than was reserved");
+        draft.details.insert("overrun_usd".into(), json!(overrun.to_string()));
+    }
+    match ending {
+        Ending::Answered => draft,
+        Ending::Cancelled => {
+            draft.result = Outcome::Failure;
+            draft.reason_code = Some(CANCELLED);
+            draft
+        }
+        Ending::Failed(problem) | Ending::Released(problem) => fail(draft, problem),
+    }
+}
+
+async fn written(
+    app: &App,
+    tenant: &Tenant<'_>,
+    call: &Call,
+    outcome: CallOutcome,
+    draft: Draft,
+) -> Result<(), StoreError> {
+    let mut last = StoreError::Unavailable;
+    for pause in std::iter::once(Duration::ZERO).chain(RETRIES) {
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        match app.store.end_call(tenant, call, outcome.clone(), Commit::event(draft.clone())).await {
+            Ok(()) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

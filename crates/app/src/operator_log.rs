@@ -1,0 +1,112 @@
+//! The operators' own log, and what operators do to a tenant in the tenant's log beside it.
+
+use crate::{App, fail};
+use audit::event::{Action, Draft, Outcome};
+use authz::SystemPrincipal;
+use context::event::operator_draft;
+use context::{Admission, Operator, Refusal, RequestFacts};
+use errors::Problem;
+use ids::{EventId, TenantId};
+use std::future::Future;
+use store::{AuditEvent, AuditQuery, Page, PageRequest};
+
+/// A page of the operators' own log, newest first.
+pub async fn events(
+    app: &App,
+    operator: &Operator,
+    query: &AuditQuery,
+    page: &PageRequest,
+) -> Result<Page<AuditEvent>, Problem> {
+    Ok(app.platform.operator_events(operator, query, page).await?)
+}
+
+/// Carries out what an operator does. The operators' log says before that it will be tried, and after how
+/// it went.
+pub(crate) async fn record<T>(
+    app: &App,
+    operator: &Operator,
+    action: Action,
+    (kind, id): (&str, &str),
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let draft = operator_draft(operator, action, kind, id);
+    let intent = Draft { result: Outcome::Intent, ..draft.clone() };
+    let intent = app.platform.append_operator_events(vec![intent]).await?.first().copied();
+    let outcome = work.await;
+    let ending = Draft { intent, ..judged(draft, &outcome) };
+    app.platform.append_operator_events(vec![ending]).await?;
+    outcome
+}
+
+/// Where the outcome of what was done to a tenant is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// In both logs.
+    InBothLogs,
+    /// In the operators' alone: there is no tenant any more.
+    InOperatorsLog,
+}
+
+/// As [`record`], and in the tenant's own log, too.
+pub(crate) async fn record_on<T>(
+    app: &App,
+    operator: &Operator,
+    action: Action,
+    id: TenantId,
+    ending: Ending,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let in_tenants_log = async {
+        let admission = admission(app, operator, id).await?;
+        let intent = match &admission {
+            None => None,
+            Some(admission) => {
+                append(app, admission, action.clone(), |draft| Draft { result: Outcome::Intent, ..draft })
+                    .await?
+            }
+        };
+        let outcome = work.await;
+        if let (Some(admission), Ending::InBothLogs) = (admission, ending) {
+            append(app, &admission, action.clone(), |draft| Draft { intent, ..judged(draft, &outcome) })
+                .await?;
+        }
+        outcome
+    };
+    record(app, operator, action.clone(), ("tenant", &id.to_string()), in_tenants_log).await
+}
+
+fn judged<T>(draft: Draft, outcome: &Result<T, Problem>) -> Draft {
+    match outcome {
+        Ok(_) => draft,
+        Err(problem) => fail(draft, problem),
+    }
+}
+
+/// The way into the tenant's log. A store that is out of service takes no events and must be mended or
+/// erased all the same; then the operators' log alone tells of it.
+async fn admission(app: &App, operator: &Operator, id: TenantId) -> Result<Option<Admission>, Problem> {
+    let facts = RequestFacts::internal(operator.request().id);
+    let behind = Some(operator.key().to_string());
+    match app.authenticator.admit_system(SystemPrincipal::OperatorAction, id, behind, facts).await {
+        Ok(admission) => Ok(Some(admission)),
+        Err(Refusal::Unavailable) => {
+            tracing::error!(tenant.id = %id, "the tenant's log does not take what the operator does");
+            Ok(None)
+        }
+        Err(Refusal::Unauthorized) => Err(Problem::not_found()),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+async fn append(
+    app: &App,
+    admission: &Admission,
+    action: Action,
+    change: impl FnOnce(Draft) -> Draft,
+) -> Result<Option<EventId>, Problem> {
+    let appended = admission.clone().enter(async |tenant| {
+        let draft = context::event::draft(&tenant, action, "tenant", tenant.id().to_string());
+        app.store.append_events(&tenant, vec![change(draft)]).await
+    });
+    Ok(appended.await?.first().copied())
+}
