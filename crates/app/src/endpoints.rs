@@ -14,8 +14,6 @@ use std::num::NonZeroU64;
 use store::Endpoint;
 
 const PUT: Action = Action::new("endpoint.put");
-/// The kind under which endpoints' keys are sealed.
-pub const SECRET_KIND: &str = "endpoint";
 const MAX_MODELS: usize = 1_000;
 const MAX_NAME: usize = 256;
 const MAX_KEY: usize = 4_096;
@@ -112,7 +110,8 @@ pub async fn put(
     operator.must_change()?;
     check(&input)?;
     let key = input.api_key.map(SecretText::new);
-    let sealed = key.map(|key| app.operator_secrets.seal(SECRET_KIND, name.as_str(), &key)).transpose()?;
+    let seal = |key| app.operator_secrets.seal_endpoint_key(name.as_str(), &key);
+    let sealed = key.map(seal).transpose().map_err(|_| Problem::internal())?;
     let endpoint = Endpoint {
         name,
         url: input.url,

@@ -47,8 +47,21 @@ impl From<sqlcipher::Error> for Fault {
             // Only the code: the message of a failed constraint names columns, and that of a failed
             // conversion quotes values.
             Some(code) => Self::Sqlite(format!("{code:?}")),
-            None => Self::Sqlite("a row that does not fit its type".into()),
+            None => Self::Sqlite(misuse(&error)),
         }
+    }
+}
+
+/// What rusqlite itself refused, without the values that its messages quote.
+fn misuse(error: &sqlcipher::Error) -> String {
+    match error {
+        sqlcipher::Error::QueryReturnedNoRows => "a row that must be there is not".to_owned(),
+        sqlcipher::Error::InvalidColumnType(_, column, kind) => format!("the column {column} holds {kind}"),
+        sqlcipher::Error::ExecuteReturnedResults => "a statement gave rows that nobody asked for".to_owned(),
+        sqlcipher::Error::InvalidParameterCount(given, taken) => {
+            format!("a statement takes {taken} values and got {given}")
+        }
+        _ => "a row that does not fit its type".to_owned(),
     }
 }
 
