@@ -299,13 +299,7 @@ impl Quota {
     /// be written also when the tenant is full.
     pub(crate) fn admit(self, txn: &Txn<'_>, growth: usize) -> Result<(), Fault> {
         let Some(limit) = self.0 else { return Ok(()) };
-        let (pages, free, size): (u64, u64, u64) = txn.tables().query_row(
-            "SELECT p.page_count, f.freelist_count, s.page_size
-             FROM pragma_page_count() p, pragma_freelist_count() f, pragma_page_size() s",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        let stored = pages.saturating_sub(free) * size;
+        let stored = crate::tenant::used_bytes(txn.tables())?;
         if stored.saturating_add(growth as u64) > limit {
             Err(StoreError::QuotaExceeded.into())
         } else {

@@ -7,7 +7,7 @@ use crate::rows::RowChange;
 use env::Timestamp;
 use ids::{Id, TenantId};
 use secret::SecretBytes;
-use sqlcipher::{Connection, OptionalExtension, params};
+use sqlcipher::{Connection, Executor, OptionalExtension, params};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -163,11 +163,18 @@ impl Database {
 
     /// How many bytes the tables take.
     pub(crate) fn bytes(&self) -> Result<u64, Fault> {
-        let pages: u64 = self.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-        let free: u64 = self.connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-        let size: u64 = self.connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-        Ok(pages.saturating_sub(free) * size)
+        used_bytes(&self.connection)
     }
+}
+
+/// How many bytes a database's pages take, but for those that are free. A page size that was set by the
+/// cipher reads as text, hence the cast.
+pub(crate) fn used_bytes(tables: &Executor) -> Result<u64, Fault> {
+    let mut select = tables.prepare_cached(
+        "SELECT (pages.page_count - free.freelist_count) * CAST(size.page_size AS INTEGER)
+         FROM pragma_page_count() pages, pragma_freelist_count() free, pragma_page_size() size",
+    )?;
+    Ok(select.query_row([], |row| row.get(0))?)
 }
 
 /// Applies rows and moves the mark of what is folded, in the caller's transaction.

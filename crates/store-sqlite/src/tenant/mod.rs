@@ -7,7 +7,7 @@ mod log;
 mod schema;
 mod writes;
 
-pub(crate) use database::Database;
+pub(crate) use database::{Database, used_bytes};
 pub(crate) use handle::{Append, TenantHandle, blocking};
 pub(crate) use schema::LATEST;
 pub(crate) use writes::Txn;
