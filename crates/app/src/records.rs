@@ -5,6 +5,8 @@ use audit::event::Action;
 use context::{Create, Delete, Private, Read, Tenant, Update, on};
 use errors::{Code, Problem};
 use ids::{RecordId, Slug};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::{CollectionSettings, Commit, IdempotencyClaim, Page, Record, RecordChange, RecordQuery};
 
@@ -15,6 +17,14 @@ const DECLARE: Action = Action::new("collection.declare");
 
 /// The largest record, in bytes of JSON.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
+
+/// What is declared of a collection. It replaces what was declared before.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// Fields that queries by equality, range and order find by an index. At most 16.
+    pub indexes: Vec<String>,
+}
 
 /// Adds a record.
 pub async fn create<'t>(
@@ -94,10 +104,11 @@ pub async fn declare<'t>(
     app: &App,
     tenant: &Tenant<'t>,
     collection: &Slug,
-    settings: CollectionSettings,
+    declaration: Declaration,
     claim: Option<IdempotencyClaim>,
 ) -> Result<Private<'t, CollectionSettings>, Problem> {
     let access = tenant.authorize::<Update<on::Record>>()?;
+    let settings = CollectionSettings { indexes: declaration.indexes };
     let event = note(
         tenant,
         DECLARE,

@@ -1,10 +1,11 @@
 //! [`Api`]: what every route works with, and the router made of all routes.
 
+use crate::query::Declared;
 use crate::{problem, routes};
 use app::App;
-use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware;
+use axum::{Extension, Router};
 use errors::{Code, Problem};
 use ids::RequestId;
 use std::sync::Arc;
@@ -43,7 +44,9 @@ impl Api {
 pub fn router(api: Api) -> Router {
     let mut router = Router::new();
     for operation in routes::operations() {
-        router = router.route(operation.path, operation.handler);
+        let declared = operation.query.iter().map(|parameter| parameter.name).collect();
+        let handler = operation.handler.layer(Extension(Declared(declared)));
+        router = router.route(operation.path, handler);
     }
     router
         .fallback(async || -> Result<(), problem::Refused> { Err(Problem::not_found().into()) })

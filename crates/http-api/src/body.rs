@@ -1,6 +1,7 @@
 //! JSON bodies: bounded, in time, of the right type, with errors that name the place.
 
 use crate::Api;
+use crate::json::parse;
 use crate::problem::Refused;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
@@ -38,17 +39,6 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
         let value = parse(&bytes)?;
         Ok(Self { value, hash: Sha256::digest(&bytes).into() })
     }
-}
-
-/// Reads JSON, with an error that says where it is wrong.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        // The message quotes names of members and kinds of values, never more of the caller's text than a
-        // short piece of what was misplaced.
-        let detail: String =
-            format!("The body is not what this call takes: {error}.").chars().take(300).collect();
-        Problem::invalid(detail)
-    })
 }
 
 /// Reads a whole body of at most `limit` bytes.

@@ -2,6 +2,7 @@
 
 use crate::Api;
 use crate::problem::Refused;
+use crate::query;
 use axum::extract::FromRequestParts;
 use context::{Admission, Caller, Operator, Presented, Refusal, RequestFacts};
 use errors::{Code, Problem};
@@ -12,7 +13,7 @@ use ids::{RequestId, Slug};
 use secret::SecretText;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
-use store::PageRequest;
+use store::Page;
 
 const MAX_USER_AGENT: usize = 256;
 const MAX_IDEMPOTENCY_KEY: usize = 255;
@@ -47,6 +48,7 @@ impl FromRequestParts<Api> for TenantCall {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         match authenticate(parts, api).await? {
             Caller::Tenant(admission) => {
+                query::check(parts)?;
                 let conditions = Conditions::read(parts)?;
                 Ok(Self { admission, conditions })
             }
@@ -63,7 +65,10 @@ impl FromRequestParts<Api> for OperatorCall {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         match authenticate(parts, api).await? {
-            Caller::Operator(operator) => Ok(Self { operator, conditions: Conditions::read(parts)? }),
+            Caller::Operator(operator) => {
+                query::check(parts)?;
+                Ok(Self { operator, conditions: Conditions::read(parts)? })
+            }
             Caller::Tenant(_) => {
                 Err(Problem::new(Code::Forbidden, "This call needs an operator's key.").into())
             }
@@ -157,19 +162,12 @@ pub(crate) fn slug(text: &str) -> Result<Slug, Problem> {
     })
 }
 
-/// The page that `?limit=&cursor=` asks for.
-#[derive(Debug, serde::Deserialize)]
-pub(crate) struct Paging {
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
-
-impl Paging {
-    pub(crate) fn page(&self) -> Result<PageRequest, Problem> {
-        let limit = self.limit.unwrap_or(PageRequest::DEFAULT_LIMIT);
-        if !(1..=PageRequest::MAX_LIMIT).contains(&limit) {
-            return Err(Problem::invalid(format!("`limit` is from 1 to {}.", PageRequest::MAX_LIMIT)));
-        }
-        Ok(PageRequest { limit, cursor: self.cursor.clone() })
-    }
+/// Cuts off the row that was asked for beyond the page; where to go on is the last one left. For lists of
+/// the operator's, whose places are no secret.
+pub(crate) fn cut_page<T>(mut rows: Vec<T>, limit: u32, place: impl FnOnce(&T) -> String) -> Page<T> {
+    let fits = limit as usize;
+    let more = rows.len() > fits;
+    rows.truncate(fits);
+    let next_cursor = rows.last().filter(|_| more).map(place);
+    Page { data: rows, next_cursor }
 }

@@ -4,9 +4,12 @@
 mod api;
 mod body;
 mod call;
+mod file;
+mod json;
 mod openapi;
 mod operation;
 mod problem;
+mod query;
 mod respond;
 pub mod routes;
 mod server;

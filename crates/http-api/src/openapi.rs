@@ -72,7 +72,7 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator, pr
     if let Some(body) = operation.body {
         described["requestBody"] = json!({
             "required": true,
-            "content": {"application/json": {"schema": body(generator)}},
+            "content": {operation.body_type: {"schema": body(generator)}},
         });
     }
     if let Some(scope) = &operation.scope {

@@ -30,6 +30,13 @@ pub enum Audited {
     Silent(&'static str),
 }
 
+impl Audited {
+    /// What operators' reads leave.
+    pub const OPERATOR_READ: Self = Self::Silent(
+        "shows an operator the deployment's own settings and log, and nothing of a tenant's content",
+    );
+}
+
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// A parameter in the query.
@@ -73,6 +80,8 @@ pub struct Operation {
     pub query: Vec<QueryParameter>,
     /// The body's schema.
     pub body: Option<SchemaOf>,
+    /// What the body is, as a media type.
+    pub body_type: &'static str,
     /// Answers other than problems.
     pub answers: Vec<AnswerForm>,
     /// What carries it out.
@@ -98,6 +107,7 @@ impl Operation {
             scope: None,
             query: Vec::new(),
             body: None,
+            body_type: "application/json",
             answers: Vec::new(),
             handler: on(filter, handler),
         }
@@ -165,6 +175,14 @@ impl Operation {
     #[must_use]
     pub fn body<T: JsonSchema>(mut self) -> Self {
         self.body = Some(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    /// Takes a file as its body.
+    #[must_use]
+    pub fn body_file(mut self) -> Self {
+        self.body = Some(|_| schemars::json_schema!({"type": "string", "format": "binary"}));
+        self.body_type = "application/octet-stream";
         self
     }
 

@@ -1,21 +1,24 @@
 //! The way of a call through the API: enter, authorize and work in the use case, leave by the door.
 
 use crate::Api;
-use crate::call::{Conditions, TenantCall};
+use crate::call::{Conditions, OperatorCall, TenantCall};
 use crate::problem::Refused;
 use audit::event::Action;
 use axum::response::{IntoResponse, Response};
-use context::{Admission, Private, Tenant, door};
+use context::{Admission, Operator, Private, Tenant, door};
 use errors::{Code, Problem};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-use store::{IdempotencyClaim, StoreError};
+use store::{IdempotencyClaim, Remembered, StoreError, Versioned};
 
 /// What a handler gives back.
 pub(crate) type Answer = Result<Response, Refused>;
+
+/// Stands for the hash of a body where there is none.
+pub(crate) const NO_BODY: [u8; 32] = [0; 32];
 
 /// How long idempotency keys are kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -70,6 +73,39 @@ where
         .await
 }
 
+/// Carries out a read of one object, whose version stands in `ETag`.
+pub(crate) async fn read_versioned<T, F>(call: TenantCall, use_case: F) -> Answer
+where
+    T: Serialize,
+    F: for<'t> AsyncFnOnce(Tenant<'t>) -> Result<Private<'t, Versioned<T>>, Problem>,
+{
+    call.admission
+        .enter(async |tenant| {
+            let private = use_case(tenant.clone()).await?;
+            let (value, version) = door::answer(&tenant, private).map_err(StoreError::from)?;
+            Ok(rendered(&Written::json(StatusCode::OK, &value)?.tagged(version)))
+        })
+        .await
+}
+
+/// Carries out a read whose answer is plain text.
+pub(crate) async fn read_text<F>(call: TenantCall, use_case: F) -> Answer
+where
+    F: for<'t> AsyncFnOnce(Tenant<'t>) -> Result<Private<'t, String>, Problem>,
+{
+    call.admission
+        .enter(async |tenant| {
+            let private = use_case(tenant.clone()).await?;
+            Ok(door::answer(&tenant, private).map_err(StoreError::from)?.into_response())
+        })
+        .await
+}
+
+/// Answers an operator's read.
+pub(crate) fn answer(value: &impl Serialize) -> Answer {
+    Ok(rendered(&Written::json(StatusCode::OK, value)?))
+}
+
 /// Notes a read for the audit log, aggregated.
 pub(crate) fn note_read(
     api: &Api,
@@ -94,7 +130,7 @@ where
     let TenantCall { admission, conditions } = call;
     admission
         .enter(async |tenant| {
-            let claim = claim(api, &tenant, &conditions, body_hash);
+            let claim = claim(api, &tenant.principal().id, &conditions, body_hash);
             if let Some(claim) = &claim
                 && let Some(replay) = replay(api, &tenant, claim).await?
             {
@@ -117,15 +153,50 @@ where
         .await
 }
 
-fn claim(
+/// Carries out an operator's write, once per idempotency key. The key is claimed before and given back if
+/// the request was refused; where a crash or a fault lost the answer, a repeated request is told so and does nothing.
+pub(crate) async fn write_as_operator<F>(
     api: &Api,
-    tenant: &Tenant<'_>,
-    conditions: &Conditions,
-    body: [u8; 32],
-) -> Option<IdempotencyClaim> {
+    call: OperatorCall,
+    body_hash: [u8; 32],
+    use_case: F,
+) -> Answer
+where
+    F: AsyncFnOnce(&Operator, Conditions) -> Result<Written, Problem>,
+{
+    let OperatorCall { operator, conditions } = call;
+    operator.must_change()?;
+    let platform = &api.app.platform;
+    let Some(claim) = claim(api, &operator.key().to_string(), &conditions, body_hash) else {
+        return Ok(rendered(&use_case(&operator, conditions).await?));
+    };
+    let now = api.app.env.now();
+    match platform.claim_for_operator(&operator, &claim, now).await {
+        Err(StoreError::Claimed) => {
+            let found = platform.operator_remembered(&operator, &claim.key, now).await?;
+            return replayed(found.ok_or(StoreError::Claimed)?, &claim);
+        }
+        claimed => claimed?,
+    }
+    match use_case(&operator, conditions).await {
+        Ok(written) => {
+            let (status, body) = remembered(&written);
+            platform.remember_for_operator(&operator, &claim, status, body).await?;
+            Ok(rendered(&written))
+        }
+        Err(problem) => {
+            // After a fault of ours something may have been done all the same.
+            if problem.code.status() < 500 {
+                platform.release_for_operator(&operator, &claim).await?;
+            }
+            Err(problem.into())
+        }
+    }
+}
+
+fn claim(api: &Api, principal: &str, conditions: &Conditions, body: [u8; 32]) -> Option<IdempotencyClaim> {
     let key = conditions.idempotency?;
-    let key =
-        Sha256::new().chain_update(&tenant.principal().id).chain_update([0]).chain_update(key).finalize();
+    let key = Sha256::new().chain_update(principal).chain_update([0]).chain_update(key).finalize();
     Some(IdempotencyClaim { key: key.into(), request: body, until: api.app.env.now().plus(KEPT) })
 }
 
@@ -138,7 +209,11 @@ async fn replay(
     let Some(found) = api.app.store.remembered(tenant, &claim.key, api.app.env.now()).await? else {
         return Ok(None);
     };
-    let found = door::answer(tenant, found).map_err(StoreError::from)?;
+    replayed(door::answer(tenant, found).map_err(StoreError::from)?, claim).map(Some)
+}
+
+/// The answer that is remembered, if it is to the same body.
+fn replayed(found: Remembered, claim: &IdempotencyClaim) -> Answer {
     if found.request != claim.request {
         let detail = "The `Idempotency-Key` was used with another body. Use a fresh key for another request.";
         return Err(Problem::new(Code::IdempotencyConflict, detail).into());
@@ -151,7 +226,7 @@ async fn replay(
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
-            Ok(Some(response))
+            Ok(response)
         }
     }
 }
@@ -162,11 +237,17 @@ async fn remember(
     claim: &IdempotencyClaim,
     written: &Written,
 ) -> Result<(), Problem> {
+    let (status, body) = remembered(written);
+    Ok(api.app.store.remember(tenant, claim, status, body).await?)
+}
+
+/// What a repeated request is answered with.
+fn remembered(written: &Written) -> (u16, Vec<u8>) {
     let body = match written.remembered.as_ref().unwrap_or(&written.body) {
         Value::Null => Vec::new(),
         body => body.to_string().into_bytes(),
     };
-    Ok(api.app.store.remember(tenant, claim, written.status.as_u16(), body).await?)
+    (written.status.as_u16(), body)
 }
 
 /// The response that a write's answer is.

@@ -1,25 +1,99 @@
 //! The routes: each in a file of its own, which says all there is to say about it.
 
+mod agents_create;
+mod agents_delete;
+mod agents_get;
+mod agents_list;
+mod agents_update;
+mod api_keys_create;
+mod api_keys_get;
+mod api_keys_list;
+mod api_keys_revoke;
+mod audit_checkpoint;
 mod audit_events;
+mod audit_export;
+mod audit_key;
+mod audit_proof;
+mod endpoints_get;
+mod endpoints_put;
 mod health;
 mod me;
 mod openapi;
+mod operator_audit_events;
+mod plans_get;
+mod plans_put;
 mod records_create;
+mod records_declare;
+mod records_delete;
 mod records_get;
+mod records_list;
+mod records_update;
+mod signing_keys_create;
+mod signing_keys_get;
+mod signing_keys_list;
+mod signing_keys_revoke;
+mod templates_get;
+mod templates_list;
+mod templates_publish;
+mod tenants_backup;
 mod tenants_create;
+mod tenants_delete;
+mod tenants_get;
+mod tenants_list;
+mod tenants_restore;
+mod tenants_resume;
+mod tenants_suspend;
+mod tenants_update;
 
 use crate::Operation;
 
-/// Every operation of the API.
+/// Every operation of the API, the files in the order of their names.
 pub fn operations() -> Vec<Operation> {
     vec![
         health::live(),
         health::ready(),
-        openapi::operation(),
-        tenants_create::operation(),
-        me::operation(),
-        records_create::operation(),
-        records_get::operation(),
+        agents_create::operation(),
+        agents_delete::operation(),
+        agents_get::operation(),
+        agents_list::operation(),
+        agents_update::operation(),
+        api_keys_create::operation(),
+        api_keys_get::operation(),
+        api_keys_list::operation(),
+        api_keys_revoke::operation(),
+        audit_checkpoint::operation(),
         audit_events::operation(),
+        audit_export::operation(),
+        audit_key::operation(),
+        audit_proof::operation(),
+        endpoints_get::operation(),
+        endpoints_put::operation(),
+        me::operation(),
+        openapi::operation(),
+        operator_audit_events::operation(),
+        plans_get::operation(),
+        plans_put::operation(),
+        records_create::operation(),
+        records_declare::operation(),
+        records_delete::operation(),
+        records_get::operation(),
+        records_list::operation(),
+        records_update::operation(),
+        signing_keys_create::operation(),
+        signing_keys_get::operation(),
+        signing_keys_list::operation(),
+        signing_keys_revoke::operation(),
+        templates_get::operation(),
+        templates_list::operation(),
+        templates_publish::operation(),
+        tenants_backup::operation(),
+        tenants_create::operation(),
+        tenants_delete::operation(),
+        tenants_get::operation(),
+        tenants_list::operation(),
+        tenants_restore::operation(),
+        tenants_resume::operation(),
+        tenants_suspend::operation(),
+        tenants_update::operation(),
     ]
 }

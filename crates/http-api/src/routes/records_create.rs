@@ -2,10 +2,11 @@
 
 use crate::body::Json;
 use crate::call::{TenantCall, slug};
+use crate::query::Path;
 use crate::respond::{Answer, Written, write};
 use crate::{Api, Audited, Operation};
 use app::records;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use context::{Create, on};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};

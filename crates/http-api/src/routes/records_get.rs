@@ -1,13 +1,15 @@
 //! `GET /v1/records/{collection}/{id}`: one record.
 
-use crate::call::{TenantCall, named, slug};
-use crate::respond::{Answer, note_read, read};
+use crate::call::{TenantCall, named};
+use crate::query::Path;
+use crate::respond::{Answer, note_read, read_versioned};
 use crate::{Api, Audited, Operation};
 use app::records;
 use audit::event::Action;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use context::{Read, on};
 use http::Method;
+use ids::Slug;
 use store::Record;
 
 const READ: Action = Action::new("record.read");
@@ -25,12 +27,15 @@ async fn handle(
     call: TenantCall,
     Path((collection, id)): Path<(String, String)>,
 ) -> Answer {
-    let (collection, id) = (slug(&collection)?, named(&id)?);
+    let (collection, id): (Slug, _) = (named(&collection)?, named(&id)?);
     let noted = call.admission.clone();
-    read(call, async |tenant| {
+    read_versioned(call, async |tenant| {
         let record = records::get(&api.app, &tenant, &collection, id).await?;
         note_read(&api, &noted, &tenant, READ, "record", collection.as_str());
-        Ok(record)
+        Ok(record.map(|record| {
+            let version = record.version;
+            (record, version)
+        }))
     })
     .await
 }

@@ -2,7 +2,7 @@
 
 use crate::body::Json;
 use crate::call::OperatorCall;
-use crate::respond::{Answer, Written, rendered};
+use crate::respond::{Answer, Written, write_as_operator};
 use crate::{Api, Audited, Operation};
 use app::tenants::{self, Made, NewTenantInput, TenantView};
 use axum::extract::State;
@@ -39,9 +39,14 @@ pub(super) fn operation() -> Operation {
 }
 
 async fn handle(State(api): State<Api>, call: OperatorCall, body: Json<NewTenantInput>) -> Answer {
-    let Made { tenant, key, secret } = tenants::create(&api.app, &call.operator, body.value).await?;
-    let version = tenant.version;
-    let api_key = FirstKey { id: key, key: Some(secret.expose().to_owned()) };
-    let written = Written::json(StatusCode::CREATED, &MadeTenant { tenant, api_key })?;
-    Ok(rendered(&written.tagged(version)))
+    write_as_operator(&api, call, body.hash, async |operator, _| {
+        let Made { tenant, key, secret } = tenants::create(&api.app, operator, body.value).await?;
+        let version = tenant.version;
+        let repeated = MadeTenant { tenant: tenant.clone(), api_key: FirstKey { id: key, key: None } };
+        let remembered = Written::json(StatusCode::CREATED, &repeated)?.body;
+        let api_key = FirstKey { id: key, key: Some(secret.expose().to_owned()) };
+        let written = Written::json(StatusCode::CREATED, &MadeTenant { tenant, api_key })?;
+        Ok(written.tagged(version).remembered_as(remembered))
+    })
+    .await
 }

@@ -1,0 +1,27 @@
+//! `DELETE /v1/agents/{id}`: removes an agent.
+
+use crate::call::{TenantCall, named};
+use crate::query::Path;
+use crate::respond::{Answer, NO_BODY, Written, write};
+use crate::{Api, Audited, Operation};
+use app::agents;
+use axum::extract::State;
+use context::{Delete, Private, on};
+use http::Method;
+
+pub(super) fn operation() -> Operation {
+    Operation::new(Method::DELETE, "/v1/agents/{id}", handle)
+        .about("agents", "Remove an agent that no key names any more")
+        .for_tenants::<Delete<on::Agent>>()
+        .audited(Audited::Event("agent.delete"))
+        .answers_with(204, "")
+}
+
+async fn handle(State(api): State<Api>, call: TenantCall, Path(id): Path<String>) -> Answer {
+    let id = named(&id)?;
+    write(&api, call, NO_BODY, async |tenant, claim, conditions| {
+        agents::delete(&api.app, &tenant, id, conditions.expected, claim).await?;
+        Ok(Private::sent(&tenant, Written::nothing()))
+    })
+    .await
+}

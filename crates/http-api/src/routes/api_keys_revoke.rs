@@ -1,0 +1,27 @@
+//! `DELETE /v1/api-keys/{id}`: revokes an API key.
+
+use crate::call::{TenantCall, named};
+use crate::query::Path;
+use crate::respond::{Answer, NO_BODY, Written, write};
+use crate::{Api, Audited, Operation};
+use app::keys;
+use axum::extract::State;
+use context::{Delete, Private, on};
+use http::Method;
+
+pub(super) fn operation() -> Operation {
+    Operation::new(Method::DELETE, "/v1/api-keys/{id}", handle)
+        .about("keys", "Revoke an API key, from the next request on")
+        .for_tenants::<Delete<on::ApiKey>>()
+        .audited(Audited::Event("api_key.revoke"))
+        .answers_with(204, "")
+}
+
+async fn handle(State(api): State<Api>, call: TenantCall, Path(id): Path<String>) -> Answer {
+    let id = named(&id)?;
+    write(&api, call, NO_BODY, async |tenant, claim, _| {
+        keys::revoke(&api.app, &tenant, id, claim).await?;
+        Ok(Private::sent(&tenant, Written::nothing()))
+    })
+    .await
+}

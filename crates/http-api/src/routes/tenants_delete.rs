@@ -1,0 +1,27 @@
+//! `DELETE /v1/tenants/{id}`: erases a tenant and says what that covers.
+
+use crate::call::{OperatorCall, named};
+use crate::query::Path;
+use crate::respond::{Answer, NO_BODY, Written, write_as_operator};
+use crate::{Api, Audited, Operation};
+use app::tenants;
+use axum::extract::State;
+use http::{Method, StatusCode};
+use store::ErasureReceipt;
+
+pub(super) fn operation() -> Operation {
+    Operation::new(Method::DELETE, "/v1/tenants/{id}", handle)
+        .about("tenants", "Erase a tenant, and say what that covers")
+        .for_operators()
+        .audited(Audited::Event("tenant.delete"))
+        .answers::<ErasureReceipt>(200)
+}
+
+async fn handle(State(api): State<Api>, call: OperatorCall, Path(id): Path<String>) -> Answer {
+    let id = named(&id)?;
+    write_as_operator(&api, call, NO_BODY, async |operator, _| {
+        let receipt = tenants::delete(&api.app, operator, id).await?;
+        Written::json(StatusCode::OK, &receipt)
+    })
+    .await
+}

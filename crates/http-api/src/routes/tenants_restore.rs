@@ -1,0 +1,42 @@
+//! `POST /v1/tenants/{id}/restore`: puts a backup of the same tenant in the place of its store.
+
+use crate::call::{OperatorCall, named};
+use crate::query::{Path, Query};
+use crate::respond::{Answer, answer};
+use crate::{Api, Audited, Operation, file};
+use app::lifecycle::{self, MAX_BACKUP_BYTES, Restored};
+use axum::extract::{Request, State};
+use http::Method;
+use serde::Deserialize;
+use store::RestoreOptions;
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    allow_older: bool,
+}
+
+pub(super) fn operation() -> Operation {
+    Operation::new(Method::POST, "/v1/tenants/{id}/restore", handle)
+        .about("tenants", "Restore a tenant from a backup of its own")
+        .for_operators()
+        .audited(Audited::Event("tenant.restore"))
+        .takes("allow_older", "`true` restores also what is older than the last restore")
+        .body_file()
+        .answers::<Restored>(200)
+}
+
+async fn handle(
+    State(api): State<Api>,
+    call: OperatorCall,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+    request: Request,
+) -> Answer {
+    let id = named(&id)?;
+    call.operator.must_change()?;
+    let arrived = api.app.scratch.place(&api.app.env).await?;
+    file::receive(request, &arrived, MAX_BACKUP_BYTES).await?;
+    let options = RestoreOptions { allow_older: wanted.allow_older };
+    answer(&lifecycle::restore(&api.app, &call.operator, id, &arrived, options).await?)
+}
