@@ -1,9 +1,11 @@
 //! [`App`]: the ports that use cases work with.
 
+use crate::gateway::Gateway;
 use crate::{OperatorSecrets, ReadLog, Scratch};
 use context::Authenticator;
 use env::Env;
 use ids::Slug;
+use limiter::Limiter;
 use secret::SecretBytes;
 use std::sync::Arc;
 use store::{PlatformStore, TenantLifecycle, TenantStore};
@@ -28,6 +30,10 @@ pub struct Parts {
     pub operator_secrets_key: SecretBytes<32>,
     /// The folder for backups on their way.
     pub scratch: Scratch,
+    /// How often, how many at once and for how much tenants may call.
+    pub limiter: Arc<dyn Limiter>,
+    /// Tenants' way to models.
+    pub gateway: Gateway,
 }
 
 /// The ports that use cases work with.
@@ -52,6 +58,10 @@ pub struct App {
     pub operator_secrets: OperatorSecrets,
     /// The folder for backups on their way.
     pub scratch: Scratch,
+    /// How often, how many at once and for how much tenants may call.
+    pub limiter: Arc<dyn Limiter>,
+    /// Tenants' way to models.
+    pub gateway: Gateway,
 }
 
 impl App {
@@ -70,6 +80,8 @@ impl App {
             reads: ReadLog::default(),
             operator_secrets,
             scratch: parts.scratch,
+            limiter: parts.limiter,
+            gateway: parts.gateway,
         }
     }
 }

@@ -129,4 +129,3 @@ impl Gateway {
         self.cache.forget(tenant);
     }
 }
-

@@ -5,10 +5,13 @@
 pub mod agents;
 mod app;
 pub mod audit_log;
+pub mod budgets;
 pub mod endpoints;
 mod events;
+pub mod gateway;
 pub mod keys;
 pub mod lifecycle;
+pub mod limits;
 pub mod operator_log;
 mod operator_secrets;
 pub mod plans;
@@ -18,6 +21,7 @@ mod scratch;
 pub mod signing_keys;
 pub mod templates;
 pub mod tenants;
+pub mod usage;
 
 pub use app::{App, Parts};
 pub use events::{fail, note};

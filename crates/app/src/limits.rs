@@ -1,0 +1,75 @@
+//! Limits: what the tenant may use, and where that stands.
+
+use crate::App;
+use context::{Private, Read, Tenant, on};
+use errors::Problem;
+use ids::Slug;
+use limiter::{Kind, LimitStanding};
+use metering::plan::Limits;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What the tenant may use, and where that stands.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct LimitsView {
+    /// The plan.
+    pub plan: Slug,
+    /// The plan's limits with what differs for the tenant; null is unlimited.
+    pub limits: Limits,
+    /// The windows that slide.
+    pub windows: Vec<WindowView>,
+    /// What may be under way at once.
+    pub concurrency: Vec<ConcurrencyView>,
+}
+
+/// A window that slides.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct WindowView {
+    /// `ai` for model calls, `api` for calls to outside services.
+    pub name: &'static str,
+    /// The most that any span may hold.
+    pub limit: Option<u64>,
+    /// What is left of it.
+    pub remaining: Option<u64>,
+    /// The span, in seconds.
+    pub window_seconds: u64,
+    /// Seconds until more becomes free.
+    pub reset_seconds: u64,
+}
+
+/// What may be under way at once.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ConcurrencyView {
+    /// `ai` for model calls.
+    pub name: &'static str,
+    /// The most.
+    pub limit: Option<u64>,
+    /// How many there are.
+    pub under_way: u64,
+}
+
+/// Where the tenant's limits stand.
+pub async fn limits<'t>(app: &App, tenant: &Tenant<'t>) -> Result<Private<'t, LimitsView>, Problem> {
+    tenant.authorize::<Read<on::Account>>()?;
+    let mut view = LimitsView {
+        plan: tenant.standing().plan.clone(),
+        limits: *tenant.standing().limits,
+        windows: Vec::new(),
+        concurrency: Vec::new(),
+    };
+    for kind in Kind::ALL {
+        let LimitStanding { window, standing, parallel, .. } = app.limiter.standing(tenant, kind).await?;
+        view.windows.push(WindowView {
+            name: kind.as_str(),
+            limit: standing.limit,
+            remaining: standing.remaining,
+            window_seconds: window.span.as_secs(),
+            reset_seconds: standing.reset_seconds,
+        });
+        if parallel.limit.is_some() {
+            let under_way = parallel.under_way;
+            view.concurrency.push(ConcurrencyView { name: kind.as_str(), limit: parallel.limit, under_way });
+        }
+    }
+    Ok(Private::sent(tenant, view))
+}
