@@ -67,6 +67,11 @@ pub(crate) struct KmsConfig {
 pub(crate) struct LimitsConfig {
     /// Connections at the same time.
     pub(crate) connections: Option<usize>,
+    /// Model calls of one tenant at the same time.
+    pub(crate) parallel_model_calls: Option<u64>,
+    /// How long a model call may take as a whole, in seconds; 600 where absent. One whose outcome a crash
+    /// leaves unknown is charged its reservation a few seconds after that.
+    pub(crate) model_call_seconds: Option<u32>,
 }
 
 /// Why the configuration cannot be used.

@@ -4,6 +4,7 @@ mod config;
 mod failures;
 mod first_start;
 mod logging;
+mod models;
 mod serve;
 mod system;
 mod wiring;

@@ -1,7 +1,8 @@
 //! `tenantry serve`: opens, listens, keeps house, drains.
 
 use crate::config::{Config, ConfigError};
-use crate::logging;
+use crate::{logging, models};
+use crate::models::{ModelArguments, ModelsError};
 use crate::wiring::{Wired, wire};
 use app::Flush;
 use clap::Args;
@@ -33,6 +34,9 @@ pub(crate) struct ServeArguments {
     /// The file of the master key: 64 hexadecimal characters, readable for its owner only.
     #[arg(long, value_name = "FILE")]
     pub(crate) master_key_file: Option<PathBuf>,
+    /// The model that can be called without an operator's call of `PUT /v1/endpoints`.
+    #[command(flatten)]
+    pub(crate) models: ModelArguments,
     /// Refuse what is fit for development alone.
     #[arg(long)]
     pub(crate) production: bool,
@@ -71,9 +75,15 @@ pub(crate) enum ServeError {
     Signals(io::Error),
     #[error("this process could not be protected: {0}")]
     Protect(#[from] hardening::ProtectionError),
+    #[error(transparent)]
+    Models(#[from] ModelsError),
 }
 
 const MAINTENANCE: Duration = Duration::from_secs(1);
+/// How often leases are looked at, in seconds.
+const LEASES: u64 = 2;
+/// How long calls whose callers are gone may take to be written down at the end.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
@@ -117,6 +127,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     if housekeeping.await.is_err() {
         tracing::error!("the housekeeping ended early");
     }
+    if tokio::time::timeout(LAST_CALLS, wired.app.gateway.drained()).await.is_err() {
+        tracing::warn!("some model calls did not end in time; their leases will");
+    }
     wired.store.close().await;
     Ok(())
 }
@@ -124,6 +137,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
 /// Folds, closes and writes down, every second and at the end.
 fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
     let (app, store, failures) = (wired.app.clone(), wired.store.clone(), wired.failures.clone());
+    let limiter = wired.limiter.clone();
     let mut seconds = 0u64;
     #[expect(clippy::disallowed_methods, reason = "joined when the server drains")]
     tokio::spawn(async move {
@@ -137,6 +151,9 @@ fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task:
                 tracing::error!(%error, "reads could not be written to the audit log");
             }
             seconds += 1;
+            if seconds.is_multiple_of(LEASES) {
+                models::keep_house(&app, &limiter).await;
+            }
             if last || seconds.is_multiple_of(60) {
                 let drafts = failures.take();
                 if !drafts.is_empty()

@@ -3,10 +3,11 @@
 use crate::config::{Config, Durability};
 use crate::failures::Failures;
 use crate::serve::{ServeArguments, ServeError};
-use crate::{first_start, system};
+use crate::{first_start, models, system};
 use app::{App, Parts, Scratch};
 use context::{Authenticator, IndexKey};
 use kms_file::{FileKms, MasterKey};
+use limiter_local::LocalLimiter;
 use std::sync::Arc;
 use store_sqlite::{EmbeddedStore, Settings};
 
@@ -15,6 +16,7 @@ pub(crate) struct Wired {
     pub(crate) app: Arc<App>,
     pub(crate) store: EmbeddedStore,
     pub(crate) failures: Arc<Failures>,
+    pub(crate) limiter: Arc<LocalLimiter<EmbeddedStore>>,
 }
 
 /// Opens the store and puts everything together.
@@ -56,6 +58,8 @@ pub(crate) async fn wire(
         public_url.clone(),
         env.clone(),
     ));
+    let limiter = models::limiter(&shared, config, &env);
+    let gateway = models::gateway(&arguments.models, config, arguments.production, &env)?;
     let app = App::new(Parts {
         store: shared.clone(),
         platform: shared.clone(),
@@ -66,6 +70,8 @@ pub(crate) async fn wire(
         public_url,
         operator_secrets_key,
         scratch,
+        limiter: limiter.clone(),
+        gateway,
     });
-    Ok(Wired { app: Arc::new(app), store, failures })
+    Ok(Wired { app: Arc::new(app), store, failures, limiter })
 }
