@@ -9,7 +9,7 @@ use context::{
     TenantStanding,
 };
 use env::Timestamp;
-use ids::{KeyId, Slug, TemplateId, TenantId};
+use ids::{EventId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -242,8 +242,8 @@ impl PlatformStore for MemoryStore {
         Ok(uses.map(|((_, key), at)| (*key, *at)).collect())
     }
 
-    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<(), StoreError> {
+    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError> {
         let commit = Commit { events, ..Commit::default() };
-        self.state().operators.commit(commit, self.env(), |_| Ok(())).map(drop)
+        Ok(self.state().operators.commit(commit, self.env(), |_| Ok(()))?.1)
     }
 }

@@ -7,7 +7,7 @@ use env::Timestamp;
 use ids::{Id, RunId, WorkflowId};
 use serde_json::Value;
 use store::{
-    Commit, Page, PageRequest, Run, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun,
+    Commit, Page, PageRequest, Run, RunEvent, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun,
     UnknownDelivery,
 };
 
@@ -65,6 +65,10 @@ impl RunStore for MemoryStore {
             for step in update.steps {
                 tables.steps.insert((update.run.id, step.id), step);
             }
+            let journal = tables.run_events.entry(update.run.id).or_default();
+            for (at, event) in update.events {
+                journal.push(RunEvent { number: journal.len() as u64, at, event });
+            }
             (stored.run, stored.state) = (update.run, update.state);
             Ok(())
         })
@@ -113,6 +117,20 @@ impl RunStore for MemoryStore {
         })
     }
 
+    async fn run_events<'t>(
+        &self,
+        access: &Access<'t, Read<on::Run>>,
+        id: RunId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Private<'t, Vec<RunEvent>>, StoreError> {
+        self.read(access.tenant(), |known| {
+            known.tables.runs.get(&id).ok_or(StoreError::NotFound)?;
+            let journal = known.tables.run_events.get(&id).into_iter().flatten();
+            Ok(journal.filter(|event| event.number >= from).take(limit as usize).cloned().collect())
+        })
+    }
+
     async fn runs<'t>(
         &self,
         access: &Access<'t, Read<on::Run>>,
@@ -146,6 +164,7 @@ impl RunStore for MemoryStore {
             let old: Vec<_> = old.into_iter().take(FORGET_AT_ONCE).map(|run| run.id).collect();
             tables.runs.retain(|id, _| !old.contains(id));
             tables.steps.retain(|(run, _), _| !old.contains(run));
+            tables.run_events.retain(|run, _| !old.contains(run));
             tables.deliveries.retain(|_, run| !old.contains(run));
             forgotten = old.len() as u64;
             Ok(())

@@ -7,8 +7,8 @@ use ids::{CallId, RecordId, RunId, Slug, StepId, WorkflowId};
 use metering::plan::Limits;
 use std::collections::BTreeMap;
 use store::{
-    Call, CallOutcome, CollectionSettings, IdempotencyClaim, Mark, Object, ObjectKind, Record, StepRow,
-    StoreError, StoredRun, WorkKind,
+    Call, CallOutcome, CollectionSettings, IdempotencyClaim, Mark, Object, ObjectKind, Record, RunEvent,
+    StepRow, StoreError, StoredRun, WorkKind,
 };
 
 /// An event of the tenant's log, with what is asked for by filters.
@@ -33,6 +33,7 @@ pub(crate) struct Tables {
     pub(crate) records: BTreeMap<(Slug, RecordId), Record>,
     pub(crate) runs: BTreeMap<RunId, StoredRun>,
     pub(crate) steps: BTreeMap<(RunId, StepId), StepRow>,
+    pub(crate) run_events: BTreeMap<RunId, Vec<RunEvent>>,
     pub(crate) deliveries: BTreeMap<(WorkflowId, String), RunId>,
     pub(crate) calls: BTreeMap<CallId, (Call, Option<CallOutcome>)>,
     pub(crate) claims: BTreeMap<[u8; 32], Claimed>,

@@ -12,7 +12,7 @@ use ids::{RunId, WorkflowId};
 use serde_json::Value;
 use sqlcipher::{Executor, OptionalExtension, params};
 use store::{
-    Commit, Page, PageRequest, Run, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun,
+    Commit, Page, PageRequest, Run, RunEvent, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun,
     UnknownDelivery,
 };
 
@@ -213,6 +213,31 @@ impl RunStore for EmbeddedStore {
                 Err(fault) => return Err(fault),
             };
             Ok((input, rows))
+        })
+        .await
+    }
+
+    async fn run_events<'t>(
+        &self,
+        access: &Access<'t, Read<on::Run>>,
+        id: RunId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Private<'t, Vec<RunEvent>>, StoreError> {
+        self.read_private(access.tenant(), move |database, _| {
+            find(&database.connection, id)?;
+            let mut select = database.connection.prepare_cached(
+                "SELECT number, at, body FROM run_event WHERE run = ?1 AND number >= ?2
+                 ORDER BY number LIMIT ?3",
+            )?;
+            let rows = select.query_map(params![id.to_string(), from, limit], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            })?;
+            let event = |row: Result<(u64, i64, String), _>| {
+                let (number, at, body) = row?;
+                Ok(RunEvent { number, at: Timestamp::from_millis(at), event: from_text(&body)? })
+            };
+            rows.map(event).collect()
         })
         .await
     }

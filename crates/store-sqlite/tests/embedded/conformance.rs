@@ -1,0 +1,5 @@
+//! The suite that every backend passes.
+
+use crate::folder::Embedded;
+
+store_tests::conformance!(Embedded);

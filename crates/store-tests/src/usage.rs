@@ -1,0 +1,211 @@
+//! Usage.
+
+use crate::samples::{NOW, call, claim, commit, outcome};
+use crate::{Backend, World, out, page};
+use context::{Read, Tenant, on};
+use env::Timestamp;
+use money::Usd;
+use std::time::Duration;
+use store::{
+    AuditQuery, AuditTrail, Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, StoreError, UsageQuery,
+    UsageRow, UsageStore,
+};
+
+fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
+
+fn minutes_ago(minutes: u64) -> Timestamp {
+    NOW.minus(Duration::from_secs(60 * minutes))
+}
+
+pub async fn usage<S: UsageStore>(store: &S, tenant: &Tenant<'_>, group_by: &[GroupBy]) -> Vec<UsageRow> {
+    let access = tenant.authorize::<Read<on::Usage>>().unwrap();
+    let to = NOW.plus(Duration::from_secs(1));
+    let query = UsageQuery { from: minutes_ago(100_000), to, group_by: group_by.to_vec() };
+    out(tenant, store.usage(&access, &query).await.unwrap())
+}
+
+async fn end<S: UsageStore>(store: &S, tenant: &Tenant<'_>, call: &Call, outcome: CallOutcome) {
+    store.end_call(tenant, call, outcome, commit(tenant, "end")).await.unwrap();
+}
+
+async fn begin<S: UsageStore>(store: &S, tenant: &Tenant<'_>, call: &Call) {
+    store.begin_call(tenant, call, commit(tenant, "begin")).await.unwrap();
+}
+
+async fn is_open<S: UsageStore>(store: &S, tenant: &Tenant<'_>, call: &Call) -> Result<bool, StoreError> {
+    let (found, open) = out(tenant, store.call(tenant, call.id).await?);
+    assert_eq!(found, *call);
+    Ok(open)
+}
+
+pub async fn a_call_from_its_beginning_to_its_end<B: Backend>(world: World<B>) {
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let store = world.store();
+                let call = call(1, CallKind::Model, word, NOW);
+                let commit = commit(&tenant, "first").and_event(crate::samples::draft(&tenant, "second"));
+                let ids = store.begin_call(&tenant, &call, commit).await.unwrap();
+                let access = tenant.authorize::<Read<on::Audit>>().unwrap();
+                let events = store.events(&access, &AuditQuery::default(), &page(2, None)).await.unwrap();
+                let shown: Vec<_> = out(&tenant, events)
+                    .data
+                    .iter()
+                    .rev()
+                    .map(|event| event.view["event_id"].as_str().unwrap().to_owned())
+                    .collect();
+                assert_eq!(shown, ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+                assert_eq!(is_open(store, &tenant, &call).await, Ok(true));
+                end(store, &tenant, &call, outcome(CallStatus::Settled, "0.1")).await;
+                assert_eq!(is_open(store, &tenant, &call).await, Ok(false));
+                let rows = usage(store, &tenant, &[GroupBy::Model]).await;
+                assert_eq!(rows.len(), 1);
+                assert_eq!(rows[0].group, [Some(word.to_owned())]);
+                assert_eq!((rows[0].ai_calls, rows[0].cost_usd), (1, usd("0.1")));
+            })
+            .await;
+    }
+    world
+        .visit(world.one, async |tenant| {
+            begin(world.store(), &tenant, &call(2, CallKind::Service, "anna", NOW)).await;
+        })
+        .await;
+    world
+        .visit(world.two, async |tenant| {
+            let foreign = call(2, CallKind::Service, "anna", NOW);
+            assert_eq!(is_open(world.store(), &tenant, &foreign).await, Err(StoreError::NotFound));
+        })
+        .await;
+}
+
+pub async fn only_an_unknown_outcome_can_be_corrected<B: Backend>(world: World<B>) {
+    use CallStatus::{Released, Settled, Unknown};
+    // What comes in one after the other, and what it cost in the end.
+    let cases: [(&[(CallStatus, &str)], &str, u64); 6] = [
+        (&[(Settled, "0.1"), (Settled, "0.1")], "0.1", 0),
+        (&[(Settled, "0.1"), (Settled, "0.7")], "0.1", 0),
+        (&[(Settled, "0.1"), (Unknown, "0.5")], "0.1", 0),
+        (&[(Unknown, "0.5"), (Settled, "0.1")], "0.1", 0),
+        (&[(Unknown, "0.5")], "0.5", 1),
+        (&[(Released, "0"), (Unknown, "0.5")], "0", 0),
+    ];
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                for (number, (outcomes, _, _)) in (1..).zip(&cases) {
+                    let call = call(number, CallKind::Model, &format!("{word}{number}"), NOW);
+                    begin(world.store(), &tenant, &call).await;
+                    for (status, cost) in *outcomes {
+                        end(world.store(), &tenant, &call, outcome(*status, cost)).await;
+                        // What is read in between must not change what comes of it.
+                        assert_eq!(is_open(world.store(), &tenant, &call).await, Ok(false));
+                    }
+                }
+                let rows = usage(world.store(), &tenant, &[GroupBy::Model]).await;
+                for (row, (outcomes, cost, unknown)) in rows.iter().zip(&cases) {
+                    assert_eq!((row.cost_usd, row.unknown_calls), (usd(cost), *unknown), "{outcomes:?}");
+                }
+                assert_eq!(rows.len(), cases.len());
+            })
+            .await;
+    }
+}
+
+pub async fn a_meter_goes_on<B: Backend>(world: World<B>) {
+    let hour_ago = minutes_ago(60);
+    let month = minutes_ago(600);
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let store = world.store();
+                let model = |number, minutes| call(number, CallKind::Model, word, minutes_ago(minutes));
+                let ended = |status, cached| CallOutcome { cached, ..outcome(status, "0.25") };
+                let (open, old_open) = (model(1, 5), model(2, 10_000));
+                let (settled, long_ago) = (model(3, 10), model(4, 700));
+                let (cached, released) = (model(5, 20), model(6, 30));
+                let unknown = call(7, CallKind::Service, word, minutes_ago(120));
+                for call in [&open, &old_open, &settled, &long_ago, &cached, &released, &unknown] {
+                    begin(store, &tenant, call).await;
+                }
+                end(store, &tenant, &settled, ended(CallStatus::Settled, false)).await;
+                end(store, &tenant, &long_ago, ended(CallStatus::Settled, false)).await;
+                end(store, &tenant, &cached, ended(CallStatus::Settled, true)).await;
+                end(store, &tenant, &released, ended(CallStatus::Released, false)).await;
+                end(store, &tenant, &unknown, ended(CallStatus::Unknown, false)).await;
+                let state = out(&tenant, store.meter_state(&tenant, hour_ago, month).await.unwrap());
+                assert_eq!(state.open, [old_open, open.clone()]);
+                let charged = [unknown, cached, settled.clone()].map(|call| (call, usd("0.25")));
+                assert_eq!(state.charged, charged);
+                let recent = [released, settled, open].map(|call| (call.kind, call.started_at));
+                assert_eq!(state.recent, recent);
+            })
+            .await;
+    }
+}
+
+pub async fn grouped_and_exact<B: Backend>(world: World<B>) {
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let costs = ["0.1", "0.2", "0.000000000000001", "1000000"];
+                for (number, cost) in (1..).zip(costs) {
+                    let (kind, target) = if number == 4 {
+                        (CallKind::Service, "crm.example")
+                    } else {
+                        (CallKind::Model, word)
+                    };
+                    let call = call(number, kind, target, minutes_ago(u64::from(number) * 30));
+                    begin(world.store(), &tenant, &call).await;
+                    end(world.store(), &tenant, &call, outcome(CallStatus::Settled, cost)).await;
+                }
+                let all = usage(world.store(), &tenant, &[]).await;
+                assert_eq!(all.len(), 1);
+                assert_eq!(all[0].cost_usd, usd("1000000.300000000000001"));
+                assert_eq!((all[0].ai_calls, all[0].api_calls), (3, 1));
+                assert_eq!((all[0].input_tokens, all[0].output_tokens), (40, 12));
+                let groups = usage(world.store(), &tenant, &[GroupBy::Model, GroupBy::Tool]).await;
+                let of: Vec<_> = groups.iter().map(|row| (row.group.clone(), row.cost_usd)).collect();
+                let (model, tool) = (Some(word.to_owned()), Some("crm.example".to_owned()));
+                assert_eq!(
+                    of,
+                    [(vec![None, tool], usd("1000000")), (vec![model, None], usd("0.300000000000001"))]
+                );
+                assert_eq!(usage(world.store(), &tenant, &[GroupBy::Workflow]).await.len(), 2);
+                assert_eq!(usage(world.store(), &tenant, &[GroupBy::Key]).await.len(), 1);
+                let agents = usage(world.store(), &tenant, &[GroupBy::Agent]).await;
+                assert_eq!(agents[0].group, [None]);
+                let hours = usage(world.store(), &tenant, &[GroupBy::Hour]).await;
+                let hours: Vec<_> =
+                    hours.iter().map(|row| (row.group[0].clone().unwrap(), row.ai_calls)).collect();
+                let text = |text: &str| text.to_owned();
+                assert_eq!(
+                    hours,
+                    [(text("2026-09-21T12:00:00.000Z"), 1), (text("2026-09-21T13:00:00.000Z"), 2)]
+                );
+                assert_eq!(usage(world.store(), &tenant, &[GroupBy::Day]).await.len(), 1);
+                let access = tenant.authorize::<Read<on::Usage>>().unwrap();
+                let query = UsageQuery { from: minutes_ago(60), to: minutes_ago(30), group_by: vec![] };
+                let part = out(&tenant, world.store().usage(&access, &query).await.unwrap());
+                assert_eq!(part[0].cost_usd, usd("0.2"));
+            })
+            .await;
+    }
+}
+
+pub async fn a_claim_holds_for_calls_too<B: Backend>(world: World<B>) {
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let claimed = || Commit::default().claiming(Some(claim(&world.env(), 1)));
+                let [first, second] = [1, 2].map(|number| call(number, CallKind::Model, word, NOW));
+                let ids = world.store().begin_call(&tenant, &first, claimed()).await;
+                assert_eq!(ids, Ok(Vec::new()));
+                let again = world.store().begin_call(&tenant, &second, claimed()).await;
+                assert_eq!(again, Err(StoreError::Claimed));
+                assert_eq!(is_open(world.store(), &tenant, &second).await, Err(StoreError::NotFound));
+            })
+            .await;
+    }
+}
