@@ -6,6 +6,7 @@ use crate::problem::Refused;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use errors::{Code, Problem};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
@@ -27,18 +28,32 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &Api) -> Result<Self, Refused> {
-        let media_type =
-            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let essence = media_type.split(';').next().unwrap_or("").trim();
-        if !essence.eq_ignore_ascii_case("application/json") && !essence.ends_with("+json") {
-            return Err(
-                Problem::new(Code::UnsupportedMediaType, "Send the body as `application/json`.").into()
-            );
-        }
+        check_media_type(request.headers())?;
         let bytes = read(request, MAX_BODY_BYTES).await?;
         let value = parse(&bytes)?;
         Ok(Self { value, hash: Sha256::digest(&bytes).into() })
     }
+}
+
+/// A JSON body that the use case reads itself, up to the size of a model's request.
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl FromRequest<Api> for JsonBytes {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &Api) -> Result<Self, Refused> {
+        check_media_type(request.headers())?;
+        Ok(Self(read(request, model::dialect::openai::MAX_BODY_BYTES).await?))
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = media_type.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType, "Send the body as `application/json`."))
 }
 
 /// Reads a whole body of at most `limit` bytes.

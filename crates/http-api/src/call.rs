@@ -48,6 +48,8 @@ impl FromRequestParts<Api> for TenantCall {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         match authenticate(parts, api).await? {
             Caller::Tenant(admission) => {
+                let limiter = &api.app.limiter;
+                admission.clone().enter(async |tenant| limiter.request(&tenant).await).await?;
                 query::check(parts)?;
                 let conditions = Conditions::read(parts)?;
                 Ok(Self { admission, conditions })

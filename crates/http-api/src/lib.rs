@@ -6,6 +6,7 @@ mod body;
 mod call;
 mod file;
 mod json;
+mod metered;
 mod openapi;
 mod operation;
 mod problem;

@@ -74,6 +74,11 @@ fn is_openai(path: &str) -> bool {
         .any(|prefix| path.starts_with(prefix))
 }
 
+/// A problem as OpenAI's clients read it, for an event within a stream.
+pub(crate) fn openai_body(problem: &Problem, id: RequestId, public_url: &str) -> Value {
+    openai(problem, members(problem, id, public_url))
+}
+
 /// OpenAI's `error` object beside the problem's members.
 fn openai(problem: &Problem, mut members: Map<String, Value>) -> Value {
     let kind = match problem.code.status() {

@@ -14,10 +14,17 @@ mod audit_events;
 mod audit_export;
 mod audit_key;
 mod audit_proof;
+mod budgets_delete;
+mod budgets_list;
+mod budgets_put;
+mod chat_completions;
 mod endpoints_get;
 mod endpoints_put;
 mod health;
+mod limits_get;
 mod me;
+mod models_get;
+mod models_list;
 mod openapi;
 mod operator_audit_events;
 mod plans_get;
@@ -44,6 +51,7 @@ mod tenants_restore;
 mod tenants_resume;
 mod tenants_suspend;
 mod tenants_update;
+mod usage_get;
 
 use crate::Operation;
 
@@ -66,9 +74,16 @@ pub fn operations() -> Vec<Operation> {
         audit_export::operation(),
         audit_key::operation(),
         audit_proof::operation(),
+        budgets_delete::operation(),
+        budgets_list::operation(),
+        budgets_put::operation(),
+        chat_completions::operation(),
         endpoints_get::operation(),
         endpoints_put::operation(),
+        limits_get::operation(),
         me::operation(),
+        models_get::operation(),
+        models_list::operation(),
         openapi::operation(),
         operator_audit_events::operation(),
         plans_get::operation(),
@@ -95,5 +110,6 @@ pub fn operations() -> Vec<Operation> {
         tenants_resume::operation(),
         tenants_suspend::operation(),
         tenants_update::operation(),
+        usage_get::operation(),
     ]
 }
