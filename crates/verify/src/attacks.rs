@@ -1,0 +1,146 @@
+//! The attacks: controls first, then everything side by side, then what each side sees in the end.
+
+mod body;
+mod cache;
+mod credentials;
+mod hooks;
+mod identifiers;
+mod query;
+mod replay;
+mod rights;
+mod sweep;
+
+use crate::compare::{insides, leaked};
+use crate::description::{Caller, Operation};
+use crate::pattern::{Outcome, Pattern, Verdict};
+use crate::side::Side;
+use crate::world::{Request, World};
+use client::Answer;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+/// Attacks under way at the same time.
+const AT_ONCE: usize = 24;
+
+/// How an attempt ended: `None` where it turned out that the place takes nothing that could be attacked,
+/// an error where the positive control did not hold.
+type Attempt = Result<Option<Verdict>, String>;
+
+/// An attack that waits to be carried out.
+struct Job<'w> {
+    pattern: Pattern,
+    attempt: BoxFuture<'w, Attempt>,
+}
+
+impl<'w> Job<'w> {
+    fn new(pattern: Pattern, attempt: impl Future<Output = Attempt> + Send + 'w) -> Self {
+        Self { pattern, attempt: Box::pin(attempt) }
+    }
+
+    async fn run(self) -> Option<Outcome> {
+        let start = Instant::now();
+        let verdict = match self.attempt.await {
+            Ok(None) => return None,
+            Ok(Some(verdict)) => verdict,
+            Err(reason) => Verdict::Unattacked(reason),
+        };
+        let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Some(Outcome { pattern: self.pattern, verdict, millis })
+    }
+}
+
+/// An operation with its positive control: what the owner asked and was answered, or why that failed.
+struct Control<'w> {
+    operation: &'w Operation,
+    held: Result<(Request<'w>, Answer), String>,
+}
+
+impl Control<'_> {
+    /// The owner's request and its answer, or the reason for which the operation is not attacked.
+    fn held(&self) -> Result<(&Request<'_>, &Answer), String> {
+        self.held.as_ref().map(|(request, answer)| (request, answer)).map_err(Clone::clone)
+    }
+}
+
+/// Carries out every attack there is.
+pub(crate) async fn all(world: &World<'_>, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Outcome> {
+    let controls = controls(world).await;
+    let mut jobs = Vec::new();
+    for control in &controls {
+        jobs.extend(attacks_on(world, control));
+    }
+    let total = jobs.len();
+    let mut running = futures::stream::iter(jobs.into_iter().map(Job::run)).buffer_unordered(AT_ONCE);
+    let (mut outcomes, mut done) = (Vec::new(), 0);
+    while let Some(outcome) = running.next().await {
+        done += 1;
+        progress(done, total);
+        outcomes.extend(outcome);
+    }
+    drop(running);
+    // Last, so that whatever an attack left behind is seen.
+    let sweeps = futures::stream::iter(sweep::jobs(world, &controls).into_iter().map(Job::run));
+    outcomes.extend(sweeps.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten());
+    outcomes
+}
+
+/// Seeds both sides by what owners may do, the victim's answers being the positive controls.
+async fn controls<'w>(world: &'w World<'_>) -> Vec<Control<'w>> {
+    let operations = world.description.operations.iter();
+    let controls = futures::stream::iter(operations.map(|operation| control(world, operation)));
+    // In order, so that what makes objects has come before what lists them, as far as the order tells.
+    controls.buffered(8).collect().await
+}
+
+async fn control<'w>(world: &'w World<'_>, operation: &'w Operation) -> Control<'w> {
+    let held = async {
+        // The attacker's own data is to be like the victim's; where it cannot be made, the victim's
+        // cannot either, and the reason shows there.
+        let _ = own(world, operation, &world.attacker).await;
+        own(world, operation, &world.victim).await
+    };
+    Control { operation, held: held.await }
+}
+
+async fn own<'w>(
+    world: &'w World<'_>,
+    operation: &'w Operation,
+    side: &'w Side,
+) -> Result<(Request<'w>, Answer), String> {
+    let fill = world.objects(operation, side).await?;
+    let request = world.request(operation, side, fill);
+    if credentials::would_stay(operation) {
+        return credentials::operator_is_let_in(world, request).await;
+    }
+    let answer = world.ask(&request, side).await?;
+    Ok((request, answer))
+}
+
+fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
+    let mut jobs = Vec::new();
+    match control.operation.caller {
+        Caller::Tenant => {
+            jobs.extend(credentials::on_tenants(world, control));
+            jobs.extend(rights::jobs(world, control));
+            jobs.extend(identifiers::jobs(world, control));
+            jobs.extend(query::jobs(world, control));
+            jobs.extend(body::jobs(world, control));
+            jobs.extend(replay::jobs(world, control));
+            jobs.extend(cache::jobs(world, control));
+        }
+        Caller::Operator => jobs.extend(credentials::on_operators(world, control)),
+        Caller::Anyone => jobs.extend(hooks::jobs(world, control)),
+    }
+    jobs
+}
+
+/// What any answer to the attacker may not hold: the victim's data, or the server's inside.
+fn given_away(world: &World<'_>, request: &Request<'_>, answer: &Answer) -> Option<String> {
+    leaked(answer, &world.victim, request).or_else(|| insides(answer))
+}
+
+/// The verdict on what an attack found.
+fn judged(found: Option<String>) -> Attempt {
+    Ok(Some(found.map_or(Verdict::Held, Verdict::Leak)))
+}

@@ -1,0 +1,80 @@
+//! Foreign ids in the path: the victim's object asked for, changed or removed with the attacker's key, and
+//! told apart from one that does not exist.
+
+use super::{Attempt, Control, Job, given_away, judged};
+use crate::compare::difference;
+use crate::description::Operation;
+use crate::pattern::Pattern;
+use crate::seed::Fill;
+use crate::world::{Request, World};
+use client::Answer;
+use http::Method;
+
+pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
+    let operation = control.operation;
+    let mut jobs = Vec::new();
+    for place in operation.places() {
+        let pattern = Pattern::new(operation, format!("path {place}"), "the victim's id");
+        jobs.push(Job::new(pattern, foreign(world, control, place.clone(), false)));
+        if [Method::PATCH, Method::PUT, Method::DELETE].contains(&operation.method) {
+            let pattern = Pattern::new(
+                operation,
+                format!("path {place}"),
+                "the victim's id with its version in If-Match",
+            );
+            jobs.push(Job::new(pattern, foreign(world, control, place, true)));
+        }
+    }
+    jobs
+}
+
+async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, with_version: bool) -> Attempt {
+    let operation = control.operation;
+    control.held()?;
+    // Afresh, because the control may have used its object up.
+    let theirs = world.objects(operation, &world.victim).await?;
+    let own = world.objects(operation, &world.attacker).await?;
+    let Some(value) = theirs.get(&place) else { return Err(format!("{place} has no value")) };
+    if own.get(&place) == Some(value) {
+        // A name that everybody may have, such as a collection's; listing it is attacked elsewhere.
+        return Ok(None);
+    }
+    let before = state(world, &place, &theirs).await;
+    let mut request = world.request(operation, &world.attacker, own);
+    request.fill.insert(place.clone(), value.clone());
+    if with_version {
+        let version = before.as_ref().and_then(|answer| answer.header("etag")).map(str::to_owned);
+        let Some(version) = version else { return Ok(None) };
+        request = request.with_header("If-Match", &version);
+    }
+    let answer = world.send(&request).await?;
+    let nothing = world.missing(value);
+    let mut lost = request.clone();
+    lost.fill.insert(place.clone(), nothing.clone());
+    let missing = world.send(&lost).await?;
+    let told = given_away(world, &request, &answer)
+        .or_else(|| difference((&answer, value.as_str()), (&missing, nothing.as_str())));
+    if told.is_some() {
+        return judged(told);
+    }
+    let after = state(world, &place, &theirs).await;
+    judged(changed(before.as_ref(), after.as_ref()))
+}
+
+/// The victim's object as the victim sees it, where it can be looked at.
+async fn state(world: &World<'_>, place: &str, fill: &Fill) -> Option<Answer> {
+    let reading: &Operation = world.description.find(&Method::GET, place)?;
+    let request: Request<'_> = world.request(reading, &world.victim, fill.clone());
+    world.send(&request).await.ok()
+}
+
+/// Whether the victim's object is no longer what it was.
+fn changed(before: Option<&Answer>, after: Option<&Answer>) -> Option<String> {
+    let (before, after) = (before?, after?);
+    if before.status != after.status {
+        let (before, after) = (before.status.as_u16(), after.status.as_u16());
+        return Some(format!("the victim's object answered {before} before and {after} after"));
+    }
+    let same = before.header("etag") == after.header("etag") && before.json() == after.json();
+    (before.status.is_success() && !same).then(|| "the victim's object was changed".to_owned())
+}

@@ -1,0 +1,58 @@
+//! Foreign ids in the query, and queries that name the victim as the tenant.
+
+use super::{Attempt, Control, Job, given_away, judged};
+use crate::compare::difference;
+use crate::pattern::Pattern;
+use crate::world::World;
+
+/// Parameters that take numbers, moments and the server's own words.
+const NO_IDS: [&str; 8] = ["limit", "cursor", "index", "size", "format", "from", "to", "group_by"];
+
+pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
+    let operation = control.operation;
+    let mut jobs = Vec::new();
+    for name in operation.query.iter().filter(|name| !NO_IDS.contains(&name.as_str())) {
+        let pattern = Pattern::new(operation, format!("query `{name}`"), "the victim's id");
+        jobs.push(Job::new(pattern, foreign(world, control, name)));
+    }
+    if operation.is_safe() {
+        let pattern = Pattern::new(operation, "query `tenant`", "names the victim as the tenant");
+        jobs.push(Job::new(pattern, smuggled(world, control)));
+    }
+    jobs
+}
+
+async fn foreign(world: &World<'_>, control: &Control<'_>, name: &str) -> Attempt {
+    let (theirs, _) = control.held()?;
+    let operation = control.operation;
+    let value = world.victim.key_id.clone();
+    let mut allowed = theirs.clone();
+    allowed.query.push((name.to_owned(), value.clone()));
+    if !world.send(&allowed).await?.status.is_success() {
+        // The owner cannot ask this either: the parameter takes no ids.
+        return Ok(None);
+    }
+    let fill = world.objects(operation, &world.attacker).await?;
+    let own = world.request(operation, &world.attacker, fill);
+    let (mut request, mut lost) = (own.clone(), own);
+    let nothing = world.missing(&value);
+    request.query.push((name.to_owned(), value.clone()));
+    lost.query.push((name.to_owned(), nothing.clone()));
+    let (answer, missing) = (world.send(&request).await?, world.send(&lost).await?);
+    judged(
+        given_away(world, &request, &answer)
+            .or_else(|| difference((&answer, value.as_str()), (&missing, nothing.as_str()))),
+    )
+}
+
+async fn smuggled(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    control.held()?;
+    let operation = control.operation;
+    let fill = world.objects(operation, &world.attacker).await?;
+    let mut request = world.request(operation, &world.attacker, fill);
+    for name in ["tenant", "tenant_id"] {
+        request.query.push((name.to_owned(), world.victim.tenant.clone()));
+    }
+    let answer = world.send(&request).await?;
+    judged(given_away(world, &request, &answer))
+}

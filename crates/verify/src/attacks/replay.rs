@@ -1,0 +1,76 @@
+//! What one tenant was given and another presents: cursors and idempotency keys.
+
+use super::{Attempt, Control, Job, given_away, judged};
+use crate::pattern::Pattern;
+use crate::world::{Request, World};
+use serde_json::Value;
+
+const KEY: &str = "Idempotency-Key";
+const REPLAYED: &str = "idempotency-replayed";
+
+pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
+    let operation = control.operation;
+    let mut jobs = Vec::new();
+    if operation.is_paged() {
+        let pattern = Pattern::new(operation, "query `cursor`", "the victim's cursor");
+        jobs.push(Job::new(pattern, cursor(world, control)));
+    }
+    if !operation.is_safe() && operation.body.is_some() {
+        let pattern = Pattern::new(operation, "header", "the victim's idempotency key and body");
+        jobs.push(Job::new(pattern, idempotency(world, control)));
+    }
+    jobs
+}
+
+async fn cursor(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (theirs, _) = control.held()?;
+    let operation = control.operation;
+    let paged = |request: &Request<'_>, cursor: Option<&str>| {
+        let mut query = request.query.clone();
+        query.push(("limit".to_owned(), "1".to_owned()));
+        query.extend(cursor.map(|cursor| ("cursor".to_owned(), cursor.to_owned())));
+        query
+    };
+    let first = Request { query: paged(theirs, None), ..theirs.clone() };
+    let first = world.ask(&first, &world.victim).await?.json();
+    let Some(cursor) = first["next_cursor"].as_str() else {
+        return Err("the owner's list has one page".to_owned());
+    };
+    let second = Request { query: paged(theirs, Some(cursor)), ..theirs.clone() };
+    world.ask(&second, &world.victim).await?;
+    let fill = world.objects(operation, &world.attacker).await?;
+    let own = world.request(operation, &world.attacker, fill);
+    let request = Request { query: paged(&own, Some(cursor)), ..own };
+    let answer = world.send(&request).await?;
+    judged(given_away(world, &request, &answer))
+}
+
+async fn idempotency(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    control.held()?;
+    let operation = control.operation;
+    let fill = world.objects(operation, &world.attacker).await?;
+    let theirs = world.objects(operation, &world.victim).await?;
+    if fill != theirs {
+        // Another path is another place, where a key counts by itself.
+        return Ok(None);
+    }
+    let key = format!("verify-{}", hex::encode(world.env.random::<8>()));
+    let request = world.request(operation, &world.victim, theirs).with_header(KEY, &key);
+    let first = world.ask(&request, &world.victim).await?;
+    let again = world.ask(&request, &world.victim).await?;
+    if again.header(REPLAYED).is_none() {
+        // It is not an operation that keeps answers.
+        return Ok(None);
+    }
+    let request = request.by(&world.attacker.key);
+    let answer = world.send(&request).await?;
+    if answer.header(REPLAYED).is_some() {
+        return judged(Some("the victim's answer was replayed to the attacker".to_owned()));
+    }
+    let (theirs, own) = (first.json(), answer.json());
+    if answer.status.is_success() && theirs["id"] == own["id"] && theirs["id"] != Value::Null {
+        return judged(Some("the attacker was answered with the victim's object".to_owned()));
+    }
+    world.attacker.learn(&answer.text());
+    judged(given_away(world, &request, &answer))
+}

@@ -1,0 +1,68 @@
+//! Patterns and their outcomes.
+
+use crate::description::Operation;
+use serde::Serialize;
+
+/// One way to attack: an operation, a place in its request, an attack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Pattern {
+    pub(crate) surface: String,
+    pub(crate) operation: String,
+    pub(crate) place: String,
+    pub(crate) attack: &'static str,
+}
+
+impl Pattern {
+    pub(crate) fn new(operation: &Operation, place: impl Into<String>, attack: &'static str) -> Self {
+        Self { surface: operation.tag.clone(), operation: operation.name(), place: place.into(), attack }
+    }
+}
+
+/// How an attack ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The positive control held and the attack got nothing.
+    Held,
+    /// The attack got something; what.
+    Leak(String),
+    /// The positive control did not hold, so that the attack would show nothing; why.
+    Unattacked(String),
+}
+
+/// A pattern with how it ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) pattern: Pattern,
+    pub(crate) verdict: Verdict,
+    pub(crate) millis: u64,
+}
+
+/// Something that got from one tenant to the other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Leak {
+    /// The part of the API.
+    pub surface: String,
+    /// The operation, as method and path.
+    pub operation: String,
+    /// Where in the request the attack stood.
+    pub place: String,
+    /// The attack.
+    pub attack: String,
+    /// What got through, without the content itself.
+    pub detail: String,
+}
+
+/// What the suite could not attack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Unattacked {
+    /// The part of the API.
+    pub surface: String,
+    /// The operation, as method and path.
+    pub operation: String,
+    /// Where in the request the attack would have stood.
+    pub place: String,
+    /// The attack.
+    pub attack: String,
+    /// Why not.
+    pub reason: String,
+}
