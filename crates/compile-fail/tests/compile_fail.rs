@@ -121,6 +121,15 @@ fn the_compilers_words_are_kept_and_name_no_machine() -> io::Result<()> {
 }
 
 #[test]
+fn the_page_about_isolation_explains_every_program() -> io::Result<()> {
+    let page = fs::read_to_string("../../docs/isolation.md")?;
+    for name in TWINS {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
 fn twins_differ_in_the_forbidden_thing_alone() -> io::Result<()> {
     for name in TWINS {
         let (fail, pass) = (lines("fail", name)?, lines("pass", name)?);
