@@ -1,1 +1,13 @@
-//! The commands besides serve.
+//! The commands besides `serve`: callers of the server's own API, and what works without a server.
+//!
+//! Every command takes `--json`, and ends with 0 (good), 1 (the answer is bad news) or 2 (it could not
+//! run).
+
+mod command;
+mod offline;
+mod output;
+mod server;
+mod verify;
+
+pub use command::{Command, run};
+pub use offline::{Offline, Surroundings};

@@ -5,12 +5,15 @@ mod failures;
 mod first_start;
 mod logging;
 mod models;
+mod offline;
 mod serve;
 mod system;
 mod wiring;
 
 use clap::{Parser, Subcommand};
+use cli::Surroundings;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Under a SaaS company's AI agents, where every tenant is isolated by construction.
 #[derive(Parser)]
@@ -23,7 +26,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server.
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
+    /// Refused here: the embedded store runs its worker inside `serve`.
+    Worker,
+    #[command(flatten)]
+    Other(cli::Command),
 }
 
 /// The command could not run, as against having run with bad news.
@@ -35,14 +42,18 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return logging::complain(&format!("The runtime did not start: {error}.")),
     };
-    let outcome = match arguments.command {
-        Command::Serve(serve) => runtime.block_on(serve::run(serve)),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            logging::complain(&problem.to_string());
-            ExitCode::from(COULD_NOT_RUN)
+    match arguments.command {
+        Command::Serve(serve) => match runtime.block_on(serve::run(*serve)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => logging::complain(&problem.to_string()),
+        },
+        Command::Worker => logging::complain(
+            "The embedded store runs its worker inside `tenantry serve`. A worker of its own needs a store that \
+             several nodes share.",
+        ),
+        Command::Other(command) => {
+            let offline = Arc::new(offline::DataFolder);
+            runtime.block_on(cli::run(command, Surroundings { env: system::env(), offline }))
         }
     }
 }

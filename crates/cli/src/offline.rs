@@ -1,0 +1,24 @@
+//! What commands need from the program around them: the clock, and work on a data folder whose server is
+//! stopped.
+
+use async_trait::async_trait;
+use env::Env;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What commands need from the program around them.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Clock and randomness.
+    pub env: Env,
+    /// Work on a data folder.
+    pub offline: Arc<dyn Offline>,
+}
+
+/// Work on a data folder whose server is stopped. Only the program that names adapters can do it.
+#[async_trait]
+pub trait Offline: Send + Sync {
+    /// Wraps every tenant's key under the present master key instead of the previous one; how many were
+    /// wrapped anew. An error says why not, and nothing is lost then.
+    async fn rewrap_keys(&self, data: &Path, present: &Path, previous: &Path) -> Result<u64, String>;
+}

@@ -1,0 +1,62 @@
+//! `tenantry verify`: attacks a server, its own or another.
+
+use crate::offline::Surroundings;
+use crate::output::{Ended, News, Progress, Trouble, say, say_json};
+use crate::server::key;
+use ::verify::{Options, OwnServer, Report};
+use clap::Args;
+use client::{BaseUrl, Client};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// How a server is attacked.
+#[derive(Args)]
+pub struct VerifyArguments {
+    /// The server to attack; one of its own, on a temporary folder, where absent.
+    #[arg(long, value_name = "URL", requires = "operator_key_file")]
+    url: Option<BaseUrl>,
+    /// The file with an operator's key for that server.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    operator_key_file: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> Ended {
+    let VerifyArguments { url, operator_key_file, json: as_json } = arguments;
+    let report = match (url, operator_key_file) {
+        (Some(url), Some(file)) => {
+            let operator_key = key(&file)?;
+            attack(Client::new(url), operator_key, around, as_json).await?
+        }
+        _ => {
+            let program = std::env::current_exe()?;
+            let server = OwnServer::start(&program, None, "127.0.0.1:0", "").await.map_err(Trouble::other)?;
+            let client = Client::new(server.url.clone());
+            let report = attack(client, server.operator_key.clone(), around, as_json).await;
+            server.stop().await;
+            report?
+        }
+    };
+    if as_json {
+        say_json(&json!(report))?
+    } else {
+        say(report.to_string())?
+    }
+    Ok(if report.is_bad_news() { News::Bad } else { News::Good })
+}
+
+async fn attack(
+    client: Client,
+    operator_key: secret::SecretText,
+    around: &Surroundings,
+    quiet: bool,
+) -> Result<Report, Trouble> {
+    let progress = Progress::new(quiet);
+    let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
+    let options = Options { client, operator_key, env: around.env.clone(), progress: &tell };
+    let outcome = ::verify::run(options).await;
+    progress.clear();
+    outcome.map_err(Trouble::other)
+}
