@@ -31,3 +31,35 @@ impl IndexKey {
         KeyedHash(mac.finalize().into_bytes().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::IndexKey;
+    use secret::SecretBytes;
+
+    #[test]
+    fn a_hash_is_of_one_key_one_kind_and_one_credential() {
+        let key = IndexKey::new(SecretBytes::take(&mut [7; 32]));
+        let other = IndexKey::new(SecretBytes::take(&mut [8; 32]));
+        let hash = key.hash("hook", "secret");
+        assert_eq!(hash, key.hash("hook", "secret"));
+        for different in [
+            other.hash("hook", "secret"),
+            key.hash("book", "secret"),
+            key.hash("hooks", "ecret"),
+            key.hash("hoo", "ksecret"),
+            key.hash("hook", "secreT"),
+        ] {
+            assert_ne!(hash, different);
+        }
+    }
+
+    #[test]
+    fn it_is_the_hmac_of_rfc_2104() {
+        // HMAC-SHA-256 under 32 bytes of 0x07 of the bytes 04 "hook" "secret", by an independent program.
+        let expected = "4b80ebfd0d6e21a3d88b9a18dd3bc1f9550b90e93c9af844bd87f0e3f20172de";
+        let hash = IndexKey::new(SecretBytes::take(&mut [7; 32])).hash("hook", "secret");
+        let hex: String = hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, expected);
+    }
+}

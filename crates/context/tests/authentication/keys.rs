@@ -106,6 +106,9 @@ async fn everything_that_is_wrong_is_the_same_401() {
         checked(&format!("tk_{}_{}_x_{}", ours.ulid(), mine.id.ulid(), secret(good))),
         checked(&format!("tk_{ours}_{}_{}", mine.id.ulid(), secret(good))),
         checked(&format!("tk_{}_{}_{}é", ours.ulid(), mine.id.ulid(), &secret(good)[..41])),
+        checked(&format!("tk_{}_{}_{}_x", ours.ulid(), mine.id.ulid(), secret(good))),
+        checked(&format!("tk_{}_{}_{}", ours.ulid(), mine.id.ulid(), &secret(good)[1..])),
+        checked(&format!("tk_{}_{}_{}x", ours.ulid(), mine.id.ulid(), secret(good))),
         checked("tk___"),
         "x".repeat(100_000),
     ];

@@ -126,6 +126,10 @@ async fn a_token_gives_no_more_than_its_key_may() {
     ] {
         assert_eq!(minting.admits(claims.clone()).await, good, "{claims}");
     }
+    let plain = minting.world.admission(&minting.token(json!({}), json!({}))).await;
+    let rights = plain.enter(async |tenant| tenant.rights().clone()).await;
+    let (role, scopes) = (Role::Developer, Scopes::everything());
+    assert_eq!(rights, Rights::Granted { role, scopes }, "what the token does not narrow, its key grants");
     let nothing = minting.world.admission(&minting.token(json!({}), json!({"scope": ""}))).await;
     let rights = nothing.enter(async |tenant| tenant.rights().clone()).await;
     let (role, scopes) = (Role::Developer, Scopes::from_iter([]));
