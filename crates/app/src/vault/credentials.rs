@@ -1,0 +1,179 @@
+//! What a tenant does with its credentials: store, look at, remove. The secret goes in and never comes out.
+
+use super::Vault;
+use super::accept::accept;
+use super::input::NewCredential;
+use super::seal::Place;
+use crate::note;
+use audit::event::Action;
+use context::{Create, Delete, Private, Read, Tenant, Update, door, on};
+use env::Timestamp;
+use errors::Problem;
+use ids::{CredentialId, Slug};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use store::{
+    Commit, Credential, CredentialStatus, IdempotencyClaim, ObjectKind, Objects, Page, PageRequest,
+    StoreError, Versioned,
+};
+
+const PUT: Action = Action::new("credential.put");
+const DELETE: Action = Action::new("credential.delete");
+
+/// How often a credential is stored anew that a refresh changes at the same time.
+const ATTEMPTS: usize = 5;
+
+/// A credential, as far as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CredentialView {
+    /// Its id.
+    pub id: CredentialId,
+    /// The service's name.
+    pub service: Slug,
+    /// `api_key`, `basic`, `oauth2` or `webhook_secret`.
+    pub kind: String,
+    /// The hosts that it may go to.
+    pub hosts: Vec<String>,
+    /// Whether it can be used.
+    pub status: CredentialStatus,
+    /// When the access token inside ends. It is renewed before.
+    pub expires_at: Option<Timestamp>,
+    /// When it was stored first.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl From<Credential> for CredentialView {
+    fn from(row: Credential) -> Self {
+        let Credential { id, service, kind, hosts, status, expires_at, created_at, updated_at, .. } = row;
+        Self { id, service, kind, hosts, status, expires_at, created_at, updated_at }
+    }
+}
+
+/// A credential that was stored.
+pub struct Stored {
+    /// The credential.
+    pub view: CredentialView,
+    /// Its version.
+    pub version: u64,
+    /// Whether there was none before.
+    pub made: bool,
+}
+
+impl Vault {
+    /// Stores a credential, in the place of the one that the service had.
+    pub async fn put<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        service: Slug,
+        credential: NewCredential,
+        expected: Option<u64>,
+        claim: Option<IdempotencyClaim>,
+    ) -> Result<Private<'t, Stored>, Problem> {
+        let access = tenant.authorize::<Update<on::Credential>>()?;
+        let vault = &self.refresher;
+        let now = vault.env.now();
+        let contents = accept(credential, &vault.policy, now)?;
+        let sealer = vault.sealer(tenant).await?;
+        for _ in 0..ATTEMPTS {
+            let before = self.row(tenant, &service).await?;
+            if expected.is_some_and(|expected| Some(expected) != before.as_ref().map(|(_, version)| *version))
+            {
+                return Err(StoreError::Stale.into());
+            }
+            let made = before.is_none();
+            if made {
+                tenant.authorize::<Create<on::Credential>>()?;
+            }
+            let version = before.as_ref().map_or(0, |(_, version)| *version);
+            let mut row = Credential {
+                id: before.as_ref().map_or_else(|| vault.env.id(), |(row, _)| row.id),
+                service: service.clone(),
+                kind: contents.kind().to_owned(),
+                hosts: contents.hosts.iter().map(ToString::to_string).collect(),
+                status: CredentialStatus::Active,
+                sealed_version: before.as_ref().map_or(1, |(row, _)| row.sealed_version + 1),
+                sealed: String::new(),
+                expires_at: contents.expires_at(),
+                refreshing_since: None,
+                created_at: before.as_ref().map_or(now, |(row, _)| row.created_at),
+                updated_at: now,
+            };
+            let sealed = sealer.seal(&vault.env, Place::of(tenant.id(), &row), &contents);
+            row.sealed = sealed.map_err(|_| Problem::internal())?;
+            let details =
+                [("service", json!(service)), ("kind", json!(row.kind)), ("hosts", json!(row.hosts))];
+            let event = note(tenant, PUT, "credential", row.id.to_string(), details);
+            let commit = Commit::event(event).claiming(claim.clone());
+            match self.refresher.store.put(&access, &row, Some(version), commit).await {
+                Ok(version) => return Ok(Private::sent(tenant, Stored { view: row.into(), version, made })),
+                // A refresh or another request was faster.
+                Err(StoreError::Stale | StoreError::Exists(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Stale.into())
+    }
+
+    /// The row as it stands, for whoever may change it: a key need not be able to list what it replaces.
+    async fn row(
+        &self,
+        tenant: &Tenant<'_>,
+        service: &Slug,
+    ) -> Result<Option<Versioned<Credential>>, Problem> {
+        let found = match self
+            .refresher
+            .store
+            .read_object(tenant, ObjectKind::Credential, service.as_str(), None)
+            .await
+        {
+            Ok(found) => door::answer(tenant, found).map_err(StoreError::from)?,
+            Err(StoreError::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let row = serde_json::from_value(found.body).map_err(|_| StoreError::TenantUnavailable)?;
+        Ok(Some((row, found.version)))
+    }
+
+    /// A page of credentials, by service.
+    pub async fn list<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        page: &PageRequest,
+    ) -> Result<Private<'t, Page<CredentialView>>, Problem> {
+        let access = tenant.authorize::<Read<on::Credential>>()?;
+        let found = self.refresher.store.list::<Credential>(&access, page).await?;
+        Ok(found.map(|page| page.map(|(row, _)| row.into())))
+    }
+
+    /// One credential.
+    pub async fn get<'t>(
+        &self,
+        tenant: &Tenant<'t>,
+        service: &Slug,
+    ) -> Result<Private<'t, Versioned<CredentialView>>, Problem> {
+        let access = tenant.authorize::<Read<on::Credential>>()?;
+        let found = self.refresher.store.get::<Credential>(&access, service.as_str()).await?;
+        Ok(found.map(|(row, version)| (row.into(), version)))
+    }
+
+    /// Removes a credential. A refresh that is under way finds it gone and leaves it so.
+    pub async fn delete(
+        &self,
+        tenant: &Tenant<'_>,
+        service: &Slug,
+        expected: Option<u64>,
+        claim: Option<IdempotencyClaim>,
+    ) -> Result<(), Problem> {
+        let access = tenant.authorize::<Delete<on::Credential>>()?;
+        let (row, version) = self.row(tenant, service).await?.ok_or(StoreError::NotFound)?;
+        if expected.is_some_and(|expected| expected != version) {
+            return Err(StoreError::Stale.into());
+        }
+        let event = note(tenant, DELETE, "credential", row.id.to_string(), [("service", json!(service))]);
+        let commit = Commit::event(event).claiming(claim);
+        Ok(self.refresher.store.remove::<Credential>(&access, service.as_str(), commit).await?)
+    }
+}
