@@ -47,9 +47,28 @@ impl From<sqlcipher::Error> for Fault {
             // Only the code: the message of a failed constraint names columns, and that of a failed
             // conversion quotes values.
             Some(code) => Self::Sqlite(format!("{code:?}")),
+            None if is_misfit(&error) => {
+                tracing::error!(found = misuse(&error), "a database does not hold what was written");
+                Self::Damaged("a row")
+            }
             None => Self::Sqlite(misuse(&error)),
         }
     }
+}
+
+/// Whether what was read cannot be what was written: the fault of one file, and not of the program.
+fn is_misfit(error: &sqlcipher::Error) -> bool {
+    use sqlcipher::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows, Utf8Error,
+    };
+    matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | QueryReturnedNoRows
+            | Utf8Error(..)
+    )
 }
 
 /// What rusqlite itself refused, without the values that its messages quote.
@@ -68,7 +87,9 @@ fn misuse(error: &sqlcipher::Error) -> String {
 impl From<sqlcipher::OpenError> for Fault {
     fn from(error: sqlcipher::OpenError) -> Self {
         match error {
-            sqlcipher::OpenError::WrongKeyOrNotADatabase | sqlcipher::OpenError::Damaged => {
+            sqlcipher::OpenError::WrongKeyOrNotADatabase
+            | sqlcipher::OpenError::Damaged
+            | sqlcipher::OpenError::WrongApplication { .. } => {
                 Self::Damaged("the database file, or its key,")
             }
             other => Self::Io(other.to_string()),

@@ -42,6 +42,12 @@ pub async fn open_with(
 }
 
 impl Embedded {
+    /// A backend over a temporary folder that has data already.
+    pub async fn at(place: TempDir, env: Env) -> Self {
+        let store = open(place.path(), &data(place.path()), env.clone()).await.unwrap();
+        Self { place: Arc::new(place), env, store }
+    }
+
     /// The temporary folder.
     pub fn place(&self) -> Arc<TempDir> {
         self.place.clone()

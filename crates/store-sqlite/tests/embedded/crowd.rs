@@ -1,0 +1,77 @@
+//! Many writers at once: all of it is there, and they share the waiting for the disk.
+
+use crate::folder::{Embedded, data};
+use ids::TenantId;
+use serde_json::json;
+use sqlcipher::OpenOptions;
+use std::sync::Arc;
+use store_tests::samples::record;
+use store_tests::{World, audit_trail, records};
+
+const WRITERS: u8 = 64;
+const EACH: u8 = 3;
+
+/// The number of the journal's last entry.
+fn last_entry(world: &World<Embedded>) -> u64 {
+    let path = data(world.backend.place().path()).join("regions/local/journal.db");
+    let journal = sqlcipher::open_plain(&path, &OpenOptions::default()).unwrap();
+    journal.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'entry'", [], |row| row.get(0)).unwrap()
+}
+
+async fn write(world: Arc<World<Embedded>>, tenant: TenantId, writer: u8) {
+    world
+        .visit(tenant, async |tenant| {
+            for number in 0..EACH {
+                let number = writer * EACH + number;
+                let made = record(number, json!({"writer": writer}));
+                records::create(world.store(), &tenant, made).await.unwrap();
+                audit_trail::append(world.store(), &tenant, &["between"]).await;
+            }
+        })
+        .await;
+}
+
+#[test]
+fn sixty_four_writers_of_two_tenants_lose_nothing_and_share_commits() {
+    World::<Embedded>::run(async |world| {
+        let world = Arc::new(world);
+        let before = last_entry(&world);
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in 0..WRITERS {
+            for (tenant, _) in world.tenants() {
+                let world = world.clone();
+                tasks.spawn(async move { write(world, tenant, writer).await });
+            }
+        }
+        // Reads, and the closing of idle databases, go on all the while.
+        let closing = tokio::spawn({
+            let world = world.clone();
+            async move {
+                loop {
+                    world.store().close().await;
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+            }
+        });
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        closing.abort();
+        let writes = u64::from(WRITERS) * u64::from(EACH);
+        let entries = last_entry(&world) - before;
+        // Each tenant wrote as many records and as many events: four entries a round if none were shared.
+        assert!(entries < 4 * writes, "{entries} entries for {} writes", 4 * writes);
+        for (tenant, _) in world.tenants() {
+            world
+                .visit(tenant, async |tenant| {
+                    for number in 0..WRITERS * EACH {
+                        let found = records::get(world.store(), &tenant, number).await.unwrap();
+                        assert_eq!(found.data["writer"], json!(number / EACH));
+                    }
+                    let report = audit_trail::verified(world.store(), &tenant, None).await;
+                    assert_eq!(report.events, audit_trail::FIRST + 2 * writes);
+                })
+                .await;
+        }
+    });
+}

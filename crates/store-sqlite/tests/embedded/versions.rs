@@ -1,0 +1,104 @@
+//! Folders that earlier versions wrote open, and are brought to the present version.
+//!
+//! `tests/fixtures/version-N/` is a data folder with its master key, as the program wrote it when tenants'
+//! tables had version N. Whoever raises the version adds the folder of the one before:
+//! `cargo test -p store-sqlite --test embedded -- --ignored write_the_fixture`.
+
+use crate::folder::{Embedded, data};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use store::{CallKind, CallStatus, Commit, RunStatus, UsageStore as _};
+use store_tests::samples::{NOW, call, outcome, record, run};
+use store_tests::{World, audit_trail, records, runs, usage};
+use tempfile::TempDir;
+
+/// The version that the present program writes.
+const PRESENT: u32 = 1;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+async fn fill(world: &World<Embedded>) {
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let store = world.store();
+                records::create(store, &tenant, record(1, json!({"who": word}))).await.unwrap();
+                let stored = run(1, store_tests::samples::id(1), word);
+                runs::create(store, &tenant, stored.clone(), Some("delivery")).await.unwrap();
+                runs::advance(store, &tenant, &stored.run, RunStatus::Running, word).await.unwrap();
+                let call = call(1, CallKind::Model, word, NOW);
+                store.begin_call(&tenant, &call, Commit::default()).await.unwrap();
+                let settled = outcome(CallStatus::Settled, "0.1");
+                store.end_call(&tenant, &call, settled, Commit::default()).await.unwrap();
+                audit_trail::append(store, &tenant, &[word]).await;
+            })
+            .await;
+    }
+    // One tenant's tables are in its file, and the other's also in the journal.
+    world.store().close().await;
+    world
+        .visit(world.two, async |tenant| {
+            records::create(world.store(), &tenant, record(2, json!({"who": "bert"}))).await.unwrap();
+        })
+        .await;
+}
+
+#[test]
+fn every_version_up_to_the_present_has_its_fixture() {
+    for version in 1..=PRESENT {
+        assert!(fixtures().join(format!("version-{version}/data/platform.db")).exists(), "{version}");
+    }
+    assert!(!fixtures().join(format!("version-{}", PRESENT + 1)).exists(), "raise PRESENT");
+}
+
+#[test]
+fn what_every_earlier_version_wrote_is_read() {
+    // The same seed makes the same tenants as when the fixture was written.
+    World::<Embedded>::run(async |mut world| {
+        for version in 1..=PRESENT {
+            let place = TempDir::new().unwrap();
+            crate::crash::copy(&fixtures().join(format!("version-{version}")), place.path());
+            let key = place.path().join("master.key");
+            fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            world.backend = Embedded::at(place, world.env()).await;
+            for _ in 0..2 {
+                for (tenant, word) in world.tenants() {
+                    world
+                        .visit(tenant, async |tenant| {
+                            let store = world.store();
+                            assert_eq!(records::get(store, &tenant, 1).await.unwrap().data["who"], word);
+                            assert_eq!(runs::get(store, &tenant, 1).await.unwrap().cursor, 2);
+                            let rows = usage::usage(store, &tenant, &[]).await;
+                            assert_eq!(rows[0].cost_usd, "0.1".parse().unwrap());
+                            audit_trail::verified(store, &tenant, None).await;
+                            audit_trail::append(store, &tenant, &["after"]).await;
+                            audit_trail::verified(store, &tenant, None).await;
+                        })
+                        .await;
+                }
+                let found = world
+                    .visit(world.two, async |tenant| records::get(world.store(), &tenant, 2).await)
+                    .await;
+                assert!(found.is_ok());
+                world = world.reopen().await;
+            }
+        }
+    });
+}
+
+#[test]
+#[ignore = "writes the fixture of the present version into the source folder"]
+fn write_the_fixture() {
+    World::<Embedded>::run(async |world| {
+        fill(&world).await;
+        let target = fixtures().join(format!("version-{PRESENT}"));
+        let place = world.backend.place();
+        // Dropped and not closed: what the journal has and no file has stays in the journal.
+        drop(world);
+        crate::crash::copy(place.path(), &target);
+        fs::remove_file(data(&target).join("lock")).unwrap();
+    });
+}
