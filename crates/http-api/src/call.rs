@@ -81,23 +81,31 @@ impl FromRequestParts<Api> for OperatorCall {
 async fn authenticate(parts: &Parts, api: &Api) -> Result<Caller, Refusal> {
     let presented = Presented {
         credential: credential(&parts.headers),
-        tenant_header: text(&parts.headers, "x-tenant-id").map(str::to_owned),
+        tenant_header: tenant_header(&parts.headers),
     };
     api.app.authenticator.authenticate(&presented, facts(parts, api)).await
 }
 
+/// The tenant that the caller says it means. Several headers, or one that is no text, name no tenant that a
+/// credential could have.
+fn tenant_header(headers: &HeaderMap) -> Option<String> {
+    headers.contains_key("x-tenant-id").then(|| single(headers, "x-tenant-id").unwrap_or_default().to_owned())
+}
+
+/// A header's text, if there is one such header and no more.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+}
+
 /// The bearer credential: one `Authorization` header, or one `x-api-key` where there is none.
 fn credential(headers: &HeaderMap) -> Option<SecretText> {
-    let single = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none())?.to_str().ok()
-    };
     let text = match headers.contains_key(AUTHORIZATION) {
         true => {
-            let (scheme, credential) = single(AUTHORIZATION.as_str())?.split_once(' ')?;
+            let (scheme, credential) = single(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())?
         }
-        false => single("x-api-key")?,
+        false => single(headers, "x-api-key")?,
     };
     Some(SecretText::new(text.to_owned()))
 }
