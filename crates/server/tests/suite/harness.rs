@@ -1,0 +1,180 @@
+//! A running server, its operator, and tenants with their owners.
+
+use client::{Answer, Client};
+use http::Method;
+use secret::SecretText;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A server on a port and in a folder of its own, which ends with the test.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) operator: Client,
+    folder: TempDir,
+    arguments: Vec<String>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with("", &[])
+    }
+
+    /// A server with this configuration and these arguments besides the usual ones.
+    pub(crate) fn start_with(config: &str, arguments: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("tenantry.toml");
+        std::fs::write(&file, config).unwrap();
+        let mut all = vec!["--config".to_owned(), file.to_str().unwrap().to_owned()];
+        all.extend(arguments.iter().map(|text| (*text).to_owned()));
+        let (process, operator) = serve(folder.path(), &all);
+        Self { process, operator, folder, arguments: all }
+    }
+
+    /// Stops the server at once, as a crash would, and starts it again on the same folder.
+    pub(crate) fn crash_and_restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.operator) = serve(self.folder.path(), &self.arguments);
+    }
+
+    /// A tenant on a plan without limits, and its owner.
+    pub(crate) async fn tenant(&self, name: &str) -> Tenant {
+        self.tenant_on("unlimited", &json!({}), name).await
+    }
+
+    /// A tenant on a plan of this name that has these limits alone, and its owner.
+    pub(crate) async fn tenant_on(&self, plan: &str, limits: &Value, name: &str) -> Tenant {
+        let mut all = json!({
+            "ai_calls_per_hour": null, "api_calls_per_hour": null, "requests_per_second": null,
+            "concurrent_runs": null, "storage_bytes": null,
+        });
+        for (member, value) in limits.as_object().unwrap() {
+            all[member] = value.clone();
+        }
+        self.operator.put(&format!("/v1/plans/{plan}"), &all).await.unwrap();
+        let wanted = json!({"name": name, "plan": plan});
+        Tenant::made(self, &self.operator.post("/v1/tenants", &wanted).await.unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Starts the server and waits for its first line.
+fn serve(folder: &Path, arguments: &[String]) -> (Child, Client) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_tenantry"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--data"])
+        .arg(folder)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
+    let key = std::fs::read_to_string(folder.join("operator.key")).unwrap();
+    let operator = Client::new(url.parse().unwrap()).with_key(SecretText::new(key.trim().to_owned()));
+    (process, operator)
+}
+
+/// A tenant and its owner.
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) key_id: String,
+    pub(crate) owner: Client,
+    pub(crate) owner_key: SecretText,
+}
+
+impl Tenant {
+    fn made(server: &Server, made: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let owner_key = SecretText::new(text(&made["api_key"]["key"]));
+        let owner = server.operator.with_key(owner_key.clone());
+        Self { id: text(&made["id"]), key_id: text(&made["api_key"]["id"]), owner, owner_key }
+    }
+
+    /// Its owner, at a server that was started again.
+    pub(crate) fn owner_at(&self, server: &Server) -> Client {
+        let key = self.owner_key.clone();
+        server.operator.with_key(key)
+    }
+
+    /// A fresh record in `contacts`.
+    pub(crate) async fn record(&self) -> String {
+        self.make("/v1/records/contacts", json!({"name": "Ada"})).await
+    }
+
+    /// A fresh agent.
+    pub(crate) async fn agent(&self) -> String {
+        self.make("/v1/agents", json!({"name": "triage"})).await
+    }
+
+    /// A fresh API key's id.
+    pub(crate) async fn api_key(&self) -> String {
+        self.make("/v1/api-keys", json!({"name": "a key"})).await
+    }
+
+    /// A fresh signing key's id.
+    pub(crate) async fn signing_key(&self) -> String {
+        self.make("/v1/signing-keys", json!({"alg": "EdDSA", "public_jwk": PUBLIC_JWK.jwk()})).await
+    }
+
+    /// The id of what a call makes.
+    pub(crate) async fn make(&self, path: &str, body: Value) -> String {
+        self.owner.post(path, &body).await.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The events of its log that a query asks for, the newest first.
+    pub(crate) async fn events(&self, query: &str) -> Vec<Value> {
+        events(&self.owner, "/v1/audit/events", query).await
+    }
+}
+
+/// Events of a log, the newest first.
+pub(crate) async fn events(who: &Client, log: &str, query: &str) -> Vec<Value> {
+    let page = who.get(&format!("{log}?limit=500&{query}")).await.unwrap();
+    page["data"].as_array().unwrap().clone()
+}
+
+/// The public key of RFC 8037, appendix A.2.
+pub(crate) struct PublicJwk;
+pub(crate) const PUBLIC_JWK: PublicJwk = PublicJwk;
+
+impl PublicJwk {
+    pub(crate) fn jwk(&self) -> Value {
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
+    }
+}
+
+/// Sends a call without a body.
+pub(crate) async fn send(who: &Client, method: Method, path: &str) -> Answer {
+    who.call(method, path).send().await.unwrap()
+}
+
+/// Sends a call with a JSON body.
+pub(crate) async fn send_json(who: &Client, method: Method, path: &str, body: &Value) -> Answer {
+    who.call(method, path).json(body).unwrap().send().await.unwrap()
+}
+
+/// Status and code of a refusal.
+pub(crate) fn refusal(answer: &Answer) -> (u16, String) {
+    let problem = answer.json();
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", answer.text());
+    for member in ["type", "title", "status", "code", "detail", "request_id"] {
+        assert!(!problem[member].is_null(), "`{member}` is missing: {problem}");
+    }
+    (answer.status.as_u16(), problem["code"].as_str().unwrap().to_owned())
+}
+
+/// Asserts a refusal with this status and code.
+pub(crate) fn assert_refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(refusal(answer), (status, code.to_owned()), "{}", answer.text());
+}

@@ -1,0 +1,89 @@
+//! A good call of every operation, by the operation's id. A new operation gets one line in its area.
+
+mod administration;
+mod data;
+mod keys;
+
+use crate::harness::{Server, Tenant};
+use bytes::Bytes;
+use client::{Answer, Client};
+use http::Method;
+use serde_json::Value;
+
+/// What samples are made in.
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) tenant: Tenant,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let server = Server::start();
+        let tenant = server.tenant("Sample").await;
+        Self { server, tenant }
+    }
+
+    /// A good call of this operation, if there is a sample. Whatever the call needs is there by then.
+    pub(crate) async fn sample(&self, operation: &str) -> Option<Sample> {
+        if let Some(sample) = administration::sample(operation, self).await {
+            return Some(sample);
+        }
+        if let Some(sample) = keys::sample(operation, &self.tenant).await {
+            return Some(sample);
+        }
+        data::sample(operation, &self.tenant).await
+    }
+
+    /// Whoever a sample is to be sent by.
+    pub(crate) fn caller(&self, sample: &Sample) -> Client {
+        match sample.by {
+            By::Owner => self.tenant.owner.clone(),
+            By::Operator => self.server.operator.clone(),
+            By::Anyone => self.server.operator.without_key(),
+        }
+    }
+}
+
+/// By whom a call is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Owner,
+    Operator,
+    Anyone,
+}
+
+/// A call.
+#[derive(Clone)]
+pub(crate) struct Sample {
+    pub(crate) by: By,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Option<(&'static str, Bytes)>,
+}
+
+impl Sample {
+    pub(crate) fn new(by: By, method: Method, path: impl Into<String>) -> Self {
+        Self { by, method, path: path.into(), body: None }
+    }
+
+    /// With a JSON body.
+    pub(crate) fn json(mut self, body: &Value) -> Self {
+        self.body = Some(("application/json", body.to_string().into()));
+        self
+    }
+
+    /// With a file as its body.
+    pub(crate) fn file(mut self, body: Bytes) -> Self {
+        self.body = Some(("application/octet-stream", body));
+        self
+    }
+
+    /// Sends it.
+    pub(crate) async fn send(&self, who: &Client) -> Answer {
+        let mut call = who.call(self.method.clone(), &self.path);
+        if let Some((media_type, body)) = &self.body {
+            call = call.body(media_type, body.clone());
+        }
+        call.send().await.unwrap()
+    }
+}

@@ -1,0 +1,75 @@
+//! Calls about the server and by the operator.
+
+use super::{By, Sample, World};
+use crate::harness::send;
+use http::Method;
+use serde_json::json;
+
+const LEAD_TRIAGE: &str = include_str!("../../../../workflow/templates/inbound-lead-triage.yaml");
+
+pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
+    let (server, tenant) = (&world.server, &world.tenant);
+    let get = |path: String| Sample::new(By::Operator, Method::GET, path);
+    let post = |path: String| Sample::new(By::Operator, Method::POST, path);
+    let put = |path: &str| Sample::new(By::Operator, Method::PUT, path);
+    Some(match operation {
+        "get_healthz" | "get_readyz" | "get_openapi_json" => {
+            let file = operation.trim_start_matches("get_").replace('_', ".");
+            Sample::new(By::Anyone, Method::GET, format!("/{file}"))
+        }
+        "get_operator_audit_events" => get("/v1/operator/audit/events".into()),
+        "post_tenants" => post("/v1/tenants".into()).json(&json!({"name": "Another"})),
+        "get_tenants" => get("/v1/tenants".into()),
+        "get_tenants_id" => get(format!("/v1/tenants/{}", tenant.id)),
+        "patch_tenants_id" => {
+            let path = format!("/v1/tenants/{}", server.tenant("Changed").await.id);
+            Sample::new(By::Operator, Method::PATCH, path).json(&json!({"plan": "professional"}))
+        }
+        "delete_tenants_id" => {
+            let path = format!("/v1/tenants/{}", server.tenant("Deleted").await.id);
+            Sample::new(By::Operator, Method::DELETE, path)
+        }
+        "post_tenants_id_suspend" => {
+            post(format!("/v1/tenants/{}/suspend", server.tenant("Suspended").await.id))
+        }
+        "post_tenants_id_resume" => {
+            let path = format!("/v1/tenants/{}", server.tenant("Resumed").await.id);
+            server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
+            post(format!("{path}/resume"))
+        }
+        "post_tenants_id_backup" => post(format!("/v1/tenants/{}/backup", tenant.id)),
+        "post_tenants_id_restore" => {
+            let path = format!("/v1/tenants/{}", tenant.id);
+            let backup = send(&server.operator, Method::POST, &format!("{path}/backup")).await;
+            post(format!("{path}/restore")).file(backup.body)
+        }
+        "get_plans_name" => get("/v1/plans/starter".into()),
+        "put_plans_name" => put("/v1/plans/small").json(&json!({
+            "ai_calls_per_hour": 1, "api_calls_per_hour": 2, "requests_per_second": 3,
+            "concurrent_runs": 4, "storage_bytes": null,
+        })),
+        "put_endpoints_name" => put("/v1/endpoints/main").json(&endpoint()),
+        "get_endpoints_name" => {
+            server.operator.put("/v1/endpoints/main", &endpoint()).await.unwrap();
+            get("/v1/endpoints/main".into())
+        }
+        "post_templates" => {
+            post("/v1/templates".into()).json(&json!({"name": "triage", "definition": LEAD_TRIAGE}))
+        }
+        "get_templates" => get("/v1/templates".into()),
+        "get_templates_name_versions_n" => {
+            let template = json!({"name": "read", "definition": LEAD_TRIAGE});
+            server.operator.post("/v1/templates", &template).await.unwrap();
+            get("/v1/templates/read/versions/1".into())
+        }
+        _ => return None,
+    })
+}
+
+fn endpoint() -> serde_json::Value {
+    json!({
+        "url": "https://models.example.com/v1", "dialect": "openai", "models": ["small"], "api_key": "sk-secret",
+        "prices": {"small": {"input_per_million": "0.15", "output_per_million": "0.60"}},
+        "max_output_tokens": 4096,
+    })
+}
