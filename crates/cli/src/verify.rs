@@ -32,7 +32,8 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
         }
         _ => {
             let program = std::env::current_exe()?;
-            let server = OwnServer::start(&program, None, "127.0.0.1:0", "").await.map_err(Trouble::other)?;
+            let server =
+                OwnServer::start(&program, None, "127.0.0.1:0", "", &[]).await.map_err(Trouble::other)?;
             let client = Client::new(server.url.clone());
             let report = attack(client, server.operator_key.clone(), around, as_json).await;
             server.stop().await;

@@ -5,6 +5,7 @@ mod answer;
 mod base;
 mod call;
 mod connection;
+mod delivery;
 mod error;
 mod tenants;
 
@@ -12,5 +13,6 @@ pub use answer::Answer;
 pub use base::{BaseUrl, ParseBaseUrlError};
 pub use call::Call;
 pub use connection::Client;
+pub use delivery::{DeliveryHeaders, signed_delivery, webhook_secret};
 pub use error::{CallError, Refusal};
 pub use tenants::MadeTenant;

@@ -45,7 +45,7 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
         "POST /v1/signing-keys" => json!({"alg": "EdDSA", "public_jwk": public_key(number, mark)}),
         "POST /v1/agents" | "PATCH /v1/agents/{id}" => json!({"name": name, "description": canary}),
         "PUT /v1/credentials/{service}" => {
-            json!({"kind": "api_key", "api_key": side.hook_secret.expose(), "hosts": [NOWHERE]})
+            json!({"kind": "api_key", "key": canary, "hosts": [NOWHERE]})
         }
         "POST /v1/workflows" => json!({"name": name, "definition": definition(course), "config": {}}),
         "POST /v1/workflows/{id}/runs" => json!({"input": {"note": canary}}),

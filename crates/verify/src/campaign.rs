@@ -6,9 +6,7 @@ use crate::description::Description;
 use crate::report::Report;
 use crate::side::Side;
 use crate::world::{Made, World};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use client::{CallError, Client};
+use client::{CallError, Client, webhook_secret};
 use env::Env;
 use http::Method;
 use secret::SecretText;
@@ -105,6 +103,6 @@ async fn side(
         let answer = call.map_err(VerifyError::Tenants)?.send().await.and_then(client::Answer::accepted);
         answer.map_err(VerifyError::Tenants)?;
     }
-    let hook_secret = format!("whsec_{}", STANDARD.encode(options.env.random::<24>()));
-    Ok(Side::new(tenant, mark, SecretText::new(hook_secret)))
+    let hook_secret = webhook_secret(options.env.random());
+    Ok(Side::new(tenant, mark, hook_secret))
 }

@@ -2,6 +2,7 @@
 
 use client::BaseUrl;
 use secret::SecretText;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -36,12 +37,14 @@ pub enum OwnServerError {
 }
 
 impl OwnServer {
-    /// Starts `program serve` on `folder`, or on a temporary one, with this configuration.
+    /// Starts `program serve` on `folder`, or on a temporary one, with this configuration and these
+    /// further arguments.
     pub async fn start(
         program: &Path,
         folder: Option<&Path>,
         listen: &str,
         configuration: &str,
+        arguments: &[OsString],
     ) -> Result<Self, OwnServerError> {
         let temporary = match folder {
             Some(_) => None,
@@ -55,7 +58,7 @@ impl OwnServer {
         let log = folder.join("server.log");
         let mut command = Command::new(program);
         command.arg("serve").arg("--data").arg(&data).args(["--listen", listen]);
-        command.arg("--config").arg(&config).arg("--log").arg(&log);
+        command.arg("--config").arg(&config).arg("--log").arg(&log).args(arguments);
         // Ctrl-C reaches the whole group; the server is to end when its owner has cleaned up.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true).process_group(0);

@@ -10,15 +10,11 @@ use crate::description::{Caller, Operation, parameter_of, parent_of};
 use crate::schema::{Members, example};
 use crate::side::Side;
 use crate::world::{Request, World};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use client::Answer;
+use client::{Answer, signed_delivery};
 use futures::future::BoxFuture;
-use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use secret::SecretText;
-use serde_json::Value;
-use sha2::Sha256;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -69,20 +65,12 @@ impl World<'_> {
         request
     }
 
-    /// The headers of a delivery as Standard Webhooks signs it.
+    /// The headers of a delivery that this secret signs.
     pub(crate) fn signature(&self, secret: &SecretText, body: Option<&Value>) -> Vec<(String, String)> {
-        let key = STANDARD.decode(secret.expose().trim_start_matches("whsec_")).unwrap_or_default();
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { return Vec::new() };
         let id = format!("msg_{}", hex::encode(self.env.random::<12>()));
-        let time = self.env.now().seconds();
         let body = body.map(Value::to_string).unwrap_or_default();
-        mac.update(format!("{id}.{time}.{body}").as_bytes());
-        let signature = STANDARD.encode(mac.finalize().into_bytes());
-        vec![
-            ("webhook-id".to_owned(), id),
-            ("webhook-timestamp".to_owned(), time.to_string()),
-            ("webhook-signature".to_owned(), format!("v1,{signature}")),
-        ]
+        let headers = signed_delivery(secret, &id, self.env.now().seconds(), body.as_bytes());
+        headers.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// The objects that an operation of this side works on. The last is made afresh where the operation
@@ -212,7 +200,9 @@ impl World<'_> {
         let credential =
             self.description.find(&Method::PUT, "/v1/credentials/{service}").ok_or_else(missing)?;
         let fill = Fill::from([(credential.path.clone(), HOOK_SERVICE.to_owned())]);
-        self.ask(&self.request(credential, side, fill), side).await?;
+        let secret = json!({"kind": "webhook_secret", "secret": side.hook_secret.expose()});
+        let request = Request { body: Some(secret), ..self.request(credential, side, fill) };
+        self.ask(&request, side).await?;
         let workflow = self.description.find(&Method::POST, "/v1/workflows").ok_or_else(missing)?;
         let body = bodies::body(workflow, side, Course::Succeeds, self.number()).unwrap_or(Value::Null);
         let made = client.post("/v1/workflows", &body).await.map_err(|error| error.to_string())?;
