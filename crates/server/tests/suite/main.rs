@@ -1,18 +1,34 @@
 //! The whole server, tried from outside: the built binary on a port of its own, over HTTP.
 
+#[cfg(test)]
 mod agents;
+#[cfg(test)]
 mod audit_log;
+#[cfg(test)]
 mod catalog;
+#[cfg(test)]
 mod description;
+#[cfg(test)]
 mod gateway;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod idempotency;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
 mod provider;
+#[cfg(test)]
 mod records;
+#[cfg(test)]
 mod refusals;
+#[cfg(test)]
 mod samples;
+#[cfg(test)]
 mod tenants;
+#[cfg(test)]
 mod trail;
+#[cfg(test)]
 mod unseen;
