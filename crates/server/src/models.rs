@@ -71,9 +71,8 @@ pub(crate) fn limiter(
 
 /// Which addresses are open although they are not of the internet.
 pub(crate) fn address_policy(config: &Config) -> Result<AddressPolicy, ModelsError> {
-    let read = |text: &String| {
-        text.parse::<HostPort>().map_err(|error| ModelsError::Allow(text.clone(), error))
-    };
+    let read =
+        |text: &String| text.parse::<HostPort>().map_err(|error| ModelsError::Allow(text.clone(), error));
     let allow = config.egress.allow.iter().map(read).collect::<Result<_, _>>()?;
     Ok(AddressPolicy::new(allow))
 }
