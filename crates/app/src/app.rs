@@ -1,7 +1,9 @@
 //! [`App`]: the ports that use cases work with.
 
+use crate::dispatch::Dispatch;
 use crate::gateway::Gateway;
-use crate::{OperatorSecrets, ReadLog, Scratch};
+use crate::vault::Vault;
+use crate::{Credentials, OperatorSecrets, ReadLog, Scratch};
 use context::Authenticator;
 use env::Env;
 use ids::Slug;
@@ -34,6 +36,12 @@ pub struct Parts {
     pub limiter: Arc<dyn Limiter>,
     /// Tenants' way to models.
     pub gateway: Gateway,
+    /// Tenants' credentials, as they are stored and renewed.
+    pub vault: Arc<Vault>,
+    /// Tenants' credentials, to be used.
+    pub credentials: Arc<dyn Credentials>,
+    /// What carries runs out.
+    pub dispatch: Arc<dyn Dispatch>,
 }
 
 /// The ports that use cases work with.
@@ -62,6 +70,12 @@ pub struct App {
     pub limiter: Arc<dyn Limiter>,
     /// Tenants' way to models.
     pub gateway: Gateway,
+    /// Tenants' credentials, as they are stored and renewed.
+    pub vault: Arc<Vault>,
+    /// Tenants' credentials, to be used.
+    pub credentials: Arc<dyn Credentials>,
+    /// What carries runs out.
+    pub dispatch: Arc<dyn Dispatch>,
 }
 
 impl App {
@@ -82,6 +96,9 @@ impl App {
             scratch: parts.scratch,
             limiter: parts.limiter,
             gateway: parts.gateway,
+            vault: parts.vault,
+            credentials: parts.credentials,
+            dispatch: parts.dispatch,
         }
     }
 }

@@ -34,10 +34,23 @@ pub async fn create<'t>(
     data: Map<String, Value>,
     claim: Option<IdempotencyClaim>,
 ) -> Result<Private<'t, Record>, Problem> {
+    create_as(app, tenant, app.env.id(), collection, data, claim).await
+}
+
+/// Adds a record under an id that the caller made, so that a repeat of the same work meets what the first
+/// one left instead of adding another.
+pub async fn create_as<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    id: RecordId,
+    collection: Slug,
+    data: Map<String, Value>,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Private<'t, Record>, Problem> {
     let access = tenant.authorize::<Create<on::Record>>()?;
     check_size(&data)?;
     let now = app.env.now();
-    let record = Record { id: app.env.id(), collection, data, created_at: now, updated_at: now, version: 1 };
+    let record = Record { id, collection, data, created_at: now, updated_at: now, version: 1 };
     let event =
         note(tenant, CREATE, "record", record.id.to_string(), [("collection", json!(record.collection))]);
     Ok(app.store.create_record(&access, record, Commit::event(event).claiming(claim)).await?)

@@ -28,8 +28,9 @@ macro_rules! system_principals {
 system_principals! {
     /// Carries out the steps of runs, on behalf of whoever started them.
     RunExecution "run_execution" [
-        (Read, Workflow), (Read, Run), (Update, Run), (Invoke, Model), (Invoke, Egress), (Invoke, Credential),
-        (Read, Record), (Create, Record), (Update, Record), (Delete, Record), (Invoke, Agent),
+        (Read, Workflow), (Read, Run), (ReadContent, Run), (Update, Run), (Invoke, Model), (Invoke, Egress),
+        (Invoke, Credential), (Read, Record), (Create, Record), (Update, Record), (Delete, Record),
+        (Invoke, Agent),
     ];
     /// Finds the runs that a stopped server left under way, and goes on with them.
     RunRecovery "run_recovery" [(Read, Run), (Update, Run)];

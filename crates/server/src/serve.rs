@@ -1,9 +1,9 @@
 //! `tenantry serve`: opens, listens, keeps house, drains.
 
 use crate::config::{Config, ConfigError};
-use crate::{logging, models};
 use crate::models::{ModelArguments, ModelsError};
 use crate::wiring::{Wired, wire};
+use crate::{logging, models, work};
 use app::Flush;
 use clap::Args;
 use http_api::{Api, Bounds};
@@ -77,6 +77,8 @@ pub(crate) enum ServeError {
     Protect(#[from] hardening::ProtectionError),
     #[error(transparent)]
     Models(#[from] ModelsError),
+    #[error("outside services cannot be called: {0}")]
+    Egress(egress_http::TlsSetupError),
 }
 
 const MAINTENANCE: Duration = Duration::from_secs(1);
@@ -104,6 +106,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     let api = Api::new(wired.app.clone());
     let (stopping, stopped) = watch::channel(false);
     let housekeeping = keep_house(&wired, stopped.clone());
+    let worker = work::start(&wired);
     let mut bounds = Bounds::default();
     if let Some(connections) = config.limits.connections {
         bounds.connections = connections;
@@ -122,6 +125,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
         }
     };
     http_api::serve(listener, http_api::router(api), bounds, stop).await;
+    worker.drain().await;
     // Whoever keeps house sees this and ends, having written down what waits.
     let _ = stopping.send(true);
     if housekeeping.await.is_err() {

@@ -3,13 +3,16 @@
 use crate::config::{Config, Durability};
 use crate::failures::Failures;
 use crate::serve::{ServeArguments, ServeError};
-use crate::{first_start, models, system};
+use crate::{first_start, models, system, work};
+use app::vault::{Vault, VaultParts};
 use app::{App, Parts, Scratch};
 use context::{Authenticator, IndexKey};
+use egress::Egress;
 use kms_file::{FileKms, MasterKey};
 use limiter_local::LocalLimiter;
 use std::sync::Arc;
 use store_sqlite::{EmbeddedStore, Settings};
+use worker::Scheduler;
 
 /// What the server runs on.
 pub(crate) struct Wired {
@@ -17,6 +20,8 @@ pub(crate) struct Wired {
     pub(crate) store: EmbeddedStore,
     pub(crate) failures: Arc<Failures>,
     pub(crate) limiter: Arc<LocalLimiter<EmbeddedStore>>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) egress: Arc<dyn Egress>,
 }
 
 /// Opens the store and puts everything together.
@@ -60,6 +65,17 @@ pub(crate) async fn wire(
     ));
     let limiter = models::limiter(&shared, config, &env);
     let gateway = models::gateway(&arguments.models, config, arguments.production, &env)?;
+    let scheduler = Scheduler::new(worker::Settings::default(), env.clone());
+    let egress = work::egress(config, &env)?;
+    let vault = Arc::new(Vault::new(VaultParts {
+        store: shared.clone(),
+        authenticator: authenticator.clone(),
+        egress: egress.clone(),
+        policy: Arc::new(models::address_policy(config)?),
+        env: env.clone(),
+        // The store holds the folder for this process.
+        alone: true,
+    }));
     let app = App::new(Parts {
         store: shared.clone(),
         platform: shared.clone(),
@@ -72,6 +88,9 @@ pub(crate) async fn wire(
         scratch,
         limiter: limiter.clone(),
         gateway,
+        vault: vault.clone(),
+        credentials: vault,
+        dispatch: Arc::new(scheduler.clone()),
     });
-    Ok(Wired { app: Arc::new(app), store, failures, limiter })
+    Ok(Wired { app: Arc::new(app), store, failures, limiter, scheduler, egress })
 }

@@ -1,4 +1,4 @@
-//! Runs.
+//! Runs: maps of runs, steps and deliveries, and moves from the right cursor alone.
 
 use crate::{MemoryStore, page};
 use async_trait::async_trait;

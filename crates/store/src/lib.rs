@@ -37,7 +37,7 @@ pub use platform::{
 };
 pub use query::{Comparison, Filter, FilterError, Operator as FilterOperator, Sort};
 pub use record::{CollectionSettings, Record, RecordChange, RecordQuery, RecordStore};
-pub use run::{Run, RunMode, RunStatus, RunStore, RunUpdate, StepRow, StoredRun, UnknownDelivery};
+pub use run::{Run, RunEvent, RunMode, RunStatus, RunStore, RunUpdate, StepRow, StoredRun, UnknownDelivery};
 pub use usage::{
     Call, CallKind, CallOutcome, CallStatus, GroupBy, MeterState, UsageQuery, UsageRow, UsageStore,
 };

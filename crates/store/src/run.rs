@@ -145,8 +145,20 @@ pub struct RunUpdate {
     pub state: Value,
     /// The steps that changed.
     pub steps: Vec<StepRow>,
-    /// The engine's events, in order, each with the time it happened.
+    /// The engine's events, in order, each with the time it happened. Whoever may see the run sees them, so
+    /// they hold no content.
     pub events: Vec<(Timestamp, Value)>,
+}
+
+/// An event of a run as it was journaled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// Its place in the run's journal, from 0.
+    pub number: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened, without content.
+    pub event: Value,
 }
 
 /// What came of accepting a delivery.
@@ -205,6 +217,15 @@ pub trait RunStore: Send + Sync {
         access: &Access<'t, ReadContent<on::Run>>,
         id: RunId,
     ) -> Result<Private<'t, (Value, Vec<StepRow>)>, StoreError>;
+
+    /// A run's journaled events with this number and later ones, in order, at most `limit`.
+    async fn run_events<'t>(
+        &self,
+        access: &Access<'t, Read<on::Run>>,
+        id: RunId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Private<'t, Vec<RunEvent>>, StoreError>;
 
     /// A page of runs, newest first, of one workflow and status where they are given.
     async fn runs<'t>(

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("cli", "verify", "`tenantry verify` is a command"),
     ("demo", "client", "the demo is a caller of the API like any other"),
     ("demo", "verify", "the demo ends with a first attack run"),
+    ("worker", "app", "the steps of runs are use cases, carried out for whoever started the run"),
     ("verify", "client", "the attacks are calls of the API"),
 ];
 

@@ -1,0 +1,329 @@
+//! Workflows: a tenant's instances of templates, and its own.
+
+mod upgrade;
+
+pub use upgrade::{UpgradeInput, UpgradePreview, preview_upgrade, upgrade};
+
+use crate::templates::DefinitionInput;
+use crate::{App, note};
+use audit::event::Action;
+use context::{
+    Create, CredentialKind, Delete, IndexedSubject, Private, Read, Tenant, Update, door, issue_hook_token, on,
+};
+use env::Timestamp;
+use errors::{Code, Problem};
+use ids::WorkflowId;
+use schemars::JsonSchema;
+use secret::SecretText;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use store::{
+    Commit, IdempotencyClaim, Objects, Page, PageRequest, StoreError, TemplateRef, Versioned, Workflow,
+    WorkflowHook,
+};
+use workflow::definition::{SourceKind, check_config};
+use workflow::{Definition, Fault};
+
+const CREATE: Action = Action::new("workflow.create");
+const UPDATE: Action = Action::new("workflow.update");
+const DELETE: Action = Action::new("workflow.delete");
+const ROTATE: Action = Action::new("workflow.rotate_hook");
+const MAX_NAME: usize = 100;
+
+/// What is asked of a new workflow: a template's version, or a definition of its own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWorkflow {
+    /// What people call it, 1 to 100 characters.
+    pub name: String,
+    /// The template that it is an instance of.
+    #[serde(default)]
+    pub template: Option<TemplateRef>,
+    /// Its own definition.
+    #[serde(default)]
+    pub definition: Option<DefinitionInput>,
+    /// The configuration that the definition's `config_required` asks for.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+}
+
+/// What is changed of a workflow; an absent member stays as it is.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowChange {
+    /// What people call it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The configuration, as a whole.
+    #[serde(default)]
+    pub config: Option<Map<String, Value>>,
+}
+
+/// A workflow in a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct WorkflowView {
+    /// Its id.
+    pub id: WorkflowId,
+    /// What people call it.
+    pub name: String,
+    /// The template version that it is pinned to.
+    pub template: Option<TemplateRef>,
+    /// Its inbound address, without the token, which is shown once.
+    pub hook: Option<WorkflowHook>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A workflow with all that it says.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct WorkflowDetail {
+    /// What lists show.
+    #[serde(flatten)]
+    pub workflow: WorkflowView,
+    /// The definition's text.
+    pub definition: String,
+    /// The configuration.
+    pub config: Value,
+}
+
+impl From<&Workflow> for WorkflowView {
+    fn from(workflow: &Workflow) -> Self {
+        Self {
+            id: workflow.id,
+            name: workflow.name.clone(),
+            template: workflow.template.clone(),
+            hook: workflow.hook.clone(),
+            created_at: workflow.created_at,
+            updated_at: workflow.updated_at,
+        }
+    }
+}
+
+impl From<Workflow> for WorkflowDetail {
+    fn from(workflow: Workflow) -> Self {
+        let view = WorkflowView::from(&workflow);
+        Self { workflow: view, definition: workflow.definition, config: workflow.config }
+    }
+}
+
+/// A workflow that was just made, or has a new inbound address.
+pub struct Hooked {
+    /// The workflow.
+    pub workflow: Workflow,
+    /// Its version.
+    pub version: u64,
+    /// Its inbound address, shown this once.
+    pub hook_url: Option<SecretText>,
+}
+
+/// Makes a workflow. One that webhooks start gets an inbound address.
+pub async fn create<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    input: NewWorkflow,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Private<'t, Hooked>, Problem> {
+    let access = tenant.authorize::<Create<on::Workflow>>()?;
+    check_name(&input.name)?;
+    let (text, template) = match (input.template, input.definition) {
+        (Some(template), None) => {
+            (app.platform.template(&template.name, Some(template.version)).await?.definition, Some(template))
+        }
+        (None, Some(definition)) => (definition.checked()?, None),
+        _ => {
+            return Err(Problem::invalid("Give either `template` or `definition`."));
+        }
+    };
+    let definition = read_definition(&text)?;
+    let config = Value::Object(input.config);
+    must_fit(&definition, &config)?;
+    let now = app.env.now();
+    let hook = is_hooked(&definition).then(|| WorkflowHook { id: app.env.id(), created_at: now });
+    let workflow = Workflow {
+        id: app.env.id(),
+        name: input.name,
+        template,
+        definition: text,
+        config,
+        hook,
+        created_at: now,
+        updated_at: now,
+    };
+    let details = [("template", json!(workflow.template))];
+    let event = note(tenant, CREATE, "workflow", workflow.id.to_string(), details);
+    let version = app.store.create(&access, &workflow, Commit::event(event).claiming(claim)).await?;
+    let hook_url = index_hook(app, tenant, &workflow).await?;
+    Ok(Private::sent(tenant, Hooked { workflow, version, hook_url }))
+}
+
+/// A page of workflows.
+pub async fn list<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    page: &PageRequest,
+) -> Result<Private<'t, Page<WorkflowView>>, Problem> {
+    let access = tenant.authorize::<Read<on::Workflow>>()?;
+    let found = app.store.list::<Workflow>(&access, page).await?;
+    Ok(found.map(|page| page.map(|(workflow, _)| WorkflowView::from(&workflow))))
+}
+
+/// One workflow.
+pub async fn get<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    id: WorkflowId,
+) -> Result<Private<'t, Versioned<WorkflowDetail>>, Problem> {
+    let access = tenant.authorize::<Read<on::Workflow>>()?;
+    let found = app.store.get::<Workflow>(&access, &id.to_string()).await?;
+    Ok(found.map(|(workflow, version)| (workflow.into(), version)))
+}
+
+/// Changes a workflow's name or configuration. Runs under way keep theirs.
+pub async fn change<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    id: WorkflowId,
+    change: WorkflowChange,
+    expected: Option<u64>,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Private<'t, Versioned<WorkflowDetail>>, Problem> {
+    let access = tenant.authorize::<Update<on::Workflow>>()?;
+    let (mut workflow, version) = found(app, tenant, id, expected).await?;
+    if let Some(name) = change.name {
+        check_name(&name)?;
+        workflow.name = name;
+    }
+    if let Some(config) = change.config {
+        let config = Value::Object(config);
+        must_fit(&read_definition(&workflow.definition)?, &config)?;
+        workflow.config = config;
+    }
+    workflow.updated_at = app.env.now();
+    let event = note(tenant, UPDATE, "workflow", id.to_string(), []);
+    let version =
+        app.store.put(&access, &workflow, Some(version), Commit::event(event).claiming(claim)).await?;
+    Ok(Private::sent(tenant, (workflow.into(), version)))
+}
+
+/// Removes a workflow and its inbound address. Its runs end as they would.
+pub async fn delete(
+    app: &App,
+    tenant: &Tenant<'_>,
+    id: WorkflowId,
+    expected: Option<u64>,
+    claim: Option<IdempotencyClaim>,
+) -> Result<(), Problem> {
+    let access = tenant.authorize::<Delete<on::Workflow>>()?;
+    let (workflow, _) = found(app, tenant, id, expected).await?;
+    if let Some(hook) = &workflow.hook {
+        app.platform.revoke_credential(tenant, &hook.id.to_string()).await?;
+    }
+    let event = note(tenant, DELETE, "workflow", id.to_string(), []);
+    Ok(app.store.remove::<Workflow>(&access, &id.to_string(), Commit::event(event).claiming(claim)).await?)
+}
+
+/// Gives a workflow another inbound address. The one before is refused from the next delivery on.
+pub async fn rotate_hook<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    id: WorkflowId,
+    expected: Option<u64>,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Private<'t, Hooked>, Problem> {
+    let access = tenant.authorize::<Update<on::Workflow>>()?;
+    let (mut workflow, version) = found(app, tenant, id, expected).await?;
+    if !is_hooked(&read_definition(&workflow.definition)?) {
+        let detail = "The workflow's source is `manual`: it takes no deliveries.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let now = app.env.now();
+    let before = workflow.hook.replace(WorkflowHook { id: app.env.id(), created_at: now });
+    workflow.updated_at = now;
+    let event = note(tenant, ROTATE, "workflow", id.to_string(), []);
+    let version =
+        app.store.put(&access, &workflow, Some(version), Commit::event(event).claiming(claim)).await?;
+    if let Some(before) = before {
+        app.platform.revoke_credential(tenant, &before.id.to_string()).await?;
+    }
+    let hook_url = index_hook(app, tenant, &workflow).await?;
+    Ok(Private::sent(tenant, Hooked { workflow, version, hook_url }))
+}
+
+/// The workflow with the version that it must have.
+async fn found(
+    app: &App,
+    tenant: &Tenant<'_>,
+    id: WorkflowId,
+    expected: Option<u64>,
+) -> Result<Versioned<Workflow>, Problem> {
+    let access = tenant.authorize::<Read<on::Workflow>>()?;
+    let found = app.store.get::<Workflow>(&access, &id.to_string()).await?;
+    // It is changed and written back into the store that it came from, or shown to the caller.
+    let (workflow, version) = door::answer(tenant, found).map_err(StoreError::from)?;
+    match expected {
+        Some(expected) if expected != version => Err(StoreError::Stale.into()),
+        _ => Ok((workflow, version)),
+    }
+}
+
+/// Puts the token of the workflow's hook into the credential index; gives back the address.
+async fn index_hook(
+    app: &App,
+    tenant: &Tenant<'_>,
+    workflow: &Workflow,
+) -> Result<Option<SecretText>, Problem> {
+    let Some(hook) = &workflow.hook else { return Ok(None) };
+    let token = issue_hook_token(&app.env).0;
+    let hash = app.authenticator.hash(CredentialKind::Hook, token.expose());
+    let subject = IndexedSubject::Hook { id: hook.id, workflow: workflow.id };
+    app.platform.index_credential(tenant, hash, subject, None).await?;
+    Ok(Some(SecretText::new(format!("{}/hooks/{}", app.public_url, token.expose()))))
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    if (1..=MAX_NAME).contains(&name.chars().count()) {
+        Ok(())
+    } else {
+        Err(Problem::invalid("`name` must have 1 to 100 characters."))
+    }
+}
+
+/// The definition, which was valid when it was stored.
+fn read_definition(text: &str) -> Result<Definition, Problem> {
+    workflow::validate(text).map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        let detail = format!("The definition is not valid: {first}.");
+        with_faults(Problem::new(Code::InvalidDefinition, detail), &faults)
+    })
+}
+
+fn must_fit(definition: &Definition, config: &Value) -> Result<(), Problem> {
+    let mut faults = check_config(definition, config);
+    if faults.is_empty()
+        && let Err(error) = definition.hook(config)
+    {
+        faults.push(Fault {
+            code: workflow::definition::FaultCode::InvalidConfig,
+            node: definition.source().map(|(node, _)| node.id.to_string()),
+            line: 0,
+            pointer: String::new(),
+            message: error.to_string(),
+        });
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let first = faults.first().map(|fault| fault.message.clone()).unwrap_or_default();
+    let detail = format!("The configuration does not fit what the definition requires. {first}");
+    Err(with_faults(Problem::new(Code::InvalidConfig, detail), &faults))
+}
+
+fn with_faults(problem: Problem, faults: &[Fault]) -> Problem {
+    problem.with("errors", serde_json::to_value(faults).unwrap_or_default())
+}
+
+fn is_hooked(definition: &Definition) -> bool {
+    definition.source().is_some_and(|(_, source)| source.kind == SourceKind::Webhook)
+}

@@ -1,0 +1,223 @@
+//! From the engine's run to what is stored of it: the row, the steps that moved, the events, the marks.
+
+use crate::machine::Batch;
+use audit::event::{Action, Draft, Outcome};
+use context::Tenant;
+use env::Timestamp;
+use ids::Id;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use store::{Commit, Mark, RunStatus, RunUpdate, StepRow, WorkKind};
+use workflow::engine::{Reason, Run, RunStatus as EngineStatus, Step, StepStatus};
+use workflow::{Command, Definition, Event, NodeName};
+
+const FINISH: Action = Action::new("run.finish");
+/// What is content in an event of the engine. Events are shown to whoever may see the run.
+const CONTENT: [&str; 5] = ["output", "branch", "input", "config", "steps"];
+
+/// What was written last.
+pub(crate) struct Journal {
+    row: store::Run,
+    /// What went into each step that has an effect.
+    inputs: HashMap<NodeName, Value>,
+    written: HashMap<NodeName, Written>,
+}
+
+/// By what it is seen that a step has moved.
+#[derive(Clone, PartialEq)]
+struct Written {
+    status: StepStatus,
+    attempts: usize,
+    last: Option<u32>,
+    error: Option<String>,
+    ended_at: Option<Timestamp>,
+}
+
+impl Written {
+    fn of(step: &Step) -> Self {
+        Self {
+            status: step.status,
+            attempts: step.attempts.len(),
+            last: step.attempts.last().map(|attempt| attempt.number),
+            error: step.error.as_ref().map(|error| error.message.clone()),
+            ended_at: step.ended_at,
+        }
+    }
+}
+
+impl Journal {
+    /// What was written before, for a run that was just read.
+    pub(crate) fn new(row: store::Run, run: &Run, steps: Vec<StepRow>) -> Self {
+        let mut journal = Self { row, inputs: HashMap::new(), written: HashMap::new() };
+        for stored in steps {
+            let Ok(node) = stored.node.parse::<NodeName>() else { continue };
+            if let Some(step) = run.step_of(&node) {
+                journal.written.insert(node.clone(), Written::of(step));
+            }
+            if let Some(input) = stored.input {
+                journal.inputs.insert(node, input);
+            }
+        }
+        journal
+    }
+
+    pub(crate) fn row(&self) -> &store::Run {
+        &self.row
+    }
+
+    /// What makes the batch durable. `extra` is what else shares the commit.
+    pub(crate) fn update(
+        &mut self,
+        tenant: &Tenant<'_>,
+        definition: &Definition,
+        run: &Run,
+        batch: &Batch,
+        (extra, now): (Commit, Timestamp),
+    ) -> Option<(RunUpdate, Commit)> {
+        for command in &batch.commands {
+            if let Command::Perform { node, request, .. } = command
+                && let Ok(input) = serde_json::to_value(request)
+            {
+                self.inputs.insert(node.clone(), input);
+            }
+        }
+        let before = self.row.clone();
+        self.row.status = status(run.status());
+        self.row.cursor += 1;
+        self.row.updated_at = now;
+        self.row.finished_at = run.finished_at();
+        self.row.due = (self.row.status == RunStatus::Waiting).then(|| run.wake_at()).flatten();
+        self.row.last_error = last_error(run);
+        let state = serde_json::to_value(run).ok()?;
+        let steps = self.moved(definition, run);
+        let events = batch.events.iter().filter_map(shown).collect();
+        let mut commit = extra;
+        if self.row.status.is_finished() {
+            commit = commit.and_event(finished(tenant, run, &self.row));
+        }
+        if self.row.status.is_finished() || before.due != self.row.due || before.status.is_finished() {
+            commit = commit.and_mark(self.mark());
+        }
+        Some((RunUpdate { run: self.row.clone(), state, steps, events }, commit))
+    }
+
+    /// A run that cannot go on because its definition cannot be read any more.
+    pub(crate) fn given_up(
+        mut self,
+        tenant: &Tenant<'_>,
+        run: &Run,
+        state: Value,
+        now: Timestamp,
+    ) -> (RunUpdate, Commit) {
+        self.row.status = RunStatus::Failed;
+        self.row.cursor += 1;
+        (self.row.updated_at, self.row.finished_at, self.row.due) = (now, Some(now), None);
+        self.row.last_error = Some("The workflow's definition is not valid any more.".to_owned());
+        let event = finished(tenant, run, &self.row);
+        let commit = Commit::event(event).and_mark(self.mark());
+        let finished = json!({"event": "finished", "status": "failed"});
+        (RunUpdate { run: self.row, state, steps: Vec::new(), events: vec![(now, finished)] }, commit)
+    }
+
+    fn mark(&self) -> Mark {
+        let (kind, id) = (WorkKind::Run, self.row.id.to_bytes());
+        if self.row.status.is_finished() {
+            Mark::Closed { kind, id }
+        } else {
+            Mark::Open { kind, id, due: self.row.due }
+        }
+    }
+
+    /// The rows of the steps that are not as they were written last.
+    fn moved(&mut self, definition: &Definition, run: &Run) -> Vec<StepRow> {
+        let mut rows = Vec::new();
+        for node in definition.nodes() {
+            let Some(step) = run.step_of(&node.id) else { continue };
+            let present = Written::of(step);
+            if self.written.get(&node.id) != Some(&present) {
+                let output = run.values().outputs.get(&node.id).cloned();
+                let input = self.inputs.get(&node.id).cloned();
+                rows.push(row(step, &node.id, node.kind.name(), input, output));
+                self.written.insert(node.id.clone(), present);
+            }
+        }
+        rows
+    }
+}
+
+fn row(step: &Step, node: &NodeName, kind: &str, input: Option<Value>, output: Option<Value>) -> StepRow {
+    let priced = step.attempts.iter().any(|attempt| attempt.cost.is_some());
+    StepRow {
+        id: step.id,
+        node: node.to_string(),
+        kind: kind.to_owned(),
+        status: name(&step.status),
+        attempts: step.attempts.last().map_or(0, |attempt| attempt.number),
+        input,
+        output,
+        error: step.error.as_ref().map(|error| error.message.clone()),
+        cost: priced.then(|| step.cost()),
+        started_at: step.attempts.first().map(|attempt| attempt.started_at).or(step.ended_at),
+        finished_at: step.ended_at,
+    }
+}
+
+fn name(status: &StepStatus) -> String {
+    let name = serde_json::to_value(status).ok();
+    name.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+pub(crate) fn status(status: EngineStatus) -> RunStatus {
+    match status {
+        EngineStatus::Queued => RunStatus::Queued,
+        EngineStatus::Running => RunStatus::Running,
+        EngineStatus::Waiting => RunStatus::Waiting,
+        EngineStatus::Succeeded => RunStatus::Succeeded,
+        EngineStatus::Failed => RunStatus::Failed,
+        EngineStatus::Cancelled => RunStatus::Cancelled,
+    }
+}
+
+/// What went wrong last: why the run is over, or why a step of it waits to be tried again.
+fn last_error(run: &Run) -> Option<String> {
+    match run.reason() {
+        Some(Reason::StepFailed { node, error }) => Some(format!("Step `{node}` failed: {error}")),
+        Some(Reason::OutcomeUnknown { node }) => {
+            Some(format!("It is not known whether step `{node}` took effect. Check before you retry."))
+        }
+        Some(Reason::RunTimedOut) => Some("The run took longer than its definition allows.".to_owned()),
+        Some(Reason::Cancelled) => Some("The run was cancelled.".to_owned()),
+        None => {
+            let mut waiting = run.steps().filter(|(_, step)| step.status == StepStatus::Waiting);
+            waiting.find_map(|(node, step)| {
+                let error = step.error.as_ref()?;
+                Some(format!("Step `{node}` is tried again: {error}"))
+            })
+        }
+    }
+}
+
+/// An event as it is journaled: with the time beside it and without content.
+fn shown(event: &Event) -> Option<(Timestamp, Value)> {
+    let mut value = serde_json::to_value(event).ok()?;
+    let members: &mut Map<String, Value> = value.as_object_mut()?;
+    members.remove("at");
+    for name in CONTENT {
+        members.remove(name);
+    }
+    Some((event.at, value))
+}
+
+fn finished(tenant: &Tenant<'_>, run: &Run, row: &store::Run) -> Draft {
+    let mut draft = context::event::draft(tenant, FINISH, "run", row.id.to_string());
+    draft.details.insert("workflow".into(), json!(row.workflow));
+    draft.details.insert("status".into(), json!(row.status));
+    draft.details.insert("cost_usd".into(), json!(run.cost().to_string()));
+    if row.status == RunStatus::Failed {
+        draft.result = Outcome::Failure;
+        if let Some(Reason::StepFailed { node, .. } | Reason::OutcomeUnknown { node }) = run.reason() {
+            draft.details.insert("node".into(), json!(node));
+        }
+    }
+    draft
+}

@@ -1,0 +1,76 @@
+//! Performing an attempt: from the engine's request to its outcome.
+
+mod ai;
+mod http;
+mod outcome;
+mod record;
+
+use crate::worker::Shared;
+use context::Tenant;
+use env::Timestamp;
+use ids::{CallId, Id, RecordId, RunId, StepId, WorkflowId};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use workflow::definition::OnUnknown;
+use workflow::{NodeName, Outcome, Request};
+
+/// How long an attempt waits for a place before it is put off.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
+
+/// What an attempt is part of.
+pub(crate) struct Scene {
+    pub(crate) run: RunId,
+    pub(crate) workflow: WorkflowId,
+    pub(crate) started_by: String,
+    pub(crate) step: StepId,
+    pub(crate) node: NodeName,
+    pub(crate) attempt: u32,
+    pub(crate) idempotency_key: String,
+    pub(crate) deadline: Timestamp,
+    pub(crate) dry_run: bool,
+    pub(crate) began: Timestamp,
+    pub(crate) on_unknown: OnUnknown,
+}
+
+/// Performs an attempt whose beginning is durable.
+pub(crate) async fn perform(
+    shared: &Shared,
+    tenant: &Tenant<'_>,
+    scene: &Scene,
+    request: Request,
+) -> Outcome {
+    if scene.dry_run && request.has_effect() {
+        return Outcome::Succeeded { output: request.simulated_output(), cost: None };
+    }
+    let own = shared.scheduler.step_places(tenant.id());
+    // The tenant's own place comes first, so that its slow steps never hold another's.
+    let places = async { (own.acquire().await, shared.steps.acquire().await) };
+    let Ok((Ok(_own), Ok(_shared))) = tokio::time::timeout(WAIT_FOR_PLACE, places).await else {
+        return Outcome::RateLimited { until: shared.app.env.now() };
+    };
+    match request {
+        Request::Ai { .. } => ai::perform(shared, tenant, scene, request).await,
+        Request::Http { .. } => http::perform(shared, tenant, scene, request).await,
+        Request::Record { .. } => record::perform(shared, tenant, scene, request).await,
+    }
+}
+
+/// The id of an attempt's call, the same whenever it is asked for: so after a stop it can be found out
+/// whether the attempt had begun.
+pub(crate) fn call_id(run: RunId, step: StepId, attempt: u32, began: Timestamp) -> CallId {
+    derived(&format!("call\n{run}\n{step}\n{attempt}"), began)
+}
+
+/// The id of the record that a step adds, the same for every attempt of it.
+fn record_id(scene: &Scene) -> RecordId {
+    // The key is the same for all attempts and another once a step that had succeeded is run again. The
+    // time must not change with the attempt either, so it is left out.
+    derived(&format!("record\n{}\n{}", scene.run, scene.idempotency_key), Timestamp::from_millis(0))
+}
+
+fn derived<I: Id>(text: &str, at: Timestamp) -> I {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    let mut chance = [0; 10];
+    chance.copy_from_slice(&digest[..10]);
+    I::from_parts(u64::try_from(at.millis()).unwrap_or(0), chance)
+}

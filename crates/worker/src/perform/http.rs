@@ -1,0 +1,279 @@
+//! `http` steps: a call to an outside service. That it will be made is durable before its first byte
+//! leaves, and how it went is written down after.
+
+use super::{Scene, call_id, outcome};
+use crate::open::open;
+use crate::worker::Shared;
+use audit::event::{Action, Draft, Outcome as Ending};
+use context::{Invoke, Private, Tenant, on};
+use egress::{Destination, EgressError, Headers, Method, OutboundRequest, OutboundResponse};
+use errors::Problem;
+use ids::{AgentId, EventId, KeyId, Slug};
+use limiter::{Kind, PlannedCall};
+use metering::budget::BudgetScope;
+use metering::tokens::Tokens;
+use money::Usd;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use store::{Call, CallKind, CallOutcome, CallStatus, Commit};
+use workflow::definition::OnUnknown;
+use workflow::engine::{StepError, StepErrorCode};
+use workflow::{Outcome, Request};
+
+const CALL: Action = Action::new("http.call");
+/// How long before the attempt's time is up the call ends, so that its end is written down in time.
+const MARGIN: Duration = Duration::from_millis(250);
+/// How much longer a lease is than the call may take.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+
+pub(super) async fn perform(
+    shared: &Shared,
+    tenant: &Tenant<'_>,
+    scene: &Scene,
+    request: Request,
+) -> Outcome {
+    let now = shared.app.env.now();
+    let prepared = match prepare(shared, tenant, scene, request).await {
+        Ok(prepared) => prepared,
+        Err(problem) => return outcome::of(problem, now),
+    };
+    let call = row(shared, scene, &prepared);
+    if let Err(error) = shared.app.limiter.begin(tenant, &planned(&call)).await {
+        return outcome::of(error.into(), now);
+    }
+    let method = prepared.method.as_str();
+    let intent = Draft { result: Ending::Intent, ..about(tenant, scene, &call, method) };
+    let intents = match shared.app.store.begin_call(tenant, &call, Commit::event(intent)).await {
+        Ok(intents) => intents,
+        Err(error) => {
+            // It has not left, and it does not.
+            let _ = shared.app.limiter.release(tenant, call.id).await;
+            return outcome::of(error.into(), now);
+        }
+    };
+    let answer = shared.egress.send(tenant, Private::sent(tenant, prepared)).await;
+    let ended = end(shared, tenant, scene, &call, (method, &intents), &answer).await;
+    let answered = match (answer, ended) {
+        // An effect whose outcome is not durable is as unknown as after a stop.
+        (_, Err(_)) => return Outcome::Unknown,
+        (Ok(answer), Ok(())) => open(tenant, answer),
+        (Err(error), Ok(())) => return failed(scene, error, shared),
+    };
+    match answered {
+        Ok(answer) => Outcome::Succeeded { output: output(&answer), cost: None },
+        Err(problem) => outcome::of(problem, now),
+    }
+}
+
+/// The request as it will leave, with its credential.
+async fn prepare(
+    shared: &Shared,
+    tenant: &Tenant<'_>,
+    scene: &Scene,
+    request: Request,
+) -> Result<OutboundRequest, Problem> {
+    tenant.authorize::<Invoke<on::Egress>>()?;
+    let Request::Http { method, url, headers, query, body, credential, max_response_bytes } = request else {
+        return Err(Problem::invalid("The step is not an `http` step."));
+    };
+    let url = Destination::parse(&addressed(&url, &query))
+        .map_err(|error| Problem::invalid(format!("The URL cannot be used: {error}.")))?;
+    let mut fields: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let has = |name: &str| headers.keys().any(|header| header.eq_ignore_ascii_case(name));
+    if body.is_some() && !has("content-type") {
+        fields.push(("content-type", "application/json"));
+    }
+    if !has("accept") {
+        fields.push(("accept", "application/json"));
+    }
+    fields.push(("idempotency-key", &scene.idempotency_key));
+    let headers = Headers::parse(fields)
+        .map_err(|error| Problem::invalid(format!("A header cannot be sent: {error}.")))?;
+    let mut outbound = OutboundRequest::new(spoken(method), url);
+    outbound.headers = headers;
+    outbound.body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    outbound.credential = attached(shared, tenant, credential.as_ref()).await?;
+    outbound.max_response_bytes = usize::try_from(max_response_bytes).unwrap_or(usize::MAX);
+    outbound.timeout = time_left(shared, scene);
+    Ok(outbound)
+}
+
+async fn attached(
+    shared: &Shared,
+    tenant: &Tenant<'_>,
+    service: Option<&Slug>,
+) -> Result<Option<egress::AttachedCredential>, Problem> {
+    match service {
+        None => Ok(None),
+        Some(service) => Ok(Some(shared.app.credentials.attach(tenant, service).await?)),
+    }
+}
+
+fn time_left(shared: &Shared, scene: &Scene) -> Duration {
+    let millis = scene.deadline.millis().saturating_sub(shared.app.env.now().millis()).max(0);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).saturating_sub(MARGIN)
+}
+
+fn addressed(url: &str, query: &BTreeMap<String, String>) -> String {
+    if query.is_empty() {
+        return url.to_owned();
+    }
+    let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let joint = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{joint}{encoded}")
+}
+
+fn spoken(method: workflow::definition::Method) -> Method {
+    use workflow::definition::Method as Defined;
+    match method {
+        Defined::Get => Method::Get,
+        Defined::Head => Method::Head,
+        Defined::Post => Method::Post,
+        Defined::Put => Method::Put,
+        Defined::Patch => Method::Patch,
+        Defined::Delete => Method::Delete,
+    }
+}
+
+fn row(shared: &Shared, scene: &Scene, request: &OutboundRequest) -> Call {
+    let now = shared.app.env.now();
+    Call {
+        id: call_id(scene.run, scene.step, scene.attempt, scene.began),
+        kind: CallKind::Service,
+        target: request.url.authority(),
+        endpoint: None,
+        key: scene.started_by.parse::<KeyId>().ok(),
+        agent: scene.started_by.parse::<AgentId>().ok(),
+        workflow: Some(scene.workflow),
+        run: Some(scene.run),
+        started_at: now,
+        reserved: Usd::ZERO,
+        lease_until: now.plus(request.timeout).plus(LEASE_MARGIN),
+    }
+}
+
+fn planned(call: &Call) -> PlannedCall {
+    let key = call.key.map(BudgetScope::Key);
+    let agent = call.agent.map(BudgetScope::Agent);
+    let workflow = call.workflow.map(BudgetScope::Workflow);
+    let scopes = [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect();
+    PlannedCall {
+        id: call.id,
+        kind: Kind::Api,
+        scopes,
+        worst_case: Some(Usd::ZERO),
+        at: call.started_at,
+        lease_until: call.lease_until,
+    }
+}
+
+fn about(tenant: &Tenant<'_>, scene: &Scene, call: &Call, method: &str) -> Draft {
+    let mut draft = context::event::draft(tenant, CALL, "service", call.target.clone());
+    let facts = [
+        ("call", json!(call.id)),
+        ("run", json!(scene.run)),
+        ("workflow", json!(scene.workflow)),
+        ("node", json!(scene.node)),
+        ("attempt", json!(scene.attempt)),
+        ("method", json!(method)),
+    ];
+    draft.details.extend(facts.map(|(name, value)| (name.to_owned(), value)));
+    draft
+}
+
+/// Writes down how the call went.
+async fn end(
+    shared: &Shared,
+    tenant: &Tenant<'_>,
+    scene: &Scene,
+    call: &Call,
+    (method, intents): (&str, &[EventId]),
+    answer: &Result<Private<'_, OutboundResponse>, EgressError>,
+) -> Result<(), store::StoreError> {
+    let mut draft = about(tenant, scene, call, method);
+    draft.intent = intents.first().copied();
+    let status = match answer {
+        Ok(answer) => {
+            let mut status = 0;
+            // A status is a fact about the call and no content.
+            answer.as_ref().map(|answer| status = answer.status);
+            draft.details.insert("status".into(), json!(status));
+            CallStatus::Settled
+        }
+        Err(error) if error.sent() => {
+            draft.result = Ending::OutcomeUnknown;
+            CallStatus::Unknown
+        }
+        Err(
+            EgressError::Denied(_) | EgressError::HostNotInCredential | EgressError::CredentialInTheClear,
+        ) => {
+            draft.result = Ending::Denied;
+            CallStatus::Released
+        }
+        Err(_) => {
+            draft.result = Ending::Failure;
+            CallStatus::Released
+        }
+    };
+    let outcome = CallOutcome {
+        status,
+        finished_at: shared.app.env.now(),
+        tokens: Tokens::default(),
+        cost: Usd::ZERO,
+        unpriced: false,
+        estimated: false,
+        cached: false,
+    };
+    shared.app.store.end_call(tenant, call, outcome, Commit::event(draft)).await?;
+    let closed = match status {
+        CallStatus::Released => shared.app.limiter.release(tenant, call.id).await,
+        _ => shared.app.limiter.settle(tenant, call.id, Usd::ZERO).await,
+    };
+    if let Err(error) = closed {
+        // Its lease ends in the limiter's memory, too.
+        tracing::warn!(tenant.id = %tenant.id(), %error, "a call was not settled");
+    }
+    Ok(())
+}
+
+fn failed(scene: &Scene, error: EgressError, shared: &Shared) -> Outcome {
+    let sent = error.sent();
+    let problem = Problem::from(error);
+    if !sent {
+        return outcome::of(problem, shared.app.env.now());
+    }
+    let (code, message, retryable) = match scene.on_unknown {
+        OnUnknown::Retry => (StepErrorCode::UpstreamFailed, problem.detail, true),
+        OnUnknown::Stop => {
+            let message = format!("{} It may have taken effect; check before you retry.", problem.detail);
+            (StepErrorCode::OutcomeUnknown, message, false)
+        }
+    };
+    Outcome::Failed { error: StepError::new(code, message), retryable, cost: None }
+}
+
+/// The answer as templates see it: JSON where it is JSON, else text.
+fn output(answer: &OutboundResponse) -> Value {
+    let body = match answer.body.as_slice() {
+        [] => Value::Null,
+        bytes => serde_json::from_slice(bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned())),
+    };
+    json!({"status": answer.status, "body": body})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addressed;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn parameters_are_encoded_behind_what_is_there() {
+        let query = BTreeMap::from([("q".to_owned(), "a b&c".to_owned())]);
+        assert_eq!(addressed("https://api.example/x", &query), "https://api.example/x?q=a+b%26c");
+        assert_eq!(addressed("https://api.example/x?y=1", &query), "https://api.example/x?y=1&q=a+b%26c");
+        assert_eq!(addressed("https://api.example/x", &BTreeMap::new()), "https://api.example/x");
+    }
+}

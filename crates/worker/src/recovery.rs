@@ -1,0 +1,108 @@
+//! What needs to be done without anyone asking: going on with runs that a stopped server left, and
+//! forgetting those that the plan keeps no longer.
+
+use crate::open::open;
+use crate::scheduler::Job;
+use crate::worker::Shared;
+use app::{App, note};
+use audit::event::Action;
+use authz::SystemPrincipal;
+use context::{Delete, Read, Refusal, RequestFacts, Tenant, on};
+use errors::Problem;
+use ids::{Id, RunId, TenantId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Commit, PendingWork, WorkKind};
+
+const FORGET: Action = Action::new("run.forget");
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How often recovery is tried where the store does not answer.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// Takes in every run that has begun and not ended. Each tenant is entered once for it.
+pub(crate) async fn recover(shared: Arc<Shared>) {
+    let pending = loop {
+        match shared.app.store.pending(WorkKind::Run).await {
+            Ok(pending) => break pending,
+            Err(error) => tracing::error!(%error, "the runs under way cannot be listed"),
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    };
+    let mut tenants: BTreeMap<TenantId, Vec<PendingWork>> = BTreeMap::new();
+    for work in pending {
+        tenants.entry(work.tenant).or_default().push(work);
+    }
+    for (tenant, work) in tenants {
+        while !recover_tenant(&shared, tenant, &work).await {
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+}
+
+/// Whether it is done with.
+async fn recover_tenant(shared: &Shared, tenant: TenantId, work: &[PendingWork]) -> bool {
+    let facts = RequestFacts::internal(shared.app.env.id());
+    let admitted =
+        shared.app.authenticator.admit_system(SystemPrincipal::RunRecovery, tenant, None, facts).await;
+    match admitted {
+        Ok(admission) => {
+            admission.enter(async |tenant| take_in(shared, &tenant, work).await).await;
+            true
+        }
+        Err(Refusal::Suspended) => {
+            for work in work {
+                let run = RunId::from_bytes(work.id);
+                shared.scheduler.recovered_parked(Job { tenant, run, behalf: None });
+            }
+            true
+        }
+        // It was erased.
+        Err(Refusal::Unauthorized | Refusal::TenantMismatch) => true,
+        Err(Refusal::Unavailable) => {
+            tracing::error!(tenant.id = %tenant, "a tenant's runs wait for its store");
+            false
+        }
+    }
+}
+
+async fn take_in(shared: &Shared, tenant: &Tenant<'_>, work: &[PendingWork]) {
+    let mut count = 0usize;
+    for work in work {
+        let run = RunId::from_bytes(work.id);
+        match started_by(shared, tenant, run).await {
+            Ok(behalf) => {
+                shared.scheduler.recovered(tenant, Job { tenant: tenant.id(), run, behalf }, work.due);
+                count += 1;
+            }
+            Err(problem) => {
+                tracing::warn!(tenant.id = %tenant.id(), %run, %problem, "a run is not taken up again");
+            }
+        }
+    }
+    tracing::info!(tenant.id = %tenant.id(), runs = count, "going on with runs");
+}
+
+async fn started_by(shared: &Shared, tenant: &Tenant<'_>, run: RunId) -> Result<Option<String>, Problem> {
+    let access = tenant.authorize::<Read<on::Run>>()?;
+    let run = shared.app.store.run(&access, run).await?;
+    Ok(Some(open(tenant, run.map(|run| run.started_by))?))
+}
+
+/// Forgets the tenant's runs that ended longer ago than its plan keeps them, some hundred at the most;
+/// gives back how many.
+pub async fn forget_old_runs(app: &App, tenant: TenantId) -> Result<u64, Problem> {
+    let facts = RequestFacts::internal(app.env.id());
+    let admission = app.authenticator.admit_system(SystemPrincipal::Retention, tenant, None, facts).await?;
+    admission
+        .enter(async |tenant| {
+            let Some(days) = tenant.standing().limits.retention_days else { return Ok(0) };
+            let days = u32::try_from(days).unwrap_or(u32::MAX);
+            let kept = i64::try_from(DAY.saturating_mul(days).as_millis()).unwrap_or(i64::MAX);
+            let before = env::Timestamp::from_millis(app.env.now().millis().saturating_sub(kept));
+            let access = tenant.authorize::<Delete<on::Run>>()?;
+            let event = note(&tenant, FORGET, "run", "old", [("before", before.to_string().into())]);
+            Ok(app.store.forget_runs(&access, before, Commit::event(event)).await?)
+        })
+        .await
+}

@@ -1,0 +1,170 @@
+//! [`Scheduler`]: the queue as use cases and the worker see it. What it decides is in [`state`].
+
+mod state;
+
+pub(crate) use state::{Control, Job, Rest, Start};
+
+use crate::Settings;
+use app::dispatch::{Dispatch, Order, Place};
+use async_trait::async_trait;
+use context::Tenant;
+use env::{Env, Timestamp};
+use errors::Problem;
+use ids::{RunId, TenantId};
+use state::{State, Told};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::RunStatus;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+
+/// How often it is looked whether a tenant that is being forgotten still has a driver.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Which runs there are, where each is, and whose turn it is. Clones are the same one.
+#[derive(Clone)]
+pub struct Scheduler(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    changed: Notify,
+    env: Env,
+}
+
+impl Scheduler {
+    /// An empty one.
+    pub fn new(settings: Settings, env: Env) -> Self {
+        let state = Mutex::new(State::new(settings));
+        Self(Arc::new(Inner { state, changed: Notify::new(), env }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready when there may be something to start.
+    pub(crate) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// The next run to carry out.
+    pub(crate) fn next(&self) -> Option<Start> {
+        self.state().next(self.0.env.now())
+    }
+
+    /// When the next run that waits is due.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.state().next_due()
+    }
+
+    /// Takes in a run that a stopped server left.
+    pub(crate) fn recovered(&self, tenant: &Tenant<'_>, job: Job, due: Option<Timestamp>) {
+        let limits = tenant.standing().limits.clone();
+        self.state().recovered(job, due, &limits);
+        self.0.changed.notify_one();
+    }
+
+    /// Takes in runs of a tenant that nobody may look at now.
+    pub(crate) fn recovered_parked(&self, job: Job) {
+        self.state().recovered_parked(job);
+    }
+
+    /// What the tenant may use, as of a fresh admission.
+    pub(crate) fn refresh(&self, tenant: &Tenant<'_>) {
+        let limits = tenant.standing().limits.clone();
+        self.state().refresh(tenant.id(), &limits);
+    }
+
+    /// A driver ends. If an order came in meanwhile, it must go on with that.
+    pub(crate) fn leave(&self, start: &mut Start, rest: Rest) -> Option<Control> {
+        let again = self.state().leave(start, rest, self.0.env.now());
+        self.0.changed.notify_one();
+        again
+    }
+
+    /// A driver ended without a word, and is tried again later.
+    pub(crate) fn lost(&self, job: &Job, held: bool) {
+        self.state().lost(job, held, self.0.env.now());
+        self.0.changed.notify_one();
+    }
+
+    /// Something of the run has become durable.
+    pub(crate) fn ring(&self, run: RunId) {
+        self.state().ring(run);
+    }
+
+    /// The tenant's places for steps.
+    pub(crate) fn step_places(&self, tenant: TenantId) -> Arc<Semaphore> {
+        self.state().step_places(tenant)
+    }
+
+    /// The tenant's turn to look for a record and then add it.
+    pub(crate) fn upserts(&self, tenant: TenantId) -> Arc<tokio::sync::Mutex<()>> {
+        self.state().upserts(tenant)
+    }
+
+    /// Begins nothing any more, and has every driver end as soon as its steps have.
+    pub(crate) fn drain(&self) {
+        self.state().drain();
+    }
+
+    /// Tries again whether suspended tenants take part by now.
+    pub(crate) fn probe(&self) {
+        if self.state().probe() {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+#[async_trait]
+impl Dispatch for Scheduler {
+    fn reserve(&self, tenant: &Tenant<'_>) -> Result<Place, Problem> {
+        let (id, limits) = (tenant.id(), tenant.standing().limits.clone());
+        self.state().reserve(id, &limits)?;
+        let scheduler = self.clone();
+        Ok(Place::new(move || scheduler.state().give_back(id)))
+    }
+
+    fn enqueue(&self, tenant: &Tenant<'_>, place: Place, run: RunId) {
+        let principal = tenant.principal();
+        let behalf = principal.on_behalf_of.clone().unwrap_or_else(|| principal.id.clone());
+        self.state().enqueue(Job { tenant: tenant.id(), run, behalf: Some(behalf) });
+        drop(place);
+        self.0.changed.notify_one();
+    }
+
+    async fn order(&self, tenant: &Tenant<'_>, run: RunId, order: Order) -> Result<RunStatus, Problem> {
+        let (answer, answered) = oneshot::channel();
+        let principal = tenant.principal();
+        let job = Job { tenant: tenant.id(), run, behalf: Some(principal.id.clone()) };
+        let limits = tenant.standing().limits.clone();
+        self.state().order(job, Control::Order(Box::new(order), answer), &limits)?;
+        self.0.changed.notify_one();
+        answered.await.unwrap_or_else(|_| Err(Problem::internal()))
+    }
+
+    fn bell(&self, _: &Tenant<'_>, run: RunId) -> watch::Receiver<u64> {
+        self.state().bell(run)
+    }
+
+    fn suspend(&self, tenant: TenantId) {
+        self.state().suspend(tenant);
+    }
+
+    fn resume(&self, tenant: TenantId) {
+        self.state().resume(tenant);
+        self.0.changed.notify_one();
+    }
+
+    async fn forget(&self, tenant: TenantId) {
+        while self.state().forget(tenant) == Told::StillUnderWay {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// Orders that wait for one driver.
+pub(crate) const ORDERS_AHEAD: usize = 16;
+
+pub(crate) fn controls() -> (mpsc::Sender<Control>, mpsc::Receiver<Control>) {
+    mpsc::channel(ORDERS_AHEAD)
+}

@@ -1,0 +1,447 @@
+//! What the scheduler knows and decides. No clock, no task: all of it is called under one lock.
+
+use super::controls;
+use crate::Settings;
+use app::dispatch::{Order, OrderKind};
+use env::Timestamp;
+use errors::{Code, Problem};
+use ids::{RunId, TenantId};
+use metering::fair::FairQueue;
+use metering::plan::Limits;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use store::RunStatus;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+/// How long after a failure of ours a run is tried again.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Bells that may be kept although nobody listens.
+const IDLE_BELLS: usize = 1_024;
+/// Where the queue bounds nothing, because what waits is durable and must not be lost.
+const UNBOUNDED: usize = usize::MAX;
+
+/// A run to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) tenant: TenantId,
+    pub(crate) run: RunId,
+    /// For whom.
+    pub(crate) behalf: Option<String>,
+}
+
+/// What a driver is told.
+pub(crate) enum Control {
+    /// To do this and say when it is durable.
+    Order(Box<Order>, oneshot::Sender<Result<RunStatus, Problem>>),
+    /// To begin no further step and to end when those under way have.
+    Park,
+    /// To end at once.
+    Stop,
+}
+
+/// A driver's beginning.
+pub(crate) struct Start {
+    pub(crate) job: Job,
+    /// Whether it holds one of the tenant's places, so that the run may go on.
+    pub(crate) held: bool,
+    pub(crate) first: Option<Control>,
+    pub(crate) controls: mpsc::Receiver<Control>,
+}
+
+/// How a driver leaves its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It is over, or gone.
+    Over,
+    /// It waits for a place.
+    Queued,
+    /// It waits for a time.
+    Waiting(Timestamp),
+    /// Its tenant is suspended.
+    Suspended,
+    /// It could not be carried out for a fault of ours.
+    Later,
+}
+
+enum Whereabouts {
+    Queued,
+    Waiting(Timestamp),
+    Live(mpsc::Sender<Control>),
+}
+
+struct Known {
+    job: Job,
+    place: Whereabouts,
+}
+
+/// What is kept of a tenant as long as it has runs that are not over.
+struct Lane {
+    limit: Option<u64>,
+    weight: NonZeroU32,
+    held: u64,
+    reserved: usize,
+    unfinished: usize,
+    suspended: bool,
+    steps: Arc<Semaphore>,
+    upserts: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Whether a tenant has been forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Forgotten,
+    StillUnderWay,
+}
+
+pub(super) struct State {
+    settings: Settings,
+    queue: FairQueue<TenantId, RunId>,
+    lanes: HashMap<TenantId, Lane>,
+    runs: HashMap<RunId, Known>,
+    timers: BTreeSet<(Timestamp, RunId)>,
+    /// Drivers with an order, which need no place.
+    urgent: VecDeque<Start>,
+    bells: HashMap<RunId, watch::Sender<u64>>,
+    reserved: usize,
+    held: usize,
+    draining: bool,
+}
+
+impl State {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            queue: FairQueue::new(UNBOUNDED, UNBOUNDED),
+            lanes: HashMap::new(),
+            runs: HashMap::new(),
+            timers: BTreeSet::new(),
+            urgent: VecDeque::new(),
+            bells: HashMap::new(),
+            reserved: 0,
+            held: 0,
+            draining: false,
+        }
+    }
+
+    fn lane(&mut self, tenant: TenantId) -> &mut Lane {
+        let steps = self.settings.steps_per_tenant;
+        self.lanes.entry(tenant).or_insert_with(|| Lane {
+            limit: Some(1),
+            weight: NonZeroU32::MIN,
+            held: 0,
+            reserved: 0,
+            unfinished: 0,
+            suspended: false,
+            steps: Arc::new(Semaphore::new(steps)),
+            upserts: Arc::default(),
+        })
+    }
+
+    pub(super) fn refresh(&mut self, tenant: TenantId, limits: &Limits) {
+        let lane = self.lane(tenant);
+        (lane.limit, lane.weight) = (limits.concurrent_runs, limits.weight());
+        self.tidy(tenant);
+    }
+
+    /// Forgets a lane that nothing needs.
+    fn tidy(&mut self, tenant: TenantId) {
+        let idle = |lane: &Lane| lane.unfinished == 0 && lane.reserved == 0 && lane.held == 0;
+        if self.lanes.get(&tenant).is_some_and(idle) {
+            self.lanes.remove(&tenant);
+        }
+    }
+
+    pub(super) fn reserve(&mut self, tenant: TenantId, limits: &Limits) -> Result<(), Problem> {
+        self.refresh(tenant, limits);
+        if self.draining {
+            return Err(Problem::new(Code::Unavailable, "The server is stopping. Try again.").retry_after(1));
+        }
+        self.room(tenant)?;
+        self.lane(tenant).reserved += 1;
+        self.reserved += 1;
+        Ok(())
+    }
+
+    /// Whether one more run of the tenant may wait.
+    fn room(&self, tenant: TenantId) -> Result<(), Problem> {
+        let (reserved, unfinished) =
+            self.lanes.get(&tenant).map_or((0, 0), |lane| (lane.reserved, lane.unfinished));
+        let full = |what: &str, limit: usize| {
+            let detail = format!("{limit} runs {what}, as many as there may be.");
+            Problem::new(Code::ConcurrencyLimited, detail).with("limit", limit).retry_after(5)
+        };
+        if self.queue.len_of(&tenant) + reserved >= self.settings.queued_per_tenant {
+            return Err(full("of this tenant wait for a place", self.settings.queued_per_tenant));
+        }
+        if unfinished + reserved >= self.settings.unfinished_per_tenant {
+            return Err(full("of this tenant are not over", self.settings.unfinished_per_tenant));
+        }
+        if self.queue.len() + self.reserved >= self.settings.queued {
+            let detail = "The server has as many runs waiting as it takes.";
+            return Err(Problem::new(Code::ConcurrencyLimited, detail).retry_after(5));
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_back(&mut self, tenant: TenantId) {
+        self.reserved = self.reserved.saturating_sub(1);
+        let lane = self.lane(tenant);
+        lane.reserved = lane.reserved.saturating_sub(1);
+        self.tidy(tenant);
+    }
+
+    pub(super) fn enqueue(&mut self, job: Job) {
+        let (tenant, run) = (job.tenant, job.run);
+        if self.runs.insert(run, Known { job, place: Whereabouts::Queued }).is_none() {
+            self.lane(tenant).unfinished += 1;
+        }
+        self.push(tenant, run);
+    }
+
+    fn push(&mut self, tenant: TenantId, run: RunId) {
+        let weight = self.lane(tenant).weight;
+        if self.queue.push(tenant, weight, run).is_err() {
+            tracing::error!(tenant.id = %tenant, %run, "an unbounded queue was full");
+        }
+    }
+
+    pub(super) fn recovered(&mut self, job: Job, due: Option<Timestamp>, limits: &Limits) {
+        if self.runs.contains_key(&job.run) {
+            return;
+        }
+        self.lane(job.tenant).unfinished += 1;
+        self.refresh(job.tenant, limits);
+        let place = match due {
+            None => Whereabouts::Queued,
+            Some(due) => Whereabouts::Waiting(due),
+        };
+        self.settle(job, place);
+    }
+
+    pub(super) fn recovered_parked(&mut self, job: Job) {
+        if self.runs.contains_key(&job.run) {
+            return;
+        }
+        let lane = self.lane(job.tenant);
+        lane.unfinished += 1;
+        lane.suspended = true;
+        self.settle(job, Whereabouts::Queued);
+    }
+
+    /// Puts a run where it waits.
+    fn settle(&mut self, job: Job, place: Whereabouts) {
+        let (tenant, run) = (job.tenant, job.run);
+        match &place {
+            Whereabouts::Queued => self.push(tenant, run),
+            Whereabouts::Waiting(at) => {
+                self.timers.insert((*at, run));
+            }
+            Whereabouts::Live(_) => {}
+        }
+        self.runs.insert(run, Known { job, place });
+    }
+
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Runs whose time has come wait for a place from now on.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some((at, run)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, run));
+            let Some(known) = self.runs.get_mut(&run) else { continue };
+            if matches!(known.place, Whereabouts::Waiting(due) if due == at) {
+                known.place = Whereabouts::Queued;
+                let tenant = known.job.tenant;
+                self.push(tenant, run);
+            }
+        }
+    }
+
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<Start> {
+        if self.draining {
+            return None;
+        }
+        self.wake(now);
+        if let Some(start) = self.urgent.pop_front() {
+            return Some(start);
+        }
+        while self.held < self.settings.runs {
+            let lanes = &self.lanes;
+            let eligible = |tenant: &TenantId| {
+                lanes
+                    .get(tenant)
+                    .is_some_and(|lane| !lane.suspended && lane.limit.is_none_or(|limit| lane.held < limit))
+            };
+            let (tenant, run) = self.queue.pop(eligible)?;
+            // What was ordered something or ended meanwhile is not waiting any more.
+            let Some(known) = self.runs.get_mut(&run) else { continue };
+            if !matches!(known.place, Whereabouts::Queued) {
+                continue;
+            }
+            let (sender, controls) = controls();
+            known.place = Whereabouts::Live(sender);
+            let job = known.job.clone();
+            self.lane(tenant).held += 1;
+            self.held += 1;
+            return Some(Start { job, held: true, first: None, controls });
+        }
+        None
+    }
+
+    /// Gives an order to the run's driver, or to one that is started for it.
+    pub(super) fn order(&mut self, job: Job, control: Control, limits: &Limits) -> Result<(), Problem> {
+        let busy =
+            || Problem::new(Code::ConcurrencyLimited, "The run has other orders waiting.").retry_after(1);
+        let retries =
+            matches!(&control, Control::Order(order, _) if matches!(order.kind, OrderKind::Retry { .. }));
+        if let Some(Known { place: Whereabouts::Live(driver), .. }) = self.runs.get(&job.run) {
+            return driver.try_send(control).map_err(|_| busy());
+        }
+        self.refresh(job.tenant, limits);
+        let known = self.runs.get(&job.run).map(|known| known.job.clone());
+        if known.is_none() {
+            if retries {
+                self.room(job.tenant)?;
+            }
+            self.lane(job.tenant).unfinished += 1;
+        }
+        let job = known.unwrap_or(job);
+        let (sender, controls) = controls();
+        self.settle(job.clone(), Whereabouts::Live(sender));
+        self.urgent.push_back(Start { job, held: false, first: Some(control), controls });
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, start: &mut Start, rest: Rest, now: Timestamp) -> Option<Control> {
+        while rest != Rest::Suspended
+            && let Ok(control) = start.controls.try_recv()
+        {
+            if !matches!(control, Control::Park) {
+                return Some(control);
+            }
+        }
+        let job = start.job.clone();
+        self.release(&job, start.held);
+        match rest {
+            Rest::Over => self.remove(&job),
+            Rest::Queued => self.settle(job, Whereabouts::Queued),
+            Rest::Waiting(at) => self.settle(job, Whereabouts::Waiting(at)),
+            Rest::Later => self.settle(job, Whereabouts::Waiting(now.plus(AFTER_FAILURE))),
+            Rest::Suspended => {
+                self.lane(job.tenant).suspended = true;
+                self.settle(job, Whereabouts::Queued);
+            }
+        }
+        None
+    }
+
+    pub(super) fn lost(&mut self, job: &Job, held: bool, now: Timestamp) {
+        self.release(job, held);
+        self.settle(job.clone(), Whereabouts::Waiting(now.plus(AFTER_FAILURE)));
+    }
+
+    fn release(&mut self, job: &Job, held: bool) {
+        if held {
+            self.held = self.held.saturating_sub(1);
+            let lane = self.lane(job.tenant);
+            lane.held = lane.held.saturating_sub(1);
+        }
+    }
+
+    fn remove(&mut self, job: &Job) {
+        if self.runs.remove(&job.run).is_some() {
+            let lane = self.lane(job.tenant);
+            lane.unfinished = lane.unfinished.saturating_sub(1);
+        }
+        self.tidy(job.tenant);
+    }
+
+    pub(super) fn bell(&mut self, run: RunId) -> watch::Receiver<u64> {
+        if self.bells.len() >= IDLE_BELLS {
+            self.bells.retain(|_, bell| bell.receiver_count() > 0);
+        }
+        self.bells.entry(run).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    pub(super) fn ring(&mut self, run: RunId) {
+        let Some(bell) = self.bells.get(&run) else { return };
+        if bell.receiver_count() == 0 {
+            self.bells.remove(&run);
+        } else {
+            bell.send_modify(|count| *count += 1);
+        }
+    }
+
+    pub(super) fn step_places(&mut self, tenant: TenantId) -> Arc<Semaphore> {
+        self.lane(tenant).steps.clone()
+    }
+
+    pub(super) fn upserts(&mut self, tenant: TenantId) -> Arc<tokio::sync::Mutex<()>> {
+        self.lane(tenant).upserts.clone()
+    }
+
+    fn tell(&self, tenant: Option<TenantId>, control: impl Fn() -> Control) {
+        let of = self.runs.values().filter(|known| tenant.is_none_or(|tenant| known.job.tenant == tenant));
+        for known in of {
+            if let Whereabouts::Live(driver) = &known.place {
+                // A driver with that many orders ahead ends soon anyway.
+                let _ = driver.try_send(control());
+            }
+        }
+    }
+
+    pub(super) fn suspend(&mut self, tenant: TenantId) {
+        if let Some(lane) = self.lanes.get_mut(&tenant) {
+            lane.suspended = true;
+            self.tell(Some(tenant), || Control::Park);
+        }
+    }
+
+    pub(super) fn resume(&mut self, tenant: TenantId) {
+        if let Some(lane) = self.lanes.get_mut(&tenant) {
+            lane.suspended = false;
+        }
+    }
+
+    /// Lets suspended tenants try again; admission says whether they take part.
+    pub(super) fn probe(&mut self) -> bool {
+        let mut any = false;
+        for lane in self.lanes.values_mut().filter(|lane| lane.suspended) {
+            lane.suspended = false;
+            any = true;
+        }
+        any
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        self.urgent.clear();
+        self.tell(None, || Control::Park);
+    }
+
+    pub(super) fn forget(&mut self, tenant: TenantId) -> Told {
+        self.queue.remove(&tenant);
+        let (gone, urgent) = self.urgent.drain(..).partition(|start| start.job.tenant == tenant);
+        self.urgent = urgent;
+        for start in VecDeque::<Start>::from(gone) {
+            self.remove(&start.job);
+        }
+        self.tell(Some(tenant), || Control::Stop);
+        let live = |known: &Known| matches!(known.place, Whereabouts::Live(_));
+        let gone: Vec<_> = self
+            .runs
+            .values()
+            .filter(|known| known.job.tenant == tenant && !live(known))
+            .map(|known| known.job.clone())
+            .collect();
+        for job in &gone {
+            self.remove(job);
+        }
+        self.timers.retain(|(_, run)| self.runs.contains_key(run));
+        let left = self.runs.values().any(|known| known.job.tenant == tenant);
+        if left { Told::StillUnderWay } else { Told::Forgotten }
+    }
+}
