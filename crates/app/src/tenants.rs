@@ -262,24 +262,34 @@ pub async fn change(
 }
 
 /// Refuses every key of the tenant from the next request on, and parks its runs.
-pub async fn suspend(app: &App, operator: &Operator, id: TenantId) -> Result<TenantView, Problem> {
-    set_status(app, operator, id, TenantStatus::Suspended, SUSPEND).await
+pub async fn suspend(
+    app: &App,
+    operator: &Operator,
+    id: TenantId,
+    expected: Option<u64>,
+) -> Result<TenantView, Problem> {
+    set_status(app, operator, id, expected, (TenantStatus::Suspended, SUSPEND)).await
 }
 
 /// Lets a suspended tenant take part again.
-pub async fn resume(app: &App, operator: &Operator, id: TenantId) -> Result<TenantView, Problem> {
-    set_status(app, operator, id, TenantStatus::Active, RESUME).await
+pub async fn resume(
+    app: &App,
+    operator: &Operator,
+    id: TenantId,
+    expected: Option<u64>,
+) -> Result<TenantView, Problem> {
+    set_status(app, operator, id, expected, (TenantStatus::Active, RESUME)).await
 }
 
 async fn set_status(
     app: &App,
     operator: &Operator,
     id: TenantId,
-    status: TenantStatus,
-    action: Action,
+    expected: Option<u64>,
+    (status, action): (TenantStatus, Action),
 ) -> Result<TenantView, Problem> {
     operator.must_change()?;
-    let mut row = found(app, operator, id, None).await?;
+    let mut row = found(app, operator, id, expected).await?;
     if row.status != status {
         row.status = status;
         let work = async { Ok(app.platform.update_tenant(operator, row).await?) };
@@ -289,9 +299,14 @@ async fn set_status(
 }
 
 /// Erases a tenant: keys refused, key destroyed, files gone.
-pub async fn delete(app: &App, operator: &Operator, id: TenantId) -> Result<ErasureReceipt, Problem> {
+pub async fn delete(
+    app: &App,
+    operator: &Operator,
+    id: TenantId,
+    expected: Option<u64>,
+) -> Result<ErasureReceipt, Problem> {
     operator.must_change()?;
-    let mut row = found(app, operator, id, None).await?;
+    let mut row = found(app, operator, id, expected).await?;
     let work = async {
         if row.status != TenantStatus::Deleting {
             row.status = TenantStatus::Deleting;

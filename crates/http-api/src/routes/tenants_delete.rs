@@ -19,8 +19,8 @@ pub(super) fn operation() -> Operation {
 
 async fn handle(State(api): State<Api>, call: OperatorCall, Path(id): Path<String>) -> Answer {
     let id = named(&id)?;
-    write_as_operator(&api, call, NO_BODY, async |operator, _| {
-        let receipt = tenants::delete(&api.app, operator, id).await?;
+    write_as_operator(&api, call, NO_BODY, async |operator, conditions| {
+        let receipt = tenants::delete(&api.app, operator, id, conditions.expected).await?;
         Written::json(StatusCode::OK, &receipt)
     })
     .await

@@ -18,8 +18,8 @@ pub(super) fn operation() -> Operation {
 
 async fn handle(State(api): State<Api>, call: OperatorCall, Path(id): Path<String>) -> Answer {
     let id = named(&id)?;
-    write_as_operator(&api, call, NO_BODY, async |operator, _| {
-        let tenant = tenants::resume(&api.app, operator, id).await?;
+    write_as_operator(&api, call, NO_BODY, async |operator, conditions| {
+        let tenant = tenants::resume(&api.app, operator, id, conditions.expected).await?;
         Ok(Written::json(StatusCode::OK, &tenant)?.tagged(tenant.version))
     })
     .await

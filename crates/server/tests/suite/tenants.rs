@@ -54,6 +54,10 @@ async fn a_change_holds_from_the_next_request_on_and_a_stale_one_is_refused() {
     assert_eq!(tenant.owner.get("/v1/me").await.unwrap()["plan"], "professional");
     let stale = server.operator.call(Method::PATCH, &path).header("if-match", &tag).json(&change).unwrap();
     assert_refused(&stale.send().await.unwrap(), 412, "precondition_failed");
+    for (method, path) in [(Method::POST, format!("{path}/suspend")), (Method::DELETE, path.clone())] {
+        let stale = server.operator.call(method, &path).header("if-match", &tag);
+        assert_refused(&stale.send().await.unwrap(), 412, "precondition_failed");
+    }
     let unknown = send_json(&server.operator, Method::PATCH, &path, &json!({"plan": "platinum"})).await;
     assert_refused(&unknown, 400, "invalid_request");
 }
