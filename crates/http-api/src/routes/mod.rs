@@ -18,9 +18,14 @@ mod budgets_delete;
 mod budgets_list;
 mod budgets_put;
 mod chat_completions;
+mod credentials_delete;
+mod credentials_get;
+mod credentials_list;
+mod credentials_put;
 mod endpoints_get;
 mod endpoints_put;
 mod health;
+mod hooks_deliver;
 mod limits_get;
 mod me;
 mod models_get;
@@ -29,12 +34,19 @@ mod openapi;
 mod operator_audit_events;
 mod plans_get;
 mod plans_put;
+mod problems_list;
 mod records_create;
 mod records_declare;
 mod records_delete;
 mod records_get;
 mod records_list;
 mod records_update;
+mod runs_cancel;
+mod runs_events;
+mod runs_get;
+mod runs_list;
+mod runs_retry;
+mod runs_start;
 mod signing_keys_create;
 mod signing_keys_get;
 mod signing_keys_list;
@@ -52,6 +64,15 @@ mod tenants_resume;
 mod tenants_suspend;
 mod tenants_update;
 mod usage_get;
+mod workflows_create;
+mod workflows_delete;
+mod workflows_get;
+mod workflows_list;
+mod workflows_rotate_hook;
+mod workflows_schema;
+mod workflows_update;
+mod workflows_upgrade;
+mod workflows_upgrade_preview;
 
 use crate::Operation;
 
@@ -78,8 +99,13 @@ pub fn operations() -> Vec<Operation> {
         budgets_list::operation(),
         budgets_put::operation(),
         chat_completions::operation(),
+        credentials_delete::operation(),
+        credentials_get::operation(),
+        credentials_list::operation(),
+        credentials_put::operation(),
         endpoints_get::operation(),
         endpoints_put::operation(),
+        hooks_deliver::operation(),
         limits_get::operation(),
         me::operation(),
         models_get::operation(),
@@ -88,12 +114,19 @@ pub fn operations() -> Vec<Operation> {
         operator_audit_events::operation(),
         plans_get::operation(),
         plans_put::operation(),
+        problems_list::operation(),
         records_create::operation(),
         records_declare::operation(),
         records_delete::operation(),
         records_get::operation(),
         records_list::operation(),
         records_update::operation(),
+        runs_cancel::operation(),
+        runs_events::operation(),
+        runs_get::operation(),
+        runs_list::operation(),
+        runs_retry::operation(),
+        runs_start::operation(),
         signing_keys_create::operation(),
         signing_keys_get::operation(),
         signing_keys_list::operation(),
@@ -111,5 +144,14 @@ pub fn operations() -> Vec<Operation> {
         tenants_suspend::operation(),
         tenants_update::operation(),
         usage_get::operation(),
+        workflows_create::operation(),
+        workflows_delete::operation(),
+        workflows_get::operation(),
+        workflows_list::operation(),
+        workflows_rotate_hook::operation(),
+        workflows_schema::operation(),
+        workflows_update::operation(),
+        workflows_upgrade::operation(),
+        workflows_upgrade_preview::operation(),
     ]
 }
