@@ -1,4 +1,4 @@
-//! Records.
+//! Records: a map by collection and id, and queries that look at all of it.
 
 use crate::query::{Key, check_field, field, holds};
 use crate::{MemoryStore, page};

@@ -1,4 +1,4 @@
-//! Usage.
+//! Usage: every call with its outcome, added up anew for each question.
 
 use crate::MemoryStore;
 use async_trait::async_trait;

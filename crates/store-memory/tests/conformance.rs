@@ -1,4 +1,5 @@
 //! The reference passes the suite that it is the reference of.
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test has failed it")]
 
 use async_trait::async_trait;
 use env::Env;

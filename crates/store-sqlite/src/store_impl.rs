@@ -18,6 +18,7 @@ use ids::{Id, Slug, TenantId};
 use kms::{Kms, Purpose};
 use secret::SecretBytes;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -141,6 +142,12 @@ impl EmbeddedStore {
         }
     }
 
+    /// How many transactions the node journals have committed since the start: how often writes have waited
+    /// for the disk, however many of them shared each wait.
+    pub fn journal_commits(&self) -> u64 {
+        self.journals().values().map(|journal| journal.commits()).sum()
+    }
+
     async fn fold_backlog(&self) -> Result<(), Fault> {
         let journals: Vec<_> = self.journals().values().cloned().collect();
         for journal in journals {
@@ -210,11 +217,10 @@ impl EmbeddedStore {
     /// in every journal when the server starts.
     fn open_journals(&self, regions: &[Slug]) -> Result<(), Fault> {
         for region in regions.iter().cloned().chain(self.0.folder.regions()?) {
-            let mut journals = self.journals();
-            if !journals.contains_key(&region) {
-                let path = self.0.folder.journal(&region)?;
+            let path = self.0.folder.journal(&region)?;
+            if let Entry::Vacant(place) = self.journals().entry(region) {
                 let journal = Journal::open(&path, Segment::fresh(&self.0.env), self.0.durable)?;
-                journals.insert(region, Arc::new(journal));
+                place.insert(Arc::new(journal));
             }
         }
         Ok(())

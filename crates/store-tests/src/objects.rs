@@ -1,4 +1,4 @@
-//! Objects.
+//! Cases about objects: versions, reach and lists.
 
 use crate::samples::{agent, commit, id};
 use crate::{Backend, World, out, page};

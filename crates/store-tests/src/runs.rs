@@ -1,4 +1,4 @@
-//! Runs.
+//! Cases about runs: cursors, deliveries, content and lists.
 
 use crate::samples::{commit, id, run, run_id, update};
 use crate::{Backend, World, out, page};

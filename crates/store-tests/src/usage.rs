@@ -1,4 +1,4 @@
-//! Usage.
+//! Cases about usage: calls, their outcomes, meters and sums.
 
 use crate::samples::{NOW, call, claim, commit, outcome};
 use crate::{Backend, World, out, page};
@@ -80,10 +80,12 @@ pub async fn a_call_from_its_beginning_to_its_end<B: Backend>(world: World<B>) {
         .await;
 }
 
+/// Outcomes as they come in, what the call cost in the end, and whether that is a guess.
+type Ends = (&'static [(CallStatus, &'static str)], &'static str, u64);
+
 pub async fn only_an_unknown_outcome_can_be_corrected<B: Backend>(world: World<B>) {
     use CallStatus::{Released, Settled, Unknown};
-    // What comes in one after the other, and what it cost in the end.
-    let cases: [(&[(CallStatus, &str)], &str, u64); 6] = [
+    let cases: [Ends; 6] = [
         (&[(Settled, "0.1"), (Settled, "0.1")], "0.1", 0),
         (&[(Settled, "0.1"), (Settled, "0.7")], "0.1", 0),
         (&[(Settled, "0.1"), (Unknown, "0.5")], "0.1", 0),

@@ -56,6 +56,8 @@ pub(crate) struct Journal {
     segment: Segment,
     /// Raised when a transaction fails: entries numbered before must not follow the gap.
     epoch: Arc<AtomicU64>,
+    /// How many transactions were committed, each with one wait for the disk.
+    commits: Arc<AtomicU64>,
     /// `None` only while the journal is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<std::thread::JoinHandle<()>>,
@@ -98,9 +100,10 @@ impl Journal {
         let reader = sqlcipher::open_plain(path, &options)?;
         let (requests, inbox) = mpsc::channel();
         let epoch = Arc::new(AtomicU64::new(0));
-        let writer = writer::start(writer, inbox, segment, epoch.clone())?;
+        let commits = Arc::new(AtomicU64::new(0));
+        let writer = writer::start(writer, inbox, segment, epoch.clone(), commits.clone())?;
         let (requests, writer) = (Some(requests), Some(writer));
-        Ok(Self { segment, epoch, requests, writer, reader: Mutex::new(reader) })
+        Ok(Self { segment, epoch, commits, requests, writer, reader: Mutex::new(reader) })
     }
 
     /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet
@@ -112,6 +115,11 @@ impl Journal {
     /// The present epoch: what was numbered in an earlier one is refused.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// How many transactions were committed since the journal was opened.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Hands an entry to the writer. Entries of one tenant become durable in the order of these calls;

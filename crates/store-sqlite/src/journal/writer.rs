@@ -21,8 +21,9 @@ pub(super) fn start(
     inbox: Receiver<Request>,
     segment: Segment,
     epoch: Arc<AtomicU64>,
+    commits: Arc<AtomicU64>,
 ) -> Result<JoinHandle<()>, Fault> {
-    let writer = Writer { connection, segment, epoch };
+    let writer = Writer { connection, segment, epoch, commits };
     std::thread::Builder::new()
         .name("node-journal".into())
         .spawn(move || writer.run(&inbox))
@@ -33,6 +34,7 @@ struct Writer {
     connection: Connection,
     segment: Segment,
     epoch: Arc<AtomicU64>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -71,6 +73,7 @@ impl Writer {
                 tracing::debug!(%error, "there was nothing to roll back");
             }
         }
+        self.commits.fetch_add(1, Ordering::Relaxed);
         settle(appends, &written);
         for (outcome, done) in others {
             // Whoever asked may be gone.

@@ -1,4 +1,5 @@
 //! The embedded backend as a whole, through its ports and on real files.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test has failed it")]
 
 mod conformance;
 mod crash;
