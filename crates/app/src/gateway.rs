@@ -28,7 +28,7 @@ use egress::AddressPolicy;
 use errors::Problem;
 use ids::Slug;
 use metering::prices::PriceTable;
-use model::ModelEndpoint;
+use model::{EndpointUrl, ModelEndpoint};
 use secret::SecretText;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,12 +38,12 @@ use tokio::sync::Semaphore;
 /// The keys that tenants bring for providers, from the vault.
 #[async_trait]
 pub trait UpstreamKeys: Send + Sync {
-    /// The tenant's own key for a service, if it has stored one that may go to this host.
+    /// The tenant's own key for a service, if it has stored one that may go where the endpoint is.
     async fn key(
         &self,
         tenant: &Tenant<'_>,
         service: &Slug,
-        host: &str,
+        endpoint: &EndpointUrl,
     ) -> Result<Option<SecretText>, Problem>;
 }
 
@@ -52,7 +52,7 @@ pub struct NoUpstreamKeys;
 
 #[async_trait]
 impl UpstreamKeys for NoUpstreamKeys {
-    async fn key(&self, _: &Tenant<'_>, _: &Slug, _: &str) -> Result<Option<SecretText>, Problem> {
+    async fn key(&self, _: &Tenant<'_>, _: &Slug, _: &EndpointUrl) -> Result<Option<SecretText>, Problem> {
         Ok(None)
     }
 }

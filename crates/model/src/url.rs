@@ -63,6 +63,12 @@ impl EndpointUrl {
         &self.host
     }
 
+    /// The port, that of the scheme where none is written.
+    pub fn port(&self) -> u16 {
+        let written = self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        written.unwrap_or(if self.scheme == Scheme::HTTPS { 443 } else { 80 })
+    }
+
     /// Whether this is Azure OpenAI, which wants its key in a header of its own.
     pub fn is_azure(&self) -> bool {
         [".openai.azure.com", ".cognitiveservices.azure.com"].iter().any(|end| self.host.ends_with(end))
@@ -134,6 +140,19 @@ mod tests {
             assert_eq!(chat(text, "gpt-5"), whole);
         }
         assert_eq!(chat("http://127.0.0.1:8080", "x"), "http://127.0.0.1:8080/chat/completions");
+    }
+
+    #[test]
+    fn the_port_is_the_written_one_or_the_schemes() {
+        for (text, port) in [
+            ("https://a.example/v1", 443),
+            ("http://a.example", 80),
+            ("https://a.example:8443/v1", 8443),
+            ("http://[::1]:11434/v1", 11434),
+            ("http://[::1]/v1", 80),
+        ] {
+            assert_eq!(text.parse::<EndpointUrl>().map(|url| url.port()), Ok(port), "{text}");
+        }
     }
 
     #[test]

@@ -86,6 +86,8 @@ const MAINTENANCE: Duration = Duration::from_secs(1);
 const LEASES: u64 = 2;
 /// How long calls whose callers are gone may take to be written down at the end.
 const LAST_CALLS: Duration = Duration::from_secs(5);
+/// How long a stop waits for token endpoints: a token that is given to nobody costs a person's work.
+const LAST_REFRESHES: Duration = Duration::from_secs(30);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
@@ -133,6 +135,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     }
     if tokio::time::timeout(LAST_CALLS, wired.app.gateway.drained()).await.is_err() {
         tracing::warn!("some model calls did not end in time; their leases will");
+    }
+    // A token that a provider has just given is written down, or it is lost.
+    if tokio::time::timeout(LAST_REFRESHES, wired.app.vault.drained()).await.is_err() {
+        tracing::warn!("some credentials were still being refreshed");
     }
     wired.store.close().await;
     Ok(())

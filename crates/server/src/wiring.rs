@@ -64,7 +64,6 @@ pub(crate) async fn wire(
         env.clone(),
     ));
     let limiter = models::limiter(&shared, config, &env);
-    let gateway = models::gateway(&arguments.models, config, arguments.production, &env)?;
     let scheduler = Scheduler::new(worker::Settings::default(), env.clone());
     let egress = work::egress(config, &env)?;
     let vault = Arc::new(Vault::new(VaultParts {
@@ -76,6 +75,7 @@ pub(crate) async fn wire(
         // The store holds the folder for this process.
         alone: true,
     }));
+    let gateway = models::gateway(&arguments.models, config, arguments.production, &env, vault.clone())?;
     let app = App::new(Parts {
         store: shared.clone(),
         platform: shared.clone(),

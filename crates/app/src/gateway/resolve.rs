@@ -98,7 +98,7 @@ pub(super) async fn resolve(app: &App, tenant: &Tenant<'_>, model: &str) -> Resu
             Arc::clone(&app.gateway.http)
         }
         Server::Row => {
-            (target.key, target.key_owner) = key(app, tenant, &endpoint, target.url.host()).await?;
+            (target.key, target.key_owner) = key(app, tenant, &endpoint, &target.url).await?;
             Arc::clone(&app.gateway.http)
         }
     };
@@ -110,10 +110,10 @@ async fn key(
     app: &App,
     tenant: &Tenant<'_>,
     endpoint: &Endpoint,
-    host: &str,
+    url: &EndpointUrl,
 ) -> Result<(Option<SecretText>, KeyOwner), Problem> {
     if let Some(service) = &endpoint.tenant_credential {
-        if let Some(own) = app.gateway.tenant_keys.key(tenant, service, host).await? {
+        if let Some(own) = app.gateway.tenant_keys.key(tenant, service, url).await? {
             return Ok((Some(own), KeyOwner::Tenant));
         }
         if endpoint.sealed_api_key.is_none() {

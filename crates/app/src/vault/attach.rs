@@ -13,6 +13,7 @@ use env::Timestamp;
 use errors::{Code, Problem};
 use futures::FutureExt;
 use ids::Slug;
+use model::EndpointUrl;
 use secret::SecretText;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,13 +72,14 @@ impl Vault {
         tenant: &Tenant<'t>,
         service: &Slug,
         host: &Host,
+        port: u16,
     ) -> Result<Option<SecretText>, Problem> {
         tenant.authorize::<Invoke<on::Model>>()?;
         let contents = match self.live(tenant, service, Need::Due).await {
             Err(problem) if problem.code == Code::NotFound => return Ok(None),
             contents => contents?,
         };
-        let key = contents.map(|contents| names(&contents, host).then(|| key(contents)).flatten());
+        let key = contents.map(|contents| names(&contents, host, port).then(|| key(contents)).flatten());
         Ok(door::upstream(tenant, key).map_err(StoreError::from)?)
     }
 
@@ -180,10 +182,8 @@ fn is_live(contents: &Contents, now: Timestamp) -> bool {
     !matches!(&contents.secret, Secret::OAuth2(oauth) if !oauth.is_live(now))
 }
 
-/// Whether the credential may go to the host, whatever the port.
-fn names(contents: &Contents, host: &Host) -> bool {
-    // Which port the call goes to is not known here, so a pattern that names one does not match.
-    contents.hosts.iter().any(|pattern| [1, 2].iter().all(|port| pattern.matches(host, *port)))
+fn names(contents: &Contents, host: &Host, port: u16) -> bool {
+    contents.hosts.iter().any(|pattern| pattern.matches(host, port))
 }
 
 fn key(contents: Contents) -> Option<SecretText> {
@@ -200,10 +200,10 @@ impl UpstreamKeys for Vault {
         &self,
         tenant: &Tenant<'_>,
         service: &Slug,
-        host: &str,
+        endpoint: &EndpointUrl,
     ) -> Result<Option<SecretText>, Problem> {
-        let host = Host::parse(host).map_err(|_| Problem::internal())?;
-        self.upstream_key(tenant, service, &host).await
+        let host = Host::parse(endpoint.host()).map_err(|_| Problem::internal())?;
+        self.upstream_key(tenant, service, &host, endpoint.port()).await
     }
 }
 

@@ -62,7 +62,7 @@ async fn intent_and_outcome_are_in_the_log() {
     ]);
     assert_eq!(told, expected);
     for pair in [[1, 2], [3, 4]] {
-        assert_eq!(events[pair[1]]["intent"], events[pair[0]]["id"]);
+        assert_eq!(events[pair[1]]["intent"], events[pair[0]]["event_id"]);
         assert_eq!(events[pair[0]]["actor"]["id"], "credential_refresh");
     }
     assert_eq!(events[4]["details"]["error"], "invalid_grant");
@@ -131,12 +131,12 @@ async fn an_answer_that_is_lost_parks_what_rotates_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_takes_no_connection_parks_nothing() {
+async fn a_token_endpoint_with_a_private_address_is_not_asked() {
     let world = World::new().await;
     let mut body = world.oauth("refresh_token", None);
-    body["token_url"] = json!("https://token.test:1/token");
+    body["token_url"] = json!("https://token.example/token");
     world.put("crm", body).await.unwrap();
-    // The name is at home, and nothing at home is open but what the operator opened.
+    // The name turns out to be at home, where nothing is open but what the operator opened.
     assert_eq!(world.attach("crm").await.err().unwrap().code, Code::EgressDenied);
     assert_eq!(world.view("crm").await.unwrap().status, CredentialStatus::Active);
     assert_eq!(world.provider.state.lock().unwrap().connections, 0);

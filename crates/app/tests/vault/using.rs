@@ -79,17 +79,19 @@ async fn a_key_for_models_goes_to_its_host_and_any_caller_of_the_model_may_use_i
         .put("openai", json!({"kind": "api_key", "key": "sk-1", "hosts": ["api.test", "only.test:8443"]}))
         .await
         .unwrap();
-    let key = async |tenant, service: &str, host: &str| {
+    let key = async |tenant, service: &str, host: &str, port: u16| {
         let (service, host) = (slug(service), Host::parse(host).unwrap());
         let admission = world.admit(tenant, Role::Member).await;
-        let use_it = async |tenant: Tenant<'_>| world.vault.upstream_key(&tenant, &service, &host).await;
+        let use_it =
+            async |tenant: Tenant<'_>| world.vault.upstream_key(&tenant, &service, &host, port).await;
         admission.enter(use_it).await.unwrap().map(|key| key.expose().to_owned())
     };
-    assert_eq!(key(world.one, "openai", "api.test").await.as_deref(), Some("sk-1"));
-    assert_eq!(key(world.one, "openai", "evil.test").await, None);
-    assert_eq!(key(world.one, "openai", "only.test").await, None);
-    assert_eq!(key(world.one, "other", "api.test").await, None);
-    assert_eq!(key(world.two, "openai", "api.test").await, None);
+    assert_eq!(key(world.one, "openai", "api.test", 443).await.as_deref(), Some("sk-1"));
+    assert_eq!(key(world.one, "openai", "evil.test", 443).await, None);
+    assert_eq!(key(world.one, "openai", "only.test", 443).await, None);
+    assert_eq!(key(world.one, "openai", "only.test", 8443).await.as_deref(), Some("sk-1"));
+    assert_eq!(key(world.one, "other", "api.test", 443).await, None);
+    assert_eq!(key(world.two, "openai", "api.test", 443).await, None);
 }
 
 #[tokio::test]
