@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use cache::ResponseCache;
 use context::Tenant;
 use egress::AddressPolicy;
+use env::Timestamp;
 use errors::Problem;
 use ids::Slug;
 use metering::prices::PriceTable;
@@ -122,6 +123,11 @@ impl Gateway {
     /// Waits until every call under way has ended and is written down.
     pub async fn drained(&self) {
         drop(self.visits.acquire_many(MAX_VISITS).await);
+    }
+
+    /// Drops kept answers that are too old by now.
+    pub fn sweep(&self, now: Timestamp) {
+        self.cache.sweep(now);
     }
 
     /// Forgets the answers kept for the tenant, which is suspended or being erased.

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use app::App;
-use app::gateway::{CacheSettings, Gateway, GatewayParts, NoUpstreamKeys, StartEndpoint, expire_leases};
+use app::gateway::{CacheSettings, Gateway, GatewayParts, StartEndpoint, UpstreamKeys, expire_leases};
 use clap::Args;
 use egress::{AddressPolicy, HostPort, HostPortError};
 use env::Env;
@@ -83,6 +83,7 @@ pub(crate) fn gateway(
     config: &Config,
     production: bool,
     env: &Env,
+    tenant_keys: Arc<dyn UpstreamKeys>,
 ) -> Result<Gateway, ModelsError> {
     let offline: Arc<dyn ModelEndpoint> = Arc::new(OfflineModel::new(env.clone()));
     let seconds = config.limits.model_call_seconds;
@@ -91,7 +92,7 @@ pub(crate) fn gateway(
         offline: (!production).then_some(offline),
         policy: Arc::new(address_policy(config)?),
         prices: PriceTable::built_in()?,
-        tenant_keys: Arc::new(NoUpstreamKeys),
+        tenant_keys,
         start_endpoint: start_endpoint(arguments)?,
         call_time: seconds.map_or(CALL_TIME, |seconds| Duration::from_secs(u64::from(seconds.max(1)))),
         cache: CacheSettings::default(),
@@ -127,9 +128,10 @@ fn start_endpoint(arguments: &ModelArguments) -> Result<Option<StartEndpoint>, M
     Ok(Some(StartEndpoint { endpoint, key }))
 }
 
-/// Charges calls that a crash left unknown, and drops what is idle.
+/// Charges calls that a crash left unknown, and drops what is idle or too old.
 pub(crate) async fn keep_house(app: &App, limiter: &LocalLimiter<EmbeddedStore>) {
     limiter.sweep();
+    app.gateway.sweep(app.env.now());
     if let Err(error) = expire_leases(app).await {
         tracing::error!(%error, "leases could not be looked at");
     }

@@ -203,6 +203,16 @@ impl Shelves {
         }
     }
 
+    fn sweep(&mut self, now: Timestamp) {
+        for shelf in self.by_tenant.values_mut() {
+            let old = shelf.entries.iter().filter(|(_, entry)| entry.until <= now).map(|(key, _)| *key);
+            for key in old.collect::<Vec<_>>() {
+                self.bytes -= shelf.remove(&key).min(self.bytes);
+            }
+        }
+        self.by_tenant.retain(|_, shelf| !shelf.entries.is_empty());
+    }
+
     fn forget(&mut self, tenant: TenantId) {
         if let Some(shelf) = self.by_tenant.remove(&tenant) {
             self.bytes -= shelf.bytes.min(self.bytes);
@@ -254,6 +264,11 @@ impl ResponseCache {
         self.shelves().put(tenant.id(), wanted.key, entry, &self.settings);
     }
 
+    /// Drops answers that are too old.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.shelves().sweep(now);
+    }
+
     /// Forgets all answers of the tenant.
     pub(super) fn forget(&self, tenant: &Tenant<'_>) {
         self.shelves().forget(tenant.id());
@@ -295,6 +310,10 @@ mod tests {
         assert!(!shelves.by_tenant[&quiet].entries.contains(&[1; 32]), "larger than a share");
         shelves.forget(busy);
         assert_eq!(shelves.bytes, 500 + ENTRY_BYTES);
+        let later = Entry { until: Timestamp::from_millis(9), ..entry(1) };
+        shelves.put(busy, [0; 32], later, &SETTINGS);
+        shelves.sweep(Timestamp::from_millis(0));
+        assert_eq!((shelves.by_tenant.len(), shelves.bytes), (1, 1 + ENTRY_BYTES));
     }
 
     proptest! {
