@@ -445,3 +445,6 @@ impl State {
         if left { Told::StillUnderWay } else { Told::Forgotten }
     }
 }
+
+#[cfg(test)]
+mod tests;

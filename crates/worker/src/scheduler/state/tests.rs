@@ -1,0 +1,249 @@
+//! Whose turn it is, and that nothing is lost or counted twice on the way.
+
+use super::{Control, Job, Rest, Start, State, Told};
+use crate::Settings;
+use app::dispatch::{Order, OrderKind};
+use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
+use env::{Env, Timestamp};
+use errors::Code;
+use ids::{RunId, TenantId};
+use metering::plan::Limits;
+use proptest::prelude::*;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+fn limits(runs: u64) -> Limits {
+    Limits { concurrent_runs: Some(runs), ..Limits::default() }
+}
+
+struct Ground {
+    env: Env,
+    state: State,
+}
+
+impl Ground {
+    fn new(settings: Settings) -> Self {
+        Self { env: Env::fixed(NOW, 7).0, state: State::new(settings) }
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.env.id()
+    }
+
+    fn accept(&mut self, tenant: TenantId, runs: u64) -> Result<RunId, Code> {
+        self.state.reserve(tenant, &limits(runs)).map_err(|problem| problem.code)?;
+        let run = self.env.id();
+        self.state.enqueue(Job { tenant, run, behalf: None });
+        self.state.give_back(tenant);
+        Ok(run)
+    }
+
+    fn next(&mut self) -> Option<Start> {
+        self.state.next(NOW)
+    }
+
+    fn order(&mut self, tenant: TenantId, run: RunId) -> Result<(), Code> {
+        let actor = Actor { auth: AuthMethod::ApiKey, id: "k".into(), kind: ActorKind::User, on_behalf_of: vec![] };
+        let resource = Resource { id: run.to_string(), kind: "run".into() };
+        let event = Draft::new(actor, Action::new("run.cancel"), resource, Outcome::Success);
+        let order = Order { kind: OrderKind::Cancel, event, claim: None };
+        let control = Control::Order(Box::new(order), oneshot::channel().0);
+        let job = Job { tenant, run, behalf: None };
+        self.state.order(job, control, &limits(1)).map_err(|problem| problem.code)
+    }
+}
+
+#[test]
+fn a_tenant_has_as_many_runs_as_its_limit_and_others_are_not_held_up() {
+    let mut ground = Ground::new(Settings::default());
+    let (one, two) = (ground.tenant(), ground.tenant());
+    for _ in 0..50 {
+        ground.accept(one, 2).unwrap();
+    }
+    let other = ground.accept(two, 2).unwrap();
+    let mut started: Vec<Start> = std::iter::from_fn(|| ground.next()).collect();
+    assert_eq!(started.len(), 3);
+    assert!(started.iter().any(|start| start.job.run == other));
+    let place = started.iter().position(|start| start.job.tenant == one).unwrap();
+    let mut ended = started.remove(place);
+    assert!(ground.state.leave(&mut ended, Rest::Over, NOW).is_none());
+    assert_eq!(ground.next().unwrap().job.tenant, one);
+    assert!(ground.next().is_none());
+}
+
+#[test]
+fn a_run_that_waits_holds_no_place_and_comes_back_in_time() {
+    let mut ground = Ground::new(Settings::default());
+    let tenant = ground.tenant();
+    let waiting = ground.accept(tenant, 1).unwrap();
+    let other = ground.accept(tenant, 1).unwrap();
+    let mut start = ground.next().unwrap();
+    let later = NOW.plus(Duration::from_secs(60));
+    ground.state.leave(&mut start, Rest::Waiting(later), NOW);
+    assert_eq!(ground.state.next_due(), Some(later));
+    let mut start = ground.next().unwrap();
+    assert_eq!(start.job.run, other);
+    ground.state.leave(&mut start, Rest::Over, NOW);
+    assert!(ground.next().is_none());
+    assert_eq!(ground.state.next(later).unwrap().job.run, waiting);
+}
+
+#[test]
+fn a_full_queue_takes_no_more_and_says_so() {
+    let mut ground = Ground::new(Settings { queued_per_tenant: 3, queued: 5, ..Settings::default() });
+    let (one, two) = (ground.tenant(), ground.tenant());
+    for _ in 0..3 {
+        ground.accept(one, 1).unwrap();
+    }
+    assert_eq!(ground.accept(one, 1), Err(Code::ConcurrencyLimited));
+    for _ in 0..2 {
+        ground.accept(two, 1).unwrap();
+    }
+    assert_eq!(ground.accept(two, 1), Err(Code::ConcurrencyLimited));
+    // What is being made durable counts, too.
+    let mut ground = Ground::new(Settings { queued_per_tenant: 1, ..Settings::default() });
+    ground.state.reserve(one, &limits(1)).unwrap();
+    assert_eq!(ground.accept(one, 1), Err(Code::ConcurrencyLimited));
+    ground.state.give_back(one);
+    ground.accept(one, 1).unwrap();
+}
+
+#[test]
+fn a_run_has_one_driver_whatever_is_ordered() {
+    let mut ground = Ground::new(Settings::default());
+    let tenant = ground.tenant();
+    let run = ground.accept(tenant, 1).unwrap();
+    ground.order(tenant, run).unwrap();
+    let mut ordered = ground.next().unwrap();
+    assert!(!ordered.held && ordered.first.is_some());
+    // What stood in the queue is not started beside it, and further orders go to the driver there is.
+    assert!(ground.next().is_none());
+    ground.order(tenant, run).unwrap();
+    assert!(ground.next().is_none());
+    assert!(matches!(ground.state.leave(&mut ordered, Rest::Queued, NOW), Some(Control::Order(..))));
+    assert!(ground.state.leave(&mut ordered, Rest::Queued, NOW).is_none());
+    assert!(ground.next().unwrap().held);
+}
+
+#[test]
+fn suspended_tenants_wait_and_go_on() {
+    let mut ground = Ground::new(Settings::default());
+    let (one, two) = (ground.tenant(), ground.tenant());
+    let run = ground.accept(one, 1).unwrap();
+    ground.state.suspend(one);
+    ground.accept(two, 1).unwrap();
+    assert_eq!(ground.next().unwrap().job.tenant, two);
+    assert!(ground.next().is_none());
+    ground.state.resume(one);
+    let mut start = ground.next().unwrap();
+    assert_eq!(start.job.run, run);
+    ground.state.suspend(one);
+    assert!(matches!(start.controls.try_recv(), Ok(Control::Park)));
+    ground.state.leave(&mut start, Rest::Suspended, NOW);
+    assert!(ground.next().is_none());
+    assert!(ground.state.probe());
+    assert!(ground.next().is_some());
+}
+
+#[test]
+fn a_forgotten_tenant_leaves_nothing() {
+    let mut ground = Ground::new(Settings::default());
+    let (one, two) = (ground.tenant(), ground.tenant());
+    for _ in 0..4 {
+        ground.accept(one, 1).unwrap();
+    }
+    let kept = ground.accept(two, 1).unwrap();
+    let mut live = ground.next().unwrap();
+    if live.job.tenant == two {
+        live = ground.next().unwrap();
+    }
+    assert_eq!(ground.state.forget(one), Told::StillUnderWay);
+    let stopped = ground.state.leave(&mut live, Rest::Later, NOW);
+    assert!(matches!(stopped, Some(Control::Stop)));
+    ground.state.leave(&mut live, Rest::Over, NOW);
+    assert_eq!(ground.state.forget(one), Told::Forgotten);
+    assert!(!ground.state.lanes.contains_key(&one));
+    assert!(ground.state.runs.keys().all(|run| *run == kept));
+}
+
+/// What can happen to the scheduler.
+#[derive(Clone, Debug)]
+enum Event {
+    Accept(usize),
+    Start,
+    Leave(usize, u8),
+    Order(usize),
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0usize..3).prop_map(Event::Accept),
+        3 => Just(Event::Start),
+        4 => (any::<usize>(), 0u8..4).prop_map(|(which, how)| Event::Leave(which, how)),
+        1 => any::<usize>().prop_map(Event::Order),
+        1 => (1u64..20).prop_map(Event::Pass),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: no run has two drivers, no tenant more places than its limit, and
+    /// in the end every run that is not over gets its turn.
+    #[test]
+    fn nothing_is_lost_or_driven_twice(events in proptest::collection::vec(event(), 1..200)) {
+        let mut ground = Ground::new(Settings::default());
+        let tenants: Vec<TenantId> = (0..3).map(|_| ground.tenant()).collect();
+        let (mut live, mut open): (Vec<Start>, Vec<(TenantId, RunId)>) = (Vec::new(), Vec::new());
+        let mut now = NOW;
+        for event in events {
+            match event {
+                Event::Accept(tenant) => {
+                    let run = ground.accept(tenants[tenant], 2).unwrap();
+                    open.push((tenants[tenant], run));
+                }
+                Event::Start => live.extend(ground.state.next(now)),
+                Event::Order(which) if !open.is_empty() => {
+                    let (tenant, run) = open[which % open.len()];
+                    let _ = ground.order(tenant, run);
+                }
+                Event::Leave(which, how) if !live.is_empty() => {
+                    let mut start = live.swap_remove(which % live.len());
+                    let rest = match how {
+                        0 => Rest::Over,
+                        1 => Rest::Queued,
+                        2 => Rest::Waiting(now.plus(Duration::from_secs(5))),
+                        _ => Rest::Later,
+                    };
+                    while ground.state.leave(&mut start, rest, now).is_some() {}
+                    if rest == Rest::Over {
+                        open.retain(|(_, run)| *run != start.job.run);
+                    }
+                }
+                Event::Pass(seconds) => now = now.plus(Duration::from_secs(seconds)),
+                Event::Order(_) | Event::Leave(..) => {}
+            }
+            let mut driven: Vec<RunId> = live.iter().map(|start| start.job.run).collect();
+            driven.sort();
+            driven.dedup();
+            prop_assert_eq!(driven.len(), live.len());
+            for tenant in &tenants {
+                let held = live.iter().filter(|start| start.held && start.job.tenant == *tenant).count();
+                prop_assert!(held <= 2);
+            }
+        }
+        for mut start in live.drain(..) {
+            while ground.state.leave(&mut start, Rest::Over, now).is_some() {}
+            open.retain(|(_, run)| *run != start.job.run);
+        }
+        now = now.plus(Duration::from_secs(60));
+        while let Some(mut start) = ground.state.next(now) {
+            while ground.state.leave(&mut start, Rest::Over, now).is_some() {}
+            open.retain(|(_, run)| *run != start.job.run);
+        }
+        prop_assert!(open.is_empty(), "{:?}", open);
+        prop_assert!(ground.state.lanes.is_empty() && ground.state.runs.is_empty());
+        prop_assert_eq!((ground.state.held, ground.state.reserved), (0, 0));
+    }
+}
