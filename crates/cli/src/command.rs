@@ -2,20 +2,49 @@
 
 use crate::offline::Surroundings;
 use crate::output::exit_code;
-use crate::verify;
+use crate::{apply, audit, backup, demo, doctor, keys, runs, tenants, verify};
 use clap::Subcommand;
 use std::process::ExitCode;
 
 /// The commands besides `serve`.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Show it all: two tenants, one template, real runs, live in the terminal.
+    Demo(demo::DemoArguments),
     /// Attack a server: try to get one tenant's data with another's credentials.
     Verify(verify::VerifyArguments),
+    /// Export audit logs, and check exports offline.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Back one tenant up into a file.
+    Backup(backup::BackupArguments),
+    /// Restore a tenant from a backup of its own.
+    Restore(backup::RestoreArguments),
+    /// Look whether this machine and a data folder are fit to serve.
+    Doctor(doctor::DoctorArguments),
+    /// Bring a server to what a file says: plans, endpoints, templates, tenants.
+    Apply(apply::ApplyArguments),
+    /// Make and administer tenants.
+    Tenants(tenants::TenantsArguments),
+    /// Make and revoke a tenant's API keys; rotate the master key.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Start, look at, cancel and retry a tenant's runs.
+    Runs(runs::RunsArguments),
 }
 
 /// Runs a command to its end.
 pub async fn run(command: Command, around: Surroundings) -> ExitCode {
     exit_code(match command {
+        Command::Demo(arguments) => demo::run(arguments, &around).await,
         Command::Verify(arguments) => verify::run(arguments, &around).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Backup(arguments) => backup::back_up(arguments).await,
+        Command::Restore(arguments) => backup::restore(arguments).await,
+        Command::Doctor(arguments) => doctor::run(&arguments, &around),
+        Command::Apply(arguments) => apply::run(arguments).await,
+        Command::Tenants(arguments) => tenants::run(arguments).await,
+        Command::Keys(command) => keys::run(command, &around).await,
+        Command::Runs(arguments) => runs::run(arguments).await,
     })
 }

@@ -3,10 +3,19 @@
 //! Every command takes `--json`, and ends with 0 (good), 1 (the answer is bad news) or 2 (it could not
 //! run).
 
+mod apply;
+mod audit;
+mod backup;
 mod command;
+mod demo;
+mod doctor;
+mod keys;
 mod offline;
 mod output;
+mod runs;
 mod server;
+mod table;
+mod tenants;
 mod verify;
 
 pub use command::{Command, run};

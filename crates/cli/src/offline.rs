@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use env::Env;
+use secret::SecretText;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,5 +21,11 @@ pub struct Surroundings {
 pub trait Offline: Send + Sync {
     /// Wraps every tenant's key under the present master key instead of the previous one; how many were
     /// wrapped anew. An error says why not, and nothing is lost then.
-    async fn rewrap_keys(&self, data: &Path, present: &Path, previous: &Path) -> Result<u64, String>;
+    async fn rewrap_keys(
+        &self,
+        data: &Path,
+        present: &Path,
+        previous: &Path,
+        operator: SecretText,
+    ) -> Result<u64, String>;
 }

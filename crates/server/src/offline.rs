@@ -1,15 +1,89 @@
-//! Work on a data folder whose server is stopped, for the commands that need it.
+//! Work on a data folder whose server is stopped, for the commands that need it. The store holds the folder
+//! for one process, so that a running server makes this refuse.
 
+use crate::failures::Failures;
+use crate::system;
 use async_trait::async_trait;
+use audit::event::Action;
 use cli::Offline;
+use context::event::operator_draft;
+use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts};
+use ids::Slug;
+use kms_file::{FileKms, MasterKey};
+use secret::SecretText;
 use std::path::Path;
+use std::sync::Arc;
+use store::PlatformStore;
+use store_sqlite::{EmbeddedStore, Settings};
+
+const ROTATE: Action = Action::new("keys.rotate");
 
 /// The embedded store's folder.
 pub(crate) struct DataFolder;
 
 #[async_trait]
 impl Offline for DataFolder {
-    async fn rewrap_keys(&self, _: &Path, _: &Path, _: &Path) -> Result<u64, String> {
-        Err("keys cannot be wrapped anew yet".to_owned())
+    async fn rewrap_keys(
+        &self,
+        data: &Path,
+        present: &Path,
+        previous: &Path,
+        operator: SecretText,
+    ) -> Result<u64, String> {
+        let load = |path: &Path| {
+            MasterKey::load(path).map_err(|error| format!("the master key file {}: {error}", path.display()))
+        };
+        if !data.join("platform.db").exists() {
+            return Err(format!("{} has no platform store", data.display()));
+        }
+        let env = system::env();
+        let kms = Arc::new(FileKms::new(env.clone(), load(present)?, Some(load(previous)?)));
+        let settings = Settings { folder: data.to_owned(), regions: regions(data), durable: true };
+        let store = EmbeddedStore::open(settings, kms, env).await.map_err(|error| error.to_string())?;
+        let outcome = rewrap(&store, operator).await;
+        store.close().await;
+        outcome
     }
+}
+
+async fn rewrap(store: &EmbeddedStore, operator: SecretText) -> Result<u64, String> {
+    let operator = admit(store, operator).await?;
+    let event = operator_draft(&operator, ROTATE, "master_key", "tenant_keys");
+    store.append_operator_events(vec![event]).await.map_err(|error| error.to_string())?;
+    store.rewrap_keys(&operator).await.map_err(|error| error.to_string())
+}
+
+/// The operator behind a key, by the same authentication as over HTTP.
+async fn admit(store: &EmbeddedStore, key: SecretText) -> Result<Operator, String> {
+    let index_key = store.index_key().map_err(|error| error.to_string())?;
+    let shared = Arc::new(store.clone());
+    let env = system::env();
+    let authenticator = Authenticator::new(
+        shared.clone(),
+        shared,
+        Arc::new(Failures::default()),
+        Arc::new(IndexKey::new(index_key)),
+        String::new(),
+        env.clone(),
+    );
+    let presented = Presented { credential: Some(key), tenant_header: None };
+    match authenticator.authenticate(&presented, RequestFacts::internal(env.id())).await {
+        Ok(Caller::Operator(operator)) => {
+            operator.must_change().map_err(|_| "this operator may only look".to_owned())?;
+            Ok(operator)
+        }
+        Ok(Caller::Tenant(_)) | Err(_) => Err("the operator's key is not one of this folder's".to_owned()),
+    }
+}
+
+/// The regions that the folder has.
+fn regions(data: &Path) -> Vec<Slug> {
+    let folders = std::fs::read_dir(data.join("regions")).into_iter().flatten().flatten();
+    let mut regions: Vec<Slug> =
+        folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok()).collect();
+    if regions.is_empty() {
+        regions.extend("local".parse::<Slug>());
+    }
+    regions.sort();
+    regions
 }

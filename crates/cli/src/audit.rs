@@ -1,0 +1,131 @@
+//! `tenantry audit`: exports a tenant's log, and verifies an export without any server.
+
+use crate::output::{Ended, News, Trouble, say, say_json};
+use crate::server::TenantOptions;
+use ::audit::export::{Fault, Report, Trust, verify_export};
+use ::audit::note::VerifierKey;
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is done with audit logs.
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Check an export offline: that its events are exactly those that the log signed, in order.
+    Verify(VerifyArguments),
+    /// Take a tenant's whole log away, as lines of JSON.
+    Export(ExportArguments),
+}
+
+/// What an export is checked against.
+#[derive(Args)]
+pub struct VerifyArguments {
+    /// The export.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The log's verifier key, or a file that holds it.
+    #[arg(long, value_name = "KEY")]
+    vkey: String,
+    /// A file with a checkpoint that was kept from before.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is exported, and where to.
+#[derive(Args)]
+pub struct ExportArguments {
+    #[command(flatten)]
+    server: TenantOptions,
+    /// The file to write; standard output where absent.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Also write the log's verifier key into this file.
+    #[arg(long, value_name = "FILE")]
+    vkey_out: Option<PathBuf>,
+    /// Say what was written as JSON; needs `--out`.
+    #[arg(long, requires = "out")]
+    json: bool,
+}
+
+const EXPORT: Duration = Duration::from_secs(600);
+
+pub(crate) async fn run(command: AuditCommand) -> Ended {
+    match command {
+        AuditCommand::Verify(arguments) => verify(&arguments),
+        AuditCommand::Export(arguments) => export(arguments).await,
+    }
+}
+
+fn verify(arguments: &VerifyArguments) -> Ended {
+    let text = match std::fs::read_to_string(&arguments.vkey) {
+        Ok(text) => text,
+        Err(_) => arguments.vkey.clone(),
+    };
+    let key: VerifierKey =
+        text.trim().parse().map_err(|error| Trouble::other(format!("the verifier key: {error}")))?;
+    let earlier = arguments.checkpoint.as_deref().map(read).transpose()?;
+    let mut trust = Trust::new(&key);
+    if let Some(earlier) = &earlier {
+        trust = trust.earlier(earlier);
+    }
+    let file = File::open(&arguments.file)
+        .map_err(|error| Trouble::other(format!("{}: {error}", arguments.file.display())))?;
+    match verify_export(BufReader::new(file), &trust) {
+        Ok(report) => good(&report, arguments.json),
+        Err(fault) if fault.is_bad_news() => bad(&fault, arguments.json),
+        Err(fault) => Err(Trouble::other(fault)),
+    }
+}
+
+fn good(report: &Report, as_json: bool) -> Ended {
+    if as_json {
+        say_json(&json!({"verified": true, "witnessed": report.witnessed(), "report": report}))?;
+    } else {
+        say(report.to_string().trim_end())?;
+    }
+    Ok(News::Good)
+}
+
+fn bad(fault: &Fault, as_json: bool) -> Ended {
+    if as_json {
+        let (code, line) = (fault.code(), fault.line());
+        say_json(&json!({"verified": false, "code": code, "line": line, "detail": fault.to_string()}))?;
+    } else {
+        say(format!("NOT VERIFIED: {fault}."))?;
+    }
+    Ok(News::Bad)
+}
+
+fn read(path: &Path) -> Result<String, Trouble> {
+    std::fs::read_to_string(path).map_err(|error| Trouble::other(format!("{}: {error}", path.display())))
+}
+
+async fn export(arguments: ExportArguments) -> Ended {
+    let client = arguments.server.connect()?;
+    if let Some(path) = &arguments.vkey_out {
+        let key = client.call(Method::GET, "/v1/audit/key").send().await?.accepted()?;
+        std::fs::write(path, format!("{}\n", key.text().trim()))?;
+    }
+    let call = client.call(Method::GET, "/v1/audit/export?format=jsonl").within(EXPORT);
+    let log = call.send().await?.accepted()?;
+    let Some(path) = &arguments.out else {
+        std::io::stdout().lock().write_all(&log.body)?;
+        return Ok(News::Good);
+    };
+    std::fs::write(path, &log.body)?;
+    let lines = log.body.iter().filter(|byte| **byte == b'\n').count();
+    let (events, name) = (lines.saturating_sub(1), path.display());
+    if arguments.json {
+        say_json(&json!({"file": name.to_string(), "events": events}))?;
+    } else {
+        say(format!("{events} events in {name}"))?;
+    }
+    Ok(News::Good)
+}

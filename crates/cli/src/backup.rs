@@ -1,0 +1,102 @@
+//! `tenantry backup` and `tenantry restore`: one tenant into a file, and back.
+
+use crate::output::{Ended, News, Trouble, say, say_json};
+use crate::server::OperatorOptions;
+use crate::table;
+use clap::Args;
+use http::Method;
+use serde_json::json;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const TRANSFER: Duration = Duration::from_secs(3600);
+
+/// What is backed up, and where to.
+#[derive(Args)]
+pub struct BackupArguments {
+    #[command(flatten)]
+    server: OperatorOptions,
+    /// The tenant's id.
+    tenant: String,
+    /// The file to write. It must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is restored, and from where.
+#[derive(Args)]
+pub struct RestoreArguments {
+    #[command(flatten)]
+    server: OperatorOptions,
+    /// The tenant's id. A backup goes back into the tenant that it is of alone.
+    tenant: String,
+    /// The backup.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Also restore what is older than the last restore.
+    #[arg(long)]
+    allow_older: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn back_up(arguments: BackupArguments) -> Ended {
+    let client = arguments.server.connect()?;
+    // Opened first, so that no backup is made that cannot be kept.
+    let name = arguments.out.display().to_string();
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&arguments.out);
+    let mut file = file.map_err(|error| Trouble::other(format!("{name}: {error}")))?;
+    let path = format!("/v1/tenants/{}/backup", arguments.tenant);
+    let sent = client.call(Method::POST, &path).within(TRANSFER).send().await;
+    let backup = match sent.and_then(client::Answer::accepted) {
+        Ok(backup) => backup,
+        Err(error) => {
+            std::fs::remove_file(&arguments.out)?;
+            return Err(error.into());
+        }
+    };
+    file.write_all(&backup.body)?;
+    file.sync_all()?;
+    let bytes = backup.body.len();
+    if arguments.json {
+        say_json(&json!({"file": name, "bytes": bytes}))?;
+    } else {
+        say(format!("{bytes} bytes in {name}"))?;
+    }
+    Ok(News::Good)
+}
+
+pub(crate) async fn restore(arguments: RestoreArguments) -> Ended {
+    let client = arguments.server.connect()?;
+    let backup = std::fs::read(&arguments.file)
+        .map_err(|error| Trouble::other(format!("{}: {error}", arguments.file.display())))?;
+    let older = if arguments.allow_older { "?allow_older=true" } else { "" };
+    let path = format!("/v1/tenants/{}/restore{older}", arguments.tenant);
+    let call = client.call(Method::POST, &path).body("application/octet-stream", backup.into());
+    let answer = call.within(TRANSFER).send().await?.accepted();
+    if let Err(error) = &answer
+        && error.code() == Some("backup_refused")
+    {
+        let text = error.to_string();
+        if arguments.json {
+            say_json(&json!({"restored": false, "detail": text}))?
+        } else {
+            say(text)?
+        }
+        return Ok(News::Bad);
+    }
+    let restored = answer?.json();
+    if arguments.json {
+        say_json(&restored)?
+    } else {
+        say(table::members(&restored))?
+    }
+    Ok(News::Good)
+}

@@ -1,0 +1,121 @@
+//! `tenantry tenants`: tenants as the operator makes and administers them.
+
+use crate::output::{Ended, News, say, say_json};
+use crate::server::OperatorOptions;
+use crate::table;
+use clap::{Args, Subcommand};
+use client::Client;
+use http::Method;
+use serde_json::{Map, Value, json};
+
+/// What is done with tenants.
+#[derive(Args)]
+pub struct TenantsArguments {
+    #[command(flatten)]
+    server: OperatorOptions,
+    /// Print the server's answer as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a tenant with its first key, which is shown this once.
+    Create {
+        /// What people call it.
+        name: String,
+        /// Your own id for it.
+        #[arg(long)]
+        external_id: Option<String>,
+        /// Its plan.
+        #[arg(long)]
+        plan: Option<String>,
+        /// Where its data rests.
+        #[arg(long)]
+        region: Option<String>,
+    },
+    /// List tenants.
+    List,
+    /// Show a tenant.
+    Show {
+        /// The tenant's id.
+        id: String,
+    },
+    /// Put a tenant on another plan.
+    SetPlan {
+        /// The tenant's id.
+        id: String,
+        /// The plan.
+        plan: String,
+    },
+    /// Refuse every key of a tenant and park its runs.
+    Suspend {
+        /// The tenant's id.
+        id: String,
+    },
+    /// Let a suspended tenant take part again.
+    Resume {
+        /// The tenant's id.
+        id: String,
+    },
+    /// Erase a tenant for ever, and show the receipt.
+    Delete {
+        /// The tenant's id.
+        id: String,
+    },
+}
+
+const COLUMNS: [&str; 5] = ["id", "name", "plan", "region", "status"];
+
+pub(crate) async fn run(arguments: TenantsArguments) -> Ended {
+    let client = arguments.server.connect()?;
+    let as_json = arguments.json;
+    let at = |id: &str| format!("/v1/tenants/{id}");
+    let answer = match arguments.action {
+        Action::List => {
+            let all = every_page(&client, "/v1/tenants").await?;
+            if as_json {
+                say_json(&json!({"data": all}))?
+            } else {
+                say(table::rows(&all, &COLUMNS))?
+            }
+            return Ok(News::Good);
+        }
+        Action::Create { name, external_id, plan, region } => {
+            let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
+            for (member, value) in [("external_id", external_id), ("plan", plan), ("region", region)] {
+                body.extend(value.map(|value| (member.to_owned(), json!(value))));
+            }
+            client.post("/v1/tenants", &body).await?
+        }
+        Action::Show { id } => client.get(&at(&id)).await?,
+        Action::SetPlan { id, plan } => {
+            let call = client.call(Method::PATCH, &at(&id)).json(&json!({"plan": plan}))?;
+            call.send().await?.read()?
+        }
+        Action::Suspend { id } => client.post(&format!("{}/suspend", at(&id)), &json!({})).await?,
+        Action::Resume { id } => client.post(&format!("{}/resume", at(&id)), &json!({})).await?,
+        Action::Delete { id } => client.delete(&at(&id)).await?,
+    };
+    if as_json {
+        say_json(&answer)?
+    } else {
+        say(table::members(&answer))?
+    }
+    Ok(News::Good)
+}
+
+/// Everything in a list, page after page.
+pub(crate) async fn every_page(client: &Client, path: &str) -> Result<Vec<Value>, client::CallError> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = client.get(&format!("{path}?limit=500{cursor}")).await?;
+        all.extend(page["data"].as_array().into_iter().flatten().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(all),
+        }
+    }
+}
