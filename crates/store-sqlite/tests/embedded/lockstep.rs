@@ -282,8 +282,13 @@ async fn in_lockstep(mut world: World<Embedded>, steps: Vec<(usize, Step, Happen
     }
 }
 
+/// Each case opens a store of its own, so there are few unless more are asked for.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(24)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn both_answer_the_same(steps in prop::collection::vec((0..2_usize, step(), happening()), 1..60)) {
         World::<Embedded>::run(async |world| in_lockstep(world, steps).await);

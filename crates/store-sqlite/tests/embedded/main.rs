@@ -4,7 +4,9 @@
 mod conformance;
 mod crash;
 mod crowd;
+mod faults;
 mod folder;
+mod journal_file;
 mod lockstep;
 mod mixed_up;
 mod opening;

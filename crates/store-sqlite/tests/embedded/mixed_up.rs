@@ -1,39 +1,13 @@
 //! Tenants' bytes in each other's places: that tenant alone is out of service, and nothing is shown.
 
 use crate::folder::{Embedded, data, open};
+use crate::journal_file::JournalFile;
 use ids::Id;
-use raw::Journal;
 use serde_json::json;
 use std::fs;
 use store::StoreError;
 use store_tests::samples::record;
 use store_tests::{World, audit_trail, records};
-
-/// The journal's file as anyone with the disk can change it.
-mod raw {
-    use ids::TenantId;
-    use sqlcipher::{Connection, OpenOptions, params};
-    use std::path::Path;
-
-    pub struct Journal(Connection);
-
-    impl Journal {
-        pub fn open(folder: &Path) -> Self {
-            let path = folder.join("regions/local/journal.db");
-            Self(sqlcipher::open_plain(&path, &OpenOptions::default()).unwrap())
-        }
-
-        pub fn entries_of(&self, tenant: TenantId) -> u64 {
-            use ids::Id as _;
-            let count = "SELECT count(*) FROM entry WHERE tenant = ?1";
-            self.0.query_row(count, params![tenant.to_bytes()], |row| row.get(0)).unwrap()
-        }
-
-        pub fn change(&self, statement: &str, values: &[&dyn sqlcipher::ToSql]) -> usize {
-            self.0.execute(statement, values).unwrap()
-        }
-    }
-}
 
 async fn fill(world: &World<Embedded>) {
     for (tenant, word) in world.tenants() {
@@ -74,7 +48,7 @@ fn an_entry_of_another_tenant_is_refused() {
     World::<Embedded>::run(async |mut world| {
         fill(&world).await;
         let folder = world.backend.folder();
-        let journal = Journal::open(&folder);
+        let journal = JournalFile::open(&folder);
         assert!(journal.entries_of(world.one) > 0);
         // Copied, not moved: the owner keeps what is its own. Nothing was folded yet, as nothing was closed.
         let (one, two) = (world.one.to_bytes(), world.two.to_bytes());
@@ -96,7 +70,7 @@ fn an_entry_with_a_flipped_bit_is_refused() {
         let image = tempfile::TempDir::new().unwrap();
         fill(&world).await;
         crate::crash::copy(world.backend.place().path(), image.path());
-        let journal = Journal::open(&data(image.path()));
+        let journal = JournalFile::open(&data(image.path()));
         // The last byte is in the authentication code.
         journal.change(
             "UPDATE entry SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB)
@@ -115,7 +89,7 @@ fn an_entry_with_a_flipped_bit_is_refused() {
 fn an_entry_that_is_no_entry_is_refused() {
     World::<Embedded>::run(async |mut world| {
         fill(&world).await;
-        let journal = Journal::open(&world.backend.folder());
+        let journal = JournalFile::open(&world.backend.folder());
         let one = world.one.to_bytes();
         journal.change("INSERT INTO entry(tenant, segment, sealed) VALUES(?1, 'short', 'text')", &[&one]);
         drop(journal);
