@@ -1,7 +1,9 @@
 //! A good call of every operation, by the operation's id. A new operation gets one line in its area.
 
 mod administration;
+mod credentials;
 mod data;
+mod gateway;
 mod keys;
 
 use crate::harness::{Server, Tenant};
@@ -29,6 +31,12 @@ impl World {
             return Some(sample);
         }
         if let Some(sample) = keys::sample(operation, &self.tenant).await {
+            return Some(sample);
+        }
+        if let Some(sample) = gateway::sample(operation, &self.tenant).await {
+            return Some(sample);
+        }
+        if let Some(sample) = credentials::sample(operation, &self.tenant).await {
             return Some(sample);
         }
         data::sample(operation, &self.tenant).await
