@@ -3,6 +3,7 @@
 mod budgets;
 mod chat;
 mod crash;
+mod endpoints;
 mod official_clients;
 
 use crate::harness::{Server, Tenant};
