@@ -36,6 +36,9 @@ pub trait Dispatch: Send + Sync {
     /// Ends all work for a tenant that is being erased or restored, and forgets it. When this is back, no
     /// step of its runs is under way.
     async fn forget(&self, tenant: TenantId);
+
+    /// Takes in what the tenant's store says is under way, after it was restored.
+    fn recover(&self, tenant: TenantId);
 }
 
 /// What the driver of a run is told to do.

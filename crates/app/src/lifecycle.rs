@@ -50,7 +50,13 @@ pub async fn restore(
     operator.must_change()?;
     app.platform.tenant(operator, id).await?;
     let source = file.path().to_owned();
-    let work = async { Ok(app.lifecycle.restore(operator, id, source, options).await?) };
+    let work = async {
+        // What is under way belongs to what is replaced; what was restored is gone on with.
+        app.dispatch.forget(id).await;
+        let restored = app.lifecycle.restore(operator, id, source, options).await;
+        app.dispatch.recover(id);
+        Ok(restored?)
+    };
     let backup = record_on(app, operator, RESTORE, id, Ending::InBothLogs, work).await?;
     Ok(Restored { tenant: id, backup })
 }

@@ -295,6 +295,11 @@ async fn set_status(
         let work = async { Ok(app.platform.update_tenant(operator, row).await?) };
         row = record_on(app, operator, action, id, Ending::InBothLogs, work).await?;
     }
+    // Runs under way were let in before; they are told.
+    match status {
+        TenantStatus::Active => app.dispatch.resume(id),
+        TenantStatus::Suspended | TenantStatus::Deleting => app.dispatch.suspend(id),
+    }
     viewed(app, row).await
 }
 
@@ -312,6 +317,7 @@ pub async fn delete(
             row.status = TenantStatus::Deleting;
             app.platform.update_tenant(operator, row).await?;
         }
+        app.dispatch.forget(id).await;
         Ok(app.lifecycle.erase(operator, id).await?)
     };
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await

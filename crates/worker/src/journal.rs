@@ -21,6 +21,8 @@ pub(crate) struct Journal {
     /// What went into each step that has an effect.
     inputs: HashMap<NodeName, Value>,
     written: HashMap<NodeName, Written>,
+    /// Whether the work's mark was written in this visit. A restored store came without marks.
+    marked: bool,
 }
 
 /// By what it is seen that a step has moved.
@@ -48,7 +50,7 @@ impl Written {
 impl Journal {
     /// What was written before, for a run that was just read.
     pub(crate) fn new(row: store::Run, run: &Run, steps: Vec<StepRow>) -> Self {
-        let mut journal = Self { row, inputs: HashMap::new(), written: HashMap::new() };
+        let mut journal = Self { row, inputs: HashMap::new(), written: HashMap::new(), marked: false };
         for stored in steps {
             let Ok(node) = stored.node.parse::<NodeName>() else { continue };
             if let Some(step) = run.step_of(&node) {
@@ -95,8 +97,9 @@ impl Journal {
         if self.row.status.is_finished() {
             commit = commit.and_event(finished(tenant, run, &self.row));
         }
-        if self.row.status.is_finished() || before.due != self.row.due || before.status.is_finished() {
+        if self.row.status.is_finished() || before.due != self.row.due || !self.marked {
             commit = commit.and_mark(self.mark());
+            self.marked = true;
         }
         Some((RunUpdate { run: self.row.clone(), state, steps, events }, commit))
     }

@@ -13,7 +13,7 @@ use ids::{Id, RunId, TenantId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Commit, PendingWork, WorkKind};
+use store::{Commit, PageRequest, PendingWork, RunStatus, WorkKind};
 
 const FORGET: Action = Action::new("run.forget");
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -81,6 +81,43 @@ async fn take_in(shared: &Shared, tenant: &Tenant<'_>, work: &[PendingWork]) {
         }
     }
     tracing::info!(tenant.id = %tenant.id(), runs = count, "going on with runs");
+}
+
+/// Takes in what a restored store says is under way. Marks of work are not part of a backup, so all runs
+/// that are not over are looked for.
+pub(crate) async fn recover_restored(shared: Arc<Shared>, tenant: TenantId) {
+    let facts = RequestFacts::internal(shared.app.env.id());
+    let admitted =
+        shared.app.authenticator.admit_system(SystemPrincipal::RunRecovery, tenant, None, facts).await;
+    let Ok(admission) = admitted else {
+        tracing::error!(tenant.id = %tenant, "the runs of a restored tenant are not looked for");
+        return;
+    };
+    let looked = admission.enter(async |tenant| {
+        for status in [RunStatus::Queued, RunStatus::Running, RunStatus::Waiting] {
+            take_in_all(&shared, &tenant, status).await?;
+        }
+        Ok::<_, Problem>(())
+    });
+    if let Err(problem) = looked.await {
+        tracing::error!(tenant.id = %tenant, %problem, "the runs of a restored tenant were not all found");
+    }
+}
+
+async fn take_in_all(shared: &Shared, tenant: &Tenant<'_>, status: RunStatus) -> Result<(), Problem> {
+    let access = tenant.authorize::<Read<on::Run>>()?;
+    let mut page = PageRequest { limit: PageRequest::MAX_LIMIT, cursor: None };
+    loop {
+        let found = open(tenant, shared.app.store.runs(&access, None, Some(status), &page).await?)?;
+        for run in found.data {
+            let job = Job { tenant: tenant.id(), run: run.id, behalf: Some(run.started_by) };
+            shared.scheduler.recovered(tenant, job, run.due);
+        }
+        match found.next_cursor {
+            None => return Ok(()),
+            next => page.cursor = next,
+        }
+    }
 }
 
 async fn started_by(shared: &Shared, tenant: &Tenant<'_>, run: RunId) -> Result<Option<String>, Problem> {

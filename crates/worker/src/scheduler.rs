@@ -56,6 +56,11 @@ impl Scheduler {
         self.state().next_due()
     }
 
+    /// Tenants whose stores were restored and are to be looked through.
+    pub(crate) fn recoveries(&self) -> Vec<TenantId> {
+        std::mem::take(&mut self.state().recoveries)
+    }
+
     /// Takes in a run that a stopped server left.
     pub(crate) fn recovered(&self, tenant: &Tenant<'_>, job: Job, due: Option<Timestamp>) {
         let limits = tenant.standing().limits.clone();
@@ -159,6 +164,11 @@ impl Dispatch for Scheduler {
         while self.state().forget(tenant) == Told::StillUnderWay {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    fn recover(&self, tenant: TenantId) {
+        self.state().recoveries.push(tenant);
+        self.0.changed.notify_one();
     }
 }
 

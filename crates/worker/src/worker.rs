@@ -2,7 +2,7 @@
 
 use crate::Settings;
 use crate::drive::drive;
-use crate::recovery::recover;
+use crate::recovery::{recover, recover_restored};
 use crate::scheduler::{Control, Job, Rest, Scheduler, Start};
 use app::App;
 use authz::SystemPrincipal;
@@ -68,6 +68,9 @@ async fn work(shared: Arc<Shared>, patience: Duration, mut stopped: watch::Recei
             let (job, held) = (start.job.clone(), start.held);
             let handle = drivers.spawn(carry(Arc::clone(&shared), start));
             under.insert(handle.id(), (job, held));
+        }
+        for tenant in shared.scheduler.recoveries() {
+            recovering.spawn(recover_restored(Arc::clone(&shared), tenant));
         }
         tokio::select! {
             () = shared.scheduler.changed() => {}

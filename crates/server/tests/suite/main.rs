@@ -7,6 +7,8 @@ mod audit_log;
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod description;
 #[cfg(test)]
 mod gateway;
@@ -32,3 +34,5 @@ mod tenants;
 mod trail;
 #[cfg(test)]
 mod unseen;
+#[cfg(test)]
+mod work;

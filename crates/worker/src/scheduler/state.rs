@@ -104,6 +104,8 @@ pub(super) struct State {
     /// Drivers with an order, which need no place.
     urgent: VecDeque<Start>,
     bells: HashMap<RunId, watch::Sender<u64>>,
+    /// Tenants whose stores were restored.
+    pub(super) recoveries: Vec<TenantId>,
     reserved: usize,
     held: usize,
     draining: bool,
@@ -119,6 +121,7 @@ impl State {
             timers: BTreeSet::new(),
             urgent: VecDeque::new(),
             bells: HashMap::new(),
+            recoveries: Vec::new(),
             reserved: 0,
             held: 0,
             draining: false,

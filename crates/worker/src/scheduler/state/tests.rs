@@ -45,7 +45,8 @@ impl Ground {
     }
 
     fn order(&mut self, tenant: TenantId, run: RunId) -> Result<(), Code> {
-        let actor = Actor { auth: AuthMethod::ApiKey, id: "k".into(), kind: ActorKind::User, on_behalf_of: vec![] };
+        let actor =
+            Actor { auth: AuthMethod::ApiKey, id: "k".into(), kind: ActorKind::User, on_behalf_of: vec![] };
         let resource = Resource { id: run.to_string(), kind: "run".into() };
         let event = Draft::new(actor, Action::new("run.cancel"), resource, Outcome::Success);
         let order = Order { kind: OrderKind::Cancel, event, claim: None };

@@ -1,0 +1,169 @@
+//! Runs from their beginning to their end.
+
+use super::{over, stage, start, step, until, workflow};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_run_goes_through_every_type_of_node() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let definition = json!({
+        "name": "Every type",
+        "nodes": [
+            {"id": "start", "type": "source", "kind": "manual"},
+            {"id": "shape", "type": "transform", "after": ["start"],
+             "output": {"email": "{{ input.email | lower }}", "size": "{{ input.seats * 2 }}"}},
+            {"id": "large", "type": "condition", "after": ["shape"], "expression": "steps.shape.output.size > 10"},
+            {"id": "classify", "type": "ai", "model": "offline", "prompt": "Is this a bug? {{ input.text }}",
+             "output_schema": {"type": "object", "required": ["label"], "properties": {"label": {"enum": ["bug", "other"]}}}},
+            {"id": "remember", "type": "record", "operation": "upsert", "collection": "contacts",
+             "match": {"email": "{{ steps.shape.output.email }}"},
+             "fields": {"email": "{{ steps.shape.output.email }}", "label": "{{ steps.classify.output.label }}"}},
+            {"id": "tell", "type": "http", "method": "POST", "url": service.url("/ok/contacts"),
+             "query": {"of": "a b"},
+             "body": {"id": "{{ steps.remember.output.id }}", "size": "{{ steps.shape.output.size }}"}},
+            {"id": "small", "type": "http", "method": "POST", "url": service.url("/never")},
+        ],
+        "edges": [
+            {"from": "large", "to": "classify", "when": true}, {"from": "classify", "to": "remember"},
+            {"from": "remember", "to": "tell"}, {"from": "large", "to": "small", "when": false},
+        ],
+    });
+    let workflow = workflow(&tenant, &definition).await;
+    let input = json!({"email": "Ada@Example.com", "seats": 7, "text": "a bug: it crashes"});
+    let run = start(&tenant.owner, &workflow, input.clone()).await;
+    let run = over(&tenant.owner, &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(run["input"], input);
+    assert_eq!(step(&run, "shape")["output"], json!({"email": "ada@example.com", "size": 14}));
+    assert_eq!(step(&run, "classify")["output"]["label"], "bug");
+    assert_eq!(step(&run, "small")["status"], "skipped");
+    assert!(service.seen("/never").is_empty());
+
+    let told = service.seen("/ok/contacts");
+    let contact = step(&run, "remember")["output"]["id"].as_str().unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].path.as_str(), &told[0].body), ("/ok/contacts?of=a+b", &json!({"id": contact, "size": 14})));
+    assert!(!told[0].key.is_empty());
+    assert_eq!(step(&run, "tell")["output"]["status"], 200);
+    let record = tenant.owner.get(&format!("/v1/records/contacts/{contact}")).await.unwrap();
+    assert_eq!(record["data"]["label"], "bug");
+
+    // The intent of the call is in the log, and how it went; and the run from its beginning to its end.
+    let calls = tenant.events("action=http.call").await;
+    let results: Vec<_> = calls.iter().map(|event| event["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["success", "intent"]);
+    assert_eq!(calls[0]["intent"], calls[1]["id"]);
+    for action in ["run.create", "run.finish", "record.create", "model.call"] {
+        assert!(!tenant.events(&format!("action={action}")).await.is_empty(), "{action}");
+    }
+    let usage = tenant.owner.get("/v1/usage?group_by=workflow").await.unwrap();
+    let row = &usage["data"][0];
+    assert_eq!((&row["group"][0], &row["ai_calls"], &row["api_calls"]), (&json!(workflow), &json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn branches_run_in_parallel_and_join() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let branch = |id: &str| {
+        json!({"id": id, "type": "http", "method": "GET", "after": ["start"], "url": service.url("/slow/700")})
+    };
+    let definition = json!({
+        "name": "Wide",
+        "nodes": [
+            {"id": "start", "type": "source", "kind": "manual"}, branch("a"), branch("b"), branch("c"), branch("d"),
+            {"id": "join", "type": "transform", "after": ["a", "b", "c", "d"],
+             "output": ["{{ steps.a.output.status }}", "{{ steps.d.output.status }}"]},
+        ],
+    });
+    let workflow = workflow(&tenant, &definition).await;
+    let run = start(&tenant.owner, &workflow, Value::Null).await;
+    let run = over(&tenant.owner, &run).await;
+    assert_eq!(step(&run, "join")["output"], json!([200, 200]), "{run}");
+    // One after the other they would not overlap.
+    let begun = ["a", "b", "c", "d"].map(|node| step(&run, node)["started_at"].as_str().unwrap().to_owned());
+    let ended = ["a", "b", "c", "d"].map(|node| step(&run, node)["finished_at"].as_str().unwrap().to_owned());
+    assert!(begun.iter().max() < ended.iter().min(), "{run}");
+}
+
+#[tokio::test]
+async fn what_fails_is_tried_again_with_the_same_key_and_then_given_up() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let retry = json!({"max_attempts": 3, "backoff": {"initial_seconds": 1, "max_seconds": 1}});
+    let calling = |path: &str| {
+        json!({"name": "Calls", "nodes": [
+            {"id": "start", "type": "source", "kind": "manual"},
+            {"id": "call", "type": "http", "method": "POST", "after": ["start"], "url": service.url(path), "retry": retry},
+            {"id": "after", "type": "transform", "after": ["call"], "output": "done"},
+        ]})
+    };
+    let flaky = workflow(&tenant, &calling("/flaky/2")).await;
+    let run = start(&tenant.owner, &flaky, Value::Null).await;
+    let waiting = until(&tenant.owner, &run, |run| run["status"] != "queued" && run["last_error"].is_string()).await;
+    assert!(waiting["last_error"].as_str().unwrap().contains("503"), "{waiting}");
+    let run = over(&tenant.owner, &run).await;
+    assert_eq!((&run["status"], &step(&run, "call")["attempts"]), (&json!("succeeded"), &json!(3)), "{run}");
+    assert_eq!(service.by_key("/flaky").into_values().collect::<Vec<_>>(), [3]);
+
+    let broken = workflow(&tenant, &calling("/broken")).await;
+    let run = start(&tenant.owner, &broken, Value::Null).await;
+    let run = over(&tenant.owner, &run).await;
+    assert_eq!((&run["status"], &step(&run, "after")["status"]), (&json!("failed"), &json!("cancelled")));
+    assert_eq!(service.seen("/broken").len(), 3);
+    let problems = tenant.owner.get("/v1/problems").await.unwrap();
+    let problem = &problems["data"][0];
+    assert_eq!((&problem["run"], &problem["steps"][0]["node"]), (&run["id"], &json!("call")));
+    assert!(problem["last_error"].as_str().unwrap().contains("status 500"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_nothing() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let definition = json!({"name": "Effects", "nodes": [
+        {"id": "start", "type": "source", "kind": "manual"},
+        {"id": "ask", "type": "ai", "after": ["start"], "model": "offline", "prompt": "hello"},
+        {"id": "remember", "type": "record", "after": ["ask"], "operation": "create", "collection": "contacts",
+         "fields": {"name": "Ada"}},
+        {"id": "call", "type": "http", "method": "POST", "after": ["remember"], "url": service.url("/ok"), "body": {"a": 1}},
+    ]});
+    let workflow = workflow(&tenant, &definition).await;
+    let path = format!("/v1/workflows/{workflow}/runs");
+    let run = tenant.owner.post(&path, &json!({"input": null, "mode": "dry_run"})).await.unwrap();
+    let run = over(&tenant.owner, run["id"].as_str().unwrap()).await;
+    assert_eq!((&run["status"], &run["mode"]), (&json!("succeeded"), &json!("dry_run")), "{run}");
+    // What would have been sent is there to be seen.
+    assert_eq!(step(&run, "call")["input"]["body"], json!({"a": 1}));
+    assert_eq!(step(&run, "call")["output"]["dry_run"], true);
+    assert!(service.seen("/").is_empty());
+    assert_eq!(tenant.owner.get("/v1/records/contacts").await.unwrap()["data"], json!([]));
+    assert!(tenant.events("action=model.call").await.is_empty());
+}
+
+#[tokio::test]
+async fn content_is_for_those_with_the_scope() {
+    let (server, _) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let definition = json!({"name": "Shape", "nodes": [
+        {"id": "start", "type": "source", "kind": "manual"},
+        {"id": "shape", "type": "transform", "after": ["start"], "output": "{{ input.canary }}"},
+    ]});
+    let workflow = workflow(&tenant, &definition).await;
+    let run = start(&tenant.owner, &workflow, json!({"canary": "yellow bird"})).await;
+    let seen = over(&tenant.owner, &run).await;
+    assert_eq!(step(&seen, "shape")["output"], "yellow bird");
+    let key = json!({"name": "looks", "role": "developer", "scopes": ["runs:read"]});
+    let key = tenant.owner.post("/v1/api-keys", &key).await.unwrap();
+    let looks = server.operator.with_key(secret::SecretText::new(key["key"].as_str().unwrap().to_owned()));
+    let seen = looks.get(&format!("/v1/runs/{run}")).await.unwrap();
+    assert_eq!((&seen["status"], &step(&seen, "shape")["output"]), (&json!("succeeded"), &Value::Null));
+    assert!(!seen.to_string().contains("yellow bird"), "{seen}");
+    let events = looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).send().await.unwrap();
+    assert!(events.text().contains("event: finished") && !events.text().contains("yellow bird"));
+    // From the last event that was seen there is nothing more to tell.
+    let last = events.text().lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap().to_owned();
+    let call = looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).header("last-event-id", &last);
+    assert_eq!(call.send().await.unwrap().text(), "");
+}

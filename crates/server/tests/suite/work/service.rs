@@ -1,0 +1,101 @@
+//! A stand-in for an outside service, which does by its path what services do, and remembers everything.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// A request that came in.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) path: String,
+    pub(super) key: String,
+    pub(super) authorization: Option<String>,
+    pub(super) body: Value,
+}
+
+/// The service, on a port of its own until the test ends.
+pub(super) struct Service {
+    pub(super) host: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Service {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let seen = Arc::<Mutex<Vec<Seen>>>::default();
+        let shared = seen.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let seen = shared.clone();
+                let service = service_fn(move |request| answer(seen.clone(), request));
+                tokio::spawn(async move {
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { host, seen }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host)
+    }
+
+    /// All requests whose path begins so.
+    pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
+        self.seen.lock().unwrap().iter().filter(|seen| seen.path.starts_with(path)).cloned().collect()
+    }
+
+    /// How often each idempotency key came in under such a path.
+    pub(super) fn by_key(&self, path: &str) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for seen in self.seen(path) {
+            *counts.entry(seen.key).or_default() += 1;
+        }
+        counts
+    }
+}
+
+async fn answer(
+    seen: Arc<Mutex<Vec<Seen>>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (key, authorization) = (header("idempotency-key").unwrap_or_default(), header("authorization"));
+    let path = request.uri().path_and_query().unwrap().to_string();
+    let bytes = request.into_body().collect().await.unwrap().to_bytes();
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    let earlier = {
+        let mut all = seen.lock().unwrap();
+        let earlier = all.iter().filter(|seen| seen.key == key && seen.path == path).count();
+        all.push(Seen { path: path.clone(), key, authorization, body });
+        earlier
+    };
+    let mut parts = path.trim_start_matches('/').split('/');
+    let (what, number) = (parts.next().unwrap_or(""), parts.next().and_then(|text| text.parse::<u64>().ok()));
+    let number = number.unwrap_or(0);
+    let status = match what {
+        "flaky" if (earlier as u64) < number => StatusCode::SERVICE_UNAVAILABLE,
+        "broken" => StatusCode::INTERNAL_SERVER_ERROR,
+        "slow" => {
+            tokio::time::sleep(Duration::from_millis(number)).await;
+            StatusCode::OK
+        }
+        _ => StatusCode::OK,
+    };
+    let mut response = Response::new(Full::from(json!({"path": path, "earlier": earlier}).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    Ok(response)
+}
