@@ -48,7 +48,7 @@ async fn the_command_line_names_a_model_and_production_has_no_offline_one() {
     let folder = tempfile::tempdir().unwrap();
     let [key, master] = ["model.key", "master.key"].map(|name| folder.path().join(name));
     std::fs::write(&key, "sk-from-a-file\n").unwrap();
-    std::fs::write(&master, format!("{}\n", "ab".repeat(32))).unwrap();
+    std::fs::write(&master, format!("{}\n", "a1b2".repeat(16))).unwrap();
     std::fs::set_permissions(&master, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let [key, master] = [&key, &master].map(|path| path.to_str().unwrap());
     let arguments = ["--model-url", &provider.url, "--model", "gpt-test", "--model-key-file", key];
