@@ -113,6 +113,9 @@ async fn own<'w>(
     if credentials::would_stay(operation) {
         return credentials::operator_is_let_in(world, request).await;
     }
+    if credentials::may_be_missing(operation) {
+        return credentials::operator_looks(world, request).await;
+    }
     let answer = world.ask(&request, side).await?;
     Ok((request, answer))
 }

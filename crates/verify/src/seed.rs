@@ -101,7 +101,7 @@ impl World<'_> {
                 fill.extend(kept.clone());
                 return Ok(());
             }
-            let value = self.make(place, side, fill, course).await?;
+            let value = self.make(place, side, fill, course, fresh).await?;
             fill.insert(place.to_owned(), value);
             if !fresh {
                 side.kept.lock().await.insert(name, fill.clone());
@@ -111,7 +111,14 @@ impl World<'_> {
     }
 
     /// Makes what a place names, and gives its id or name.
-    async fn make(&self, place: &str, side: &Side, fill: &Fill, course: Course) -> Result<String, String> {
+    async fn make(
+        &self,
+        place: &str,
+        side: &Side,
+        fill: &Fill,
+        course: Course,
+        fresh: bool,
+    ) -> Result<String, String> {
         match place {
             HOOK => return self.make_hook(side).await,
             TENANT => return self.make_tenant(side).await,
@@ -133,7 +140,11 @@ impl World<'_> {
             }
             return Ok(id);
         }
-        let value = free_name(place, side)?;
+        let mut value = free_name(place, side)?;
+        if fresh && value.ends_with(&side.mark) {
+            // Attacks run side by side, and each is to have its own.
+            value = format!("{value}-{}", self.number());
+        }
         if let Some(operation) = self.description.find(&Method::PUT, place)
             && operation.caller == Caller::Tenant
         {
@@ -181,8 +192,15 @@ impl World<'_> {
         }
         if request.operation.caller != Caller::Anyone {
             side.learn(&answer.text());
+            side.forget(&self.operator_id());
         }
         Ok(answer)
+    }
+
+    /// The operator's id, which stands in both tenants' data: it made them.
+    fn operator_id(&self) -> String {
+        let ulid = self.operator.expose().split('_').nth(1).unwrap_or_default();
+        format!("key_{ulid}")
     }
 
     async fn make_tenant(&self, side: &Side) -> Result<String, String> {
@@ -235,6 +253,8 @@ fn free_name(place: &str, side: &Side) -> Result<String, String> {
     Ok(match parameter_of(place) {
         "collection" => COLLECTION.to_owned(),
         "scope" => "key".to_owned(),
+        "name" if place.starts_with("/v1/plans/") => "starter".to_owned(),
+        "id" if place.starts_with("/v1/models/") => "offline".to_owned(),
         "id" if place.starts_with("/v1/budgets/") => side.key_id.clone(),
         "n" | "version" => "1".to_owned(),
         "service" | "name" => format!("verify-{}", side.mark),

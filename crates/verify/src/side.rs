@@ -48,6 +48,11 @@ impl Side {
         known.extend(ids(answer).filter(|id| is_its_own(id)).map(str::to_owned));
     }
 
+    /// Forgets an id that is nobody's alone, such as the operator's.
+    pub(crate) fn forget(&self, id: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
     /// All by which this side's data is known: its canary and the ids of its objects.
     pub(crate) fn markers(&self) -> Vec<String> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,9 +60,10 @@ impl Side {
     }
 }
 
-/// Templates belong to the operator and requests to nobody.
+/// Templates belong to the operator, requests to nobody, and a tenant's own id is known from the start: any
+/// other tenant's that comes back is one that an attack has put there.
 fn is_its_own(id: &str) -> bool {
-    !["tpl_", "req_"].iter().any(|prefix| id.starts_with(prefix))
+    !["tpl_", "req_", "ten_"].iter().any(|prefix| id.starts_with(prefix))
 }
 
 /// The ids in a text: three letters, an underscore and a ULID.

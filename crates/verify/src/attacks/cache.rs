@@ -38,8 +38,5 @@ async fn kept_answer(world: &World<'_>, control: &Control<'_>) -> Attempt {
     if is_kept(&answer) {
         return judged(Some("the victim's kept answer was given to the attacker".to_owned()));
     }
-    if answer.json()["id"] == first.json()["id"] {
-        return judged(Some("the attacker's answer is the victim's".to_owned()));
-    }
     judged(given_away(world, &request, &answer))
 }

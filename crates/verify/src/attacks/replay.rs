@@ -55,7 +55,10 @@ async fn idempotency(world: &World<'_>, control: &Control<'_>) -> Attempt {
         return Ok(None);
     }
     let key = format!("verify-{}", hex::encode(world.env.random::<8>()));
-    let request = world.request(operation, &world.victim, theirs).with_header(KEY, &key);
+    let mut request = world.request(operation, &world.victim, theirs).with_header(KEY, &key);
+    // The body becomes the attacker's too, so it may not hold what the victim is known by.
+    let body = request.body.take().unwrap_or(Value::Null).to_string();
+    request.body = serde_json::from_str(&body.replace(&world.victim.canary, &key)).ok();
     let first = world.ask(&request, &world.victim).await?;
     let again = world.ask(&request, &world.victim).await?;
     if again.header(REPLAYED).is_none() {
