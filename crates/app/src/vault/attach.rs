@@ -58,7 +58,8 @@ impl Vault {
         tenant.authorize::<Invoke<on::Credential>>()?;
         let secret = |contents: Contents| match contents.secret {
             Secret::WebhookSecret(webhook) => Ok(webhook.secret),
-            _ => Err(wrong_kind(service, "holds no webhook secret")),
+            // Whoever delivers a webhook is told the same as where there is no credential at all.
+            _ => Err(missing(service)),
         };
         self.open(tenant, service).await?.try_map(secret)
     }
@@ -139,12 +140,7 @@ impl Vault {
         let store = &self.refresher.store;
         let found = store.read_object(tenant, ObjectKind::Credential, service.as_str(), None).await;
         let found = found.map_err(|error| match error {
-            StoreError::NotFound => {
-                let detail = format!(
-                    "There is no credential `{service}`. Store it with `PUT /v1/credentials/{service}`."
-                );
-                Problem::new(Code::NotFound, detail)
-            }
+            StoreError::NotFound => missing(service),
             error => error.into(),
         })?;
         let sealer = self.refresher.sealer(tenant).await?;
@@ -165,13 +161,19 @@ fn attached<'t>(
     service: &Slug,
 ) -> Result<Private<'t, AttachedCredential>, Problem> {
     contents.as_ref().try_map(|contents| contents.attached()).map_err(|error| match error {
-        Unsendable::WebhookSecret => wrong_kind(service, "is a webhook secret, which never leaves"),
+        Unsendable::WebhookSecret => {
+            let detail = format!("The credential `{service}` is a webhook secret, which never leaves.");
+            Problem::new(Code::Conflict, detail)
+        }
         Unsendable::NoToken | Unsendable::Header(_) => must_be_stored_again(service),
     })
 }
 
-fn wrong_kind(service: &Slug, what: &str) -> Problem {
-    Problem::new(Code::Conflict, format!("The credential `{service}` {what}."))
+fn missing(service: &Slug) -> Problem {
+    let detail = format!(
+        "There is no credential `{service}` of the kind that is needed. Store it with `PUT /v1/credentials/{service}`."
+    );
+    Problem::new(Code::NotFound, detail)
 }
 
 fn wants(contents: &Contents, need: Need, now: Timestamp) -> bool {

@@ -1,10 +1,17 @@
 //! The vault with a store in memory, the real way out, and a provider of our own that rotates tokens and
 //! punishes whoever shows an old one.
 
+#[cfg(test)]
 mod leaks;
+#[cfg(test)]
 mod provider;
+#[cfg(test)]
 mod races;
+#[cfg(test)]
 mod refreshing;
+#[cfg(test)]
 mod tampering;
+#[cfg(test)]
 mod using;
+#[cfg(test)]
 mod world;

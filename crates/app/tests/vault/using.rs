@@ -67,7 +67,7 @@ async fn a_webhook_secret_is_compared_and_never_sent() {
             let secret = world.vault.webhook_secret(&tenant, &slug("hook")).await.unwrap();
             assert!(secret.is(|secret| secret.expose() == "whsec"));
             let refused = world.vault.webhook_secret(&tenant, &slug("crm")).await.err();
-            assert_eq!(refused.unwrap().code, Code::Conflict);
+            assert_eq!(refused.unwrap().code, Code::NotFound);
         })
         .await;
 }
