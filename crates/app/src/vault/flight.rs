@@ -40,7 +40,6 @@ impl Flights {
         }
         let landing = Landing { flights: Arc::clone(self), key: key.clone() };
         let work = work();
-        #[expect(clippy::disallowed_methods, reason = "a refresh under way must end also when the one who asked has gone")]
         let task = tokio::spawn(async move {
             let _landing = landing;
             work.await
