@@ -56,10 +56,6 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
         let service = service_fn(move |request| answer(router.clone(), request, peer));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection.into_owned());
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a connection ends by its own time limits and the drain"
-        )]
         tokio::spawn(async move {
             if let Err(error) = watched.await {
                 tracing::debug!(%error, "a connection ended early");

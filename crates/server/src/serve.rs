@@ -149,7 +149,6 @@ fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task:
     let (app, store, failures) = (wired.app.clone(), wired.store.clone(), wired.failures.clone());
     let limiter = wired.limiter.clone();
     let mut seconds = 0u64;
-    #[expect(clippy::disallowed_methods, reason = "joined when the server drains")]
     tokio::spawn(async move {
         loop {
             let last = tokio::select! {

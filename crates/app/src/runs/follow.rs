@@ -48,9 +48,8 @@ pub async fn follow(
             let good = checked.is_ok();
             if answer.send(checked.map(|()| receiver)).is_ok() && good {
                 let following = tell(&app, &tenant, id, from, &sender);
-                match tokio::time::timeout(LONGEST, following).await {
-                    Ok(Err(error)) => tracing::debug!(run = %id, %error, "a run is not followed any more"),
-                    Ok(Ok(())) | Err(_) => {}
+                if let Ok(Err(error)) = tokio::time::timeout(LONGEST, following).await {
+                    tracing::debug!(run = %id, %error, "a run is not followed any more");
                 }
             }
         })

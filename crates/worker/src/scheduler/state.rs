@@ -429,7 +429,7 @@ impl State {
         self.queue.remove(&tenant);
         let (gone, urgent) = self.urgent.drain(..).partition(|start| start.job.tenant == tenant);
         self.urgent = urgent;
-        for start in VecDeque::<Start>::from(gone) {
+        for start in gone {
             self.remove(&start.job);
         }
         self.tell(Some(tenant), || Control::Stop);
