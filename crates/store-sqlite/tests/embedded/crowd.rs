@@ -67,3 +67,61 @@ fn sixty_four_writers_of_two_tenants_lose_nothing_and_share_commits() {
         }
     });
 }
+
+/// Appends, and looks at once: what was acknowledged must be there whatever closes meanwhile.
+async fn append_and_look(world: &World<Embedded>, tenant: TenantId, writer: usize) {
+    world
+        .visit(tenant, async |tenant| {
+            for number in 0..60 {
+                let name = format!("{writer}-{number}");
+                audit_trail::append(world.store(), &tenant, &[&name]).await;
+                let query = store::AuditQuery { resource: Some(name), ..store::AuditQuery::default() };
+                let (found, _) = audit_trail::list(world.store(), &tenant, &query, 5, None).await.unwrap();
+                assert_eq!(found.len(), 1);
+            }
+        })
+        .await;
+}
+
+#[test]
+fn what_was_acknowledged_is_seen_while_databases_close() {
+    World::<Embedded>::run(async |world| {
+        let world = Arc::new(world);
+        for (tenant, _) in world.tenants() {
+            world
+                .visit(tenant, async |tenant| {
+                    records::create(world.store(), &tenant, record(1, json!({}))).await.unwrap();
+                })
+                .await;
+        }
+        let closing: Vec<_> = (0..2)
+            .map(|_| {
+                let world = world.clone();
+                tokio::spawn(async move {
+                    loop {
+                        world.store().close().await;
+                    }
+                })
+            })
+            .collect();
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in 0..4 {
+            for (tenant, _) in world.tenants() {
+                let world = world.clone();
+                tasks.spawn(async move { append_and_look(&world, tenant, writer).await });
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        closing.into_iter().for_each(|task| task.abort());
+        for (tenant, _) in world.tenants() {
+            world
+                .visit(tenant, async |tenant| {
+                    let report = audit_trail::verified(world.store(), &tenant, None).await;
+                    assert_eq!(report.events, audit_trail::FIRST + 1 + 4 * 60);
+                })
+                .await;
+        }
+    });
+}
