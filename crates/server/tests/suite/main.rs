@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod attack_suite;
+#[cfg(test)]
 mod audit_log;
 #[cfg(test)]
 mod catalog;

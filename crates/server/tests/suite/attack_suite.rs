@@ -1,0 +1,87 @@
+//! The attack suite against the real server behind a proxy that misbehaves on purpose: whatever leak the
+//! proxy has, the suite must name it, and without one it must find none.
+
+mod plant;
+mod proxy;
+
+use client::Client;
+use env::{Env, Timestamp};
+use plant::Plant;
+use proxy::Proxy;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use verify::{Options, OwnServer, Report};
+
+async fn own_server() -> OwnServer {
+    let program = Path::new(env!("CARGO_BIN_EXE_tenantry"));
+    OwnServer::start(program, None, "127.0.0.1:0", "", &[]).await.unwrap()
+}
+
+/// The present time, because deliveries are signed with it, and randomness of the test's own.
+#[expect(clippy::disallowed_methods, reason = "the server's clock is the real one")]
+fn environment(seed: u64) -> Env {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Env::fixed(Timestamp::from_millis(since.as_millis().try_into().unwrap()), seed).0
+}
+
+async fn attacked(server: &OwnServer, plant: Plant) -> Report {
+    let proxy = Proxy::start(server.url.clone(), plant).await;
+    let client = Client::new(proxy.url());
+    let options = Options {
+        client,
+        operator_key: server.operator_key.clone(),
+        env: environment(plant as u64),
+        progress: &|_, _| {},
+    };
+    let report = verify::run(options).await.unwrap();
+    drop(proxy);
+    report
+}
+
+/// What must be found: in an operation, by an attack whose name has this in it.
+fn expected(plant: Plant) -> (&'static str, &'static str) {
+    match plant {
+        Plant::None => ("", ""),
+        Plant::IgnoresTenantOnRead => ("GET /v1/records/{collection}/{id}", "the victim's id"),
+        Plant::TellsForeignFromMissing => ("GET /v1/records/{collection}/{id}", "the victim's id"),
+        Plant::NamesTheRow => ("DELETE /v1/records/{collection}/{id}", "the victim's id"),
+        Plant::ListForgetsTheFilter => ("GET /v1/agents", "shows the victim to the attacker"),
+        Plant::ReplaysAcrossTenants => ("POST /v1/agents", "idempotency key"),
+        Plant::HookTrustsTheBody => ("POST /hooks/{token}", "names the victim"),
+        Plant::HeaderChoosesTheTenant => ("GET /v1/me", "X-Tenant-ID names the victim"),
+        Plant::TruncatedKeysOpen => ("GET /v1/me", "truncated key"),
+        Plant::CacheForgetsTheTenant => ("POST /v1/chat/completions", "whose answer is kept"),
+        Plant::RightsAreNotAsked => ("POST /v1/agents", "a viewer's key"),
+        Plant::ForeignDeletes => ("DELETE /v1/agents/{id}", "the victim's id"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_planted_leak_is_named_and_an_honest_server_has_none() {
+    let server = own_server().await;
+    for plants in Plant::ALL.chunks(3) {
+        let reports = plants.iter().map(|plant| attacked(&server, *plant));
+        for (plant, report) in plants.iter().zip(futures::future::join_all(reports).await) {
+            assert!(report.patterns > 400, "{plant:?}: only {} patterns", report.patterns);
+            let (operation, attack) = expected(*plant);
+            let named =
+                report.leaks.iter().any(|leak| leak.operation == operation && leak.attack.contains(attack));
+            match plant {
+                Plant::None => assert_eq!(report.leaks, [], "an honest server"),
+                _ => assert!(named, "{plant:?} is not named: {:#?}", report.leaks),
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_behind() {
+    let server = own_server().await;
+    let report = attacked(&server, Plant::None).await;
+    assert!(!report.is_bad_news());
+    let operator = Client::new(server.url.clone()).with_key(server.operator_key.clone());
+    let tenants = operator.get("/v1/tenants?limit=500").await.unwrap();
+    assert_eq!(tenants["data"], serde_json::json!([]));
+    server.stop().await;
+}
