@@ -40,6 +40,21 @@ impl Server {
         (self.process, self.operator) = serve(self.folder.path(), &self.arguments);
     }
 
+    /// Asks the server to stop, waits until it has, and starts it again on the same folder.
+    pub(crate) async fn stop_and_restart(&mut self) {
+        let kill = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        // Whatever the test itself serves goes on meanwhile.
+        let ended = loop {
+            match self.process.try_wait().unwrap() {
+                Some(ended) => break ended,
+                None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        };
+        assert!(ended.success());
+        (self.process, self.operator) = serve(self.folder.path(), &self.arguments);
+    }
+
     /// A tenant on a plan without limits, and its owner.
     pub(crate) async fn tenant(&self, name: &str) -> Tenant {
         self.tenant_on("unlimited", &json!({}), name).await

@@ -5,6 +5,7 @@ mod credentials;
 mod data;
 mod gateway;
 mod keys;
+mod work;
 
 use crate::harness::{Server, Tenant};
 use bytes::Bytes;
@@ -31,6 +32,9 @@ impl World {
             return Some(sample);
         }
         if let Some(sample) = keys::sample(operation, &self.tenant).await {
+            return Some(sample);
+        }
+        if let Some(sample) = work::sample(operation, self).await {
             return Some(sample);
         }
         if let Some(sample) = gateway::sample(operation, &self.tenant).await {

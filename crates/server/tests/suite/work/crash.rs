@@ -1,1 +1,141 @@
-//! To be written.
+//! Runs survive the end of the server at any moment: none is lost, and no step is performed twice that must
+//! not be.
+
+use super::{eventually, over, stage, start, step, until, workflow};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn chain(nodes: Vec<Value>) -> Value {
+    let mut all = vec![json!({"id": "start", "type": "source", "kind": "manual"})];
+    for mut node in nodes {
+        node["after"] = json!([all.last().unwrap()["id"]]);
+        all.push(node);
+    }
+    json!({"name": "Chain", "nodes": all})
+}
+
+#[tokio::test]
+async fn a_run_goes_on_where_it_was() {
+    let (mut server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let workflow = workflow(&tenant, &chain(vec![
+        json!({"id": "before", "type": "http", "method": "POST", "url": service.url("/ok/before")}),
+        json!({"id": "remember", "type": "record", "operation": "create", "collection": "contacts", "fields": {"a": 1}}),
+        json!({"id": "during", "type": "http", "method": "PUT", "url": service.url("/slow/2000")}),
+        json!({"id": "after", "type": "http", "method": "POST", "url": service.url("/ok/after")}),
+    ])).await;
+    let run = start(&tenant.owner, &workflow, json!({"a": "canary"})).await;
+    eventually(|| !service.seen("/slow").is_empty()).await;
+    server.crash_and_restart();
+    let owner = tenant.owner_at(&server);
+    let run = over(&owner, &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!((service.seen("/ok/before").len(), service.seen("/ok/after").len()), (1, 1));
+    // Whether the call took effect was unknown; PUT may be repeated, with the same key.
+    assert_eq!(service.by_key("/slow").into_values().collect::<Vec<_>>(), [2]);
+    assert_eq!(owner.get("/v1/records/contacts").await.unwrap()["data"].as_array().unwrap().len(), 1);
+    assert!(!crate::harness::events(&owner, "/v1/audit/events", "actor=run_recovery").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_must_not_be_repeated_stops_the_run() {
+    let (mut server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let workflow = workflow(
+        &tenant,
+        &chain(vec![
+            json!({"id": "during", "type": "http", "method": "POST", "url": service.url("/slow/1500")}),
+            json!({"id": "after", "type": "http", "method": "POST", "url": service.url("/ok/after")}),
+        ]),
+    )
+    .await;
+    let run = start(&tenant.owner, &workflow, Value::Null).await;
+    eventually(|| !service.seen("/slow").is_empty()).await;
+    server.crash_and_restart();
+    let owner = tenant.owner_at(&server);
+    let seen = over(&owner, &run).await;
+    assert_eq!((&seen["status"], &step(&seen, "during")["status"]), (&json!("failed"), &json!("unknown")));
+    assert_eq!((service.seen("/slow").len(), service.seen("/ok").len()), (1, 0));
+    // Someone who looked may let it go on.
+    owner.post(&format!("/v1/runs/{run}/retry"), &json!({})).await.unwrap();
+    let seen =
+        until(&owner, &seen["id"].as_str().unwrap().to_owned(), |run| run["status"] == "succeeded").await;
+    assert_eq!(step(&seen, "during")["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_wakes_after_a_restart() {
+    let (mut server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let retry = json!({"max_attempts": 2, "backoff": {"initial_seconds": 4, "max_seconds": 4}});
+    let workflow = workflow(&tenant, &chain(vec![
+        json!({"id": "call", "type": "http", "method": "POST", "url": service.url("/flaky/1"), "retry": retry}),
+    ])).await;
+    let run = start(&tenant.owner, &workflow, Value::Null).await;
+    until(&tenant.owner, &run, |run| run["status"] == "waiting").await;
+    server.crash_and_restart();
+    let run = over(&tenant.owner_at(&server), &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(service.by_key("/flaky").into_values().collect::<Vec<_>>(), [2]);
+}
+
+/// Thirty runs of four calls that must not be repeated, and the server falls over six times meanwhile.
+#[tokio::test]
+async fn nothing_is_lost_and_nothing_done_twice_over_many_crashes() {
+    let (mut server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let call =
+        |name: &str| json!({"id": name, "type": "http", "method": "POST", "url": service.url("/slow/40")});
+    let workflow = workflow(&tenant, &chain(["a", "b", "c", "d"].map(call).into())).await;
+    let mut runs = Vec::new();
+    for _ in 0..30 {
+        runs.push(start(&tenant.owner, &workflow, Value::Null).await);
+    }
+    for crash in 0..6u64 {
+        tokio::time::sleep(Duration::from_millis(120 + 70 * crash)).await;
+        server.crash_and_restart();
+    }
+    let owner = tenant.owner_at(&server);
+    let mut unknown = 0;
+    for run in &runs {
+        let run = over(&owner, run).await;
+        match run["status"].as_str().unwrap() {
+            "succeeded" => {}
+            _ => {
+                let stopped = run["steps"].as_array().unwrap().iter().any(|step| step["status"] == "unknown");
+                assert!(stopped, "{run}");
+                unknown += 1;
+            }
+        }
+    }
+    let keys = service.by_key("/slow");
+    assert!(keys.values().all(|count| *count == 1), "{keys:?}");
+    // Every run that went through made all its calls.
+    assert!(keys.len() >= (runs.len() - unknown) * 4, "{} calls, {unknown} runs stopped", keys.len());
+    assert_eq!(runs_of(&owner).await, runs.len());
+    drop(server);
+}
+
+async fn runs_of(owner: &client::Client) -> usize {
+    owner.get("/v1/runs?limit=500").await.unwrap()["data"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_leaves_no_step_unknown() {
+    let (mut server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let workflow = workflow(
+        &tenant,
+        &chain(vec![
+            json!({"id": "during", "type": "http", "method": "POST", "url": service.url("/slow/1500")}),
+            json!({"id": "after", "type": "http", "method": "POST", "url": service.url("/ok/after")}),
+        ]),
+    )
+    .await;
+    let run = start(&tenant.owner, &workflow, Value::Null).await;
+    eventually(|| !service.seen("/slow").is_empty()).await;
+    server.stop_and_restart().await;
+    let run = over(&tenant.owner_at(&server), &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!((service.seen("/slow").len(), service.seen("/ok").len()), (1, 1));
+}

@@ -43,7 +43,10 @@ async fn a_run_goes_through_every_type_of_node() {
     let told = service.seen("/ok/contacts");
     let contact = step(&run, "remember")["output"]["id"].as_str().unwrap();
     assert_eq!(told.len(), 1);
-    assert_eq!((told[0].path.as_str(), &told[0].body), ("/ok/contacts?of=a+b", &json!({"id": contact, "size": 14})));
+    assert_eq!(
+        (told[0].path.as_str(), &told[0].body),
+        ("/ok/contacts?of=a+b", &json!({"id": contact, "size": 14}))
+    );
     assert!(!told[0].key.is_empty());
     assert_eq!(step(&run, "tell")["output"]["status"], 200);
     let record = tenant.owner.get(&format!("/v1/records/contacts/{contact}")).await.unwrap();
@@ -53,22 +56,23 @@ async fn a_run_goes_through_every_type_of_node() {
     let calls = tenant.events("action=http.call").await;
     let results: Vec<_> = calls.iter().map(|event| event["result"].as_str().unwrap()).collect();
     assert_eq!(results, ["success", "intent"]);
-    assert_eq!(calls[0]["intent"], calls[1]["id"]);
+    assert_eq!(calls[0]["intent"], calls[1]["event_id"]);
     for action in ["run.create", "run.finish", "record.create", "model.call"] {
         assert!(!tenant.events(&format!("action={action}")).await.is_empty(), "{action}");
     }
     let usage = tenant.owner.get("/v1/usage?group_by=workflow").await.unwrap();
     let row = &usage["data"][0];
-    assert_eq!((&row["group"][0], &row["ai_calls"], &row["api_calls"]), (&json!(workflow), &json!(1), &json!(1)));
+    assert_eq!(
+        (&row["group"]["workflow"], &row["ai_calls"], &row["api_calls"]),
+        (&json!(workflow), &json!(1), &json!(1))
+    );
 }
 
 #[tokio::test]
 async fn branches_run_in_parallel_and_join() {
     let (server, service) = stage().await;
     let tenant = server.tenant("Acme").await;
-    let branch = |id: &str| {
-        json!({"id": id, "type": "http", "method": "GET", "after": ["start"], "url": service.url("/slow/700")})
-    };
+    let branch = |id: &str| json!({"id": id, "type": "http", "method": "GET", "after": ["start"], "url": service.url("/slow/700")});
     let definition = json!({
         "name": "Wide",
         "nodes": [
@@ -101,7 +105,8 @@ async fn what_fails_is_tried_again_with_the_same_key_and_then_given_up() {
     };
     let flaky = workflow(&tenant, &calling("/flaky/2")).await;
     let run = start(&tenant.owner, &flaky, Value::Null).await;
-    let waiting = until(&tenant.owner, &run, |run| run["status"] != "queued" && run["last_error"].is_string()).await;
+    let waiting =
+        until(&tenant.owner, &run, |run| run["status"] != "queued" && run["last_error"].is_string()).await;
     assert!(waiting["last_error"].as_str().unwrap().contains("503"), "{waiting}");
     let run = over(&tenant.owner, &run).await;
     assert_eq!((&run["status"], &step(&run, "call")["attempts"]), (&json!("succeeded"), &json!(3)), "{run}");
@@ -164,6 +169,7 @@ async fn content_is_for_those_with_the_scope() {
     assert!(events.text().contains("event: finished") && !events.text().contains("yellow bird"));
     // From the last event that was seen there is nothing more to tell.
     let last = events.text().lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap().to_owned();
-    let call = looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).header("last-event-id", &last);
+    let call =
+        looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).header("last-event-id", &last);
     assert_eq!(call.send().await.unwrap().text(), "");
 }

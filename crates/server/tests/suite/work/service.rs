@@ -26,18 +26,23 @@ pub(super) struct Seen {
 pub(super) struct Service {
     pub(super) host: String,
     seen: Arc<Mutex<Vec<Seen>>>,
+    under_way: Arc<Mutex<UnderWay>>,
 }
+
+/// How many requests under each path there are at the moment, and were at the most.
+type UnderWay = BTreeMap<String, (usize, usize)>;
 
 impl Service {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
-        let shared = seen.clone();
+        let under_way = Arc::<Mutex<UnderWay>>::default();
+        let shared = (seen.clone(), under_way.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let seen = shared.clone();
-                let service = service_fn(move |request| answer(seen.clone(), request));
+                let (seen, under_way) = shared.clone();
+                let service = service_fn(move |request| counted(seen.clone(), under_way.clone(), request));
                 tokio::spawn(async move {
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -45,7 +50,7 @@ impl Service {
                 });
             }
         });
-        Self { host, seen }
+        Self { host, seen, under_way }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -57,6 +62,17 @@ impl Service {
         self.seen.lock().unwrap().iter().filter(|seen| seen.path.starts_with(path)).cloned().collect()
     }
 
+    /// How many requests under such a path there were at once at the most.
+    pub(super) fn peak(&self, path: &str) -> usize {
+        let under_way = self.under_way.lock().unwrap();
+        under_way
+            .iter()
+            .filter(|(known, _)| known.starts_with(path))
+            .map(|(_, (_, most))| *most)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// How often each idempotency key came in under such a path.
     pub(super) fn by_key(&self, path: &str) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
@@ -65,6 +81,25 @@ impl Service {
         }
         counts
     }
+}
+
+async fn counted(
+    seen: Arc<Mutex<Vec<Seen>>>,
+    under_way: Arc<Mutex<UnderWay>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path().to_owned();
+    {
+        let mut all = under_way.lock().unwrap();
+        let (now, most) = all.entry(path.clone()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+    let answered = answer(seen, request).await;
+    if let Some((now, _)) = under_way.lock().unwrap().get_mut(&path) {
+        *now -= 1;
+    }
+    answered
 }
 
 async fn answer(
