@@ -28,14 +28,14 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     let report = match (url, operator_key_file) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
-            attack(Client::new(url), operator_key, around, as_json).await?
+            attack(Client::new(url), operator_key, around, as_json, false).await?
         }
         _ => {
             let program = std::env::current_exe()?;
             let server =
                 OwnServer::start(&program, None, "127.0.0.1:0", "", &[]).await.map_err(Trouble::other)?;
             let client = Client::new(server.url.clone());
-            let report = attack(client, server.operator_key.clone(), around, as_json).await;
+            let report = attack(client, server.operator_key.clone(), around, as_json, true).await;
             server.stop().await;
             report?
         }
@@ -53,10 +53,11 @@ async fn attack(
     operator_key: secret::SecretText,
     around: &Surroundings,
     quiet: bool,
+    may_publish: bool,
 ) -> Result<Report, Trouble> {
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
-    let options = Options { client, operator_key, env: around.env.clone(), progress: &tell };
+    let options = Options { client, operator_key, env: around.env.clone(), may_publish, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
     outcome.map_err(Trouble::other)

@@ -12,16 +12,15 @@ use std::path::Path;
 /// Shows each tenant's usage and cost.
 pub(crate) async fn usage(screen: &mut Screen, tenants: &[Tenant]) -> Result<(), DemoError> {
     for tenant in tenants {
-        let usage = tenant.client.get("/v1/usage?group_by=model").await?;
+        let usage = tenant.client.get("/v1/usage").await?;
         for line in usage["data"].as_array().into_iter().flatten() {
             let number = |name: &str| line[name].as_u64().unwrap_or(0);
             let (ai, api) = (number("ai_calls"), number("api_calls"));
-            let model = line["group"]["model"].as_str().unwrap_or("-");
             let tokens = number("input_tokens") + number("output_tokens");
             let cost = line["cost_usd"].as_str().unwrap_or("0");
             let name = tenant.name;
             screen.line(format!(
-                "  {name:<7} {model:<14} {ai:>3} AI calls {api:>3} API calls {tokens:>6} tokens  {cost} USD"
+                "  {name:<7} {ai:>3} AI calls {api:>3} API calls {tokens:>6} tokens  {cost} USD"
             ))?;
         }
     }

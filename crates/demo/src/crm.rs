@@ -2,6 +2,7 @@
 //! idempotency key makes nothing twice, and now and then the first attempt meets a 503.
 
 use bytes::Bytes;
+use client::{CallError, Client};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -68,6 +69,16 @@ impl Crm {
     /// Gives a customer its token.
     pub(crate) fn enrol(&self, customer: &str, token: SecretText) {
         self.books().tokens.insert(customer.to_owned(), token);
+    }
+
+    /// How one customer's address answers to another customer's token.
+    pub(crate) async fn status_of_foreign_token(&self, from: &str, at: &str) -> Result<u16, CallError> {
+        let token = self.books().tokens.get(from).cloned();
+        let address = self.url(at).parse().map_err(|_| CallError::Unexpected("no address".to_owned()))?;
+        let client = Client::new(address);
+        let call = client.call(Method::POST, "/leads").json(&json!({}))?;
+        let call = token.into_iter().fold(call, client::Call::key);
+        Ok(call.send().await?.status.as_u16())
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {

@@ -85,7 +85,8 @@ async fn scenes(
     crm: &Crm,
 ) -> Result<bool, DemoError> {
     let operator = Client::new(server.url.clone()).with_key(server.operator_key.clone());
-    screen.line(format!("Server: {}, everything in {}", server.url, server.folder().display()))?;
+    screen.line(format!("Server: {}", server.url))?;
+    screen.line(format!("Folder: {}", server.folder().display()))?;
     let published = publish(&operator).await?;
     let tenants = tenants(&operator, crm, &published, &options.model, &options.env).await?;
     introduce(screen, &published, &tenants, crm)?;
@@ -99,7 +100,7 @@ async fn scenes(
         }
     }
     let failed = watch(screen, &tenants, runs).await?;
-    let crm_is_right = tell_of_crm(screen, crm)?;
+    let crm_is_right = tell_of_crm(screen, crm).await?;
 
     screen.heading("What each tenant used:")?;
     accounts::usage(screen, &tenants).await?;
@@ -122,7 +123,7 @@ fn introduce(
     tenants: &[Tenant],
     crm: &Crm,
 ) -> Result<(), DemoError> {
-    screen.line(format!("CRM stand-in: {}, which takes only the right tenant's token", crm.host()))?;
+    screen.line(format!("CRM:    {} (a stand-in that takes only the right tenant's token)", crm.host()))?;
     screen.heading(&format!(
         "The operator published the template \"Inbound lead triage\", version {}.",
         published.version
@@ -135,21 +136,22 @@ fn introduce(
     Ok(())
 }
 
-/// What the CRM saw. True where every hot lead arrived once, with the right token.
-fn tell_of_crm(screen: &mut Screen, crm: &Crm) -> Result<bool, DemoError> {
-    let (summary, right) = {
+/// What the CRM saw. True where every hot lead arrived, and no token opened another customer's book.
+async fn tell_of_crm(screen: &mut Screen, crm: &Crm) -> Result<bool, DemoError> {
+    let stranger = crm.status_of_foreign_token("acme", "globex").await?;
+    let (taken, busy, refused) = {
         let books = crm.books();
         let count = |customer: &str| books.taken.get(customer).map_or(0, Vec::len);
-        let (acme, globex) = (count("acme"), count("globex"));
-        let (busy, refused) = (books.busy, books.refused);
-        let summary = format!(
-            "  The CRM took {acme} leads for Acme and {globex} for Globex, answered 503 {busy} times (and was \n  \
-             asked again), and met {refused} wrong tokens."
-        );
-        (summary, refused == 0 && acme + globex > 0)
+        ([count("acme"), count("globex")], books.busy, books.refused)
     };
-    screen.line(summary)?;
-    Ok(right)
+    let [acme, globex] = taken;
+    screen.line(format!(
+        "  The CRM has {acme} lead(s) of Acme and {globex} of Globex. It was busy {busy} time(s) (503),"
+    ))?;
+    screen.line("  and the step was tried again with the same idempotency key.")?;
+    screen.line(format!("  Acme's token at Globex's address: {stranger}"))?;
+    // The one wrong token is the demonstration's own.
+    Ok(refused == 1 && stranger == 401 && acme > 0 && globex > 0)
 }
 
 async fn attack(
@@ -163,6 +165,7 @@ async fn attack(
         client: operator.without_key(),
         operator_key: server.operator_key.clone(),
         env: env.clone(),
+        may_publish: false,
         progress: &|_, _| {},
     };
     let report = verify::run(options).await?;
@@ -180,14 +183,15 @@ fn hints(screen: &mut Screen, server: &OwnServer, tenants: &[Tenant]) -> Result<
     let url = &server.url;
     screen.heading("The server keeps running until Ctrl-C. The two keys:")?;
     for tenant in tenants {
-        screen.line(format!("  export {}={}", tenant.name.to_uppercase(), tenant.key.expose()))?;
+        screen.line(format!("export {}={}", tenant.name.to_uppercase(), tenant.key.expose()))?;
     }
     screen.heading("Try:")?;
-    screen.line(format!("  curl -s {url}/v1/records/contacts -H \"Authorization: Bearer $ACME\""))?;
-    screen.line(format!("  curl -s {url}/v1/records/contacts -H \"Authorization: Bearer $GLOBEX\""))?;
-    screen.line(format!("  curl -s {url}/v1/chat/completions -H \"Authorization: Bearer $ACME\" \\"))?;
-    screen.line("    -H 'Content-Type: application/json' \\")?;
-    screen
-        .line("    -d '{\"model\":\"offline\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'")?;
+    for name in ["ACME", "GLOBEX"] {
+        screen.line(format!("curl -s {url}/v1/records/contacts \\"))?;
+        screen.line(format!("  -H \"Authorization: Bearer ${name}\""))?;
+    }
+    screen.line(format!("curl -s {url}/v1/chat/completions \\"))?;
+    screen.line("  -H \"Authorization: Bearer $ACME\" -H 'Content-Type: application/json' \\")?;
+    screen.line("  -d '{\"model\":\"offline\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'")?;
     Ok(())
 }

@@ -40,12 +40,10 @@ impl Watched {
         let cells = [
             self.cell("lead", |_| "received".to_owned()),
             self.cell("classify", |step| step["output"]["label"].as_str().unwrap_or("done").to_owned()),
-            self.cell("is_hot", |step| {
-                match step["output"].as_bool().or(step["output"]["value"].as_bool()) {
-                    Some(true) => "hot".to_owned(),
-                    Some(false) => "not hot".to_owned(),
-                    None => "decided".to_owned(),
-                }
+            self.cell("is_hot", |step| match step["output"]["result"].as_bool() {
+                Some(true) => "hot".to_owned(),
+                Some(false) => "not hot".to_owned(),
+                None => "decided".to_owned(),
             }),
             self.cell("hand_over", |step| match step["attempts"].as_u64() {
                 Some(attempts @ 2..) => format!("sent, try {attempts}"),

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 pub(crate) const COLLECTION: &str = "contacts";
 /// The service whose credential signs deliveries to hooks.
 pub(crate) const HOOK_SERVICE: &str = "verify-hook";
+/// The template that has two versions.
+const TEMPLATE: &str = "verify-upgrade";
 /// A host that the reserved name never resolves for (RFC 2606, section 2), so that nothing is sent.
 const NOWHERE: &str = "verify.invalid";
 
@@ -20,6 +22,8 @@ pub(crate) enum Course {
     Waits,
     /// They fail.
     Fails,
+    /// The workflow is an instance of a template that has a second version.
+    Upgrades,
 }
 
 impl Course {
@@ -28,6 +32,7 @@ impl Course {
         match operation.path.rsplit('/').next() {
             Some("cancel") => Self::Waits,
             Some("retry") => Self::Fails,
+            Some("upgrade") => Self::Upgrades,
             _ => Self::Succeeds,
         }
     }
@@ -47,6 +52,10 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
         "PUT /v1/credentials/{service}" => {
             json!({"kind": "api_key", "key": canary, "hosts": [NOWHERE]})
         }
+        "POST /v1/workflows" if course == Course::Upgrades => json!({
+            "name": name, "template": {"name": TEMPLATE, "version": 1}, "config": {},
+        }),
+        "POST /v1/workflows/{id}/upgrade" => json!({"version": 2}),
         "POST /v1/workflows" => json!({"name": name, "definition": definition(course), "config": {}}),
         "POST /v1/workflows/{id}/runs" => json!({"input": {"note": canary}}),
         "POST /v1/chat/completions" => json!({
@@ -63,6 +72,13 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
     })
 }
 
+/// A version of the template that instances are upgraded from and to.
+pub(crate) fn template(version: u64) -> Value {
+    let mut definition = definition(Course::Upgrades);
+    definition["description"] = json!(format!("Version {version}"));
+    json!({"name": TEMPLATE, "definition": definition})
+}
+
 /// What differs from a plan where nothing is limited.
 pub(crate) fn unlimited() -> Value {
     json!({
@@ -73,6 +89,9 @@ pub(crate) fn unlimited() -> Value {
 
 /// Parameters in the query without which an operation says no.
 pub(crate) fn query(operation: &Operation) -> Vec<(String, String)> {
+    if operation.path.ends_with("/upgrade") {
+        return vec![("version".to_owned(), "2".to_owned())];
+    }
     let known = [("index", "0"), ("format", "jsonl"), ("group_by", "key")];
     let wanted = known.into_iter().filter(|(name, _)| operation.query.iter().any(|query| query == name));
     wanted.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -84,7 +103,7 @@ fn definition(course: Course) -> Value {
         "webhook": {"scheme": "standard", "secret": HOOK_SERVICE},
     });
     let work = match course {
-        Course::Succeeds => json!({
+        Course::Succeeds | Course::Upgrades => json!({
             "id": "remember", "type": "record", "after": ["entry"], "operation": "create",
             "collection": "deliveries", "fields": {"note": "{{ input.note }}"},
         }),

@@ -1,7 +1,7 @@
 //! A run of the suite: two sides, controls, attacks, what is left behind, and cleaning up.
 
 use crate::attacks;
-use crate::bodies::unlimited;
+use crate::bodies::{template, unlimited};
 use crate::description::Description;
 use crate::report::Report;
 use crate::side::Side;
@@ -21,6 +21,9 @@ pub struct Options<'p> {
     pub operator_key: SecretText,
     /// Clock and randomness.
     pub env: Env,
+    /// Whether a template may be published, which nothing takes away again. Without one, upgrades of
+    /// instances cannot be attacked.
+    pub may_publish: bool,
     /// Is told, now and then, how many patterns of how many are done.
     pub progress: &'p (dyn Fn(usize, usize) + Sync),
 }
@@ -34,6 +37,9 @@ pub enum VerifyError {
     /// The throwaway tenants cannot be made.
     #[error("the throwaway tenants cannot be made: {0}")]
     Tenants(CallError),
+    /// The template cannot be published.
+    #[error("the template for upgrades cannot be published: {0}")]
+    Template(CallError),
     /// The suite was told to stop.
     #[error("interrupted; the throwaway tenants were deleted")]
     Interrupted,
@@ -68,6 +74,11 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
     let document =
         options.client.without_key().get("/openapi.json").await.map_err(VerifyError::Description)?;
     let description = Description::read(&document);
+    if options.may_publish && description.has(&Method::POST, "/v1/templates") {
+        for version in [1, 2] {
+            operator.post("/v1/templates", &template(version)).await.map_err(VerifyError::Template)?;
+        }
+    }
     let sides = [
         side(options, operator, &description, made).await?,
         side(options, operator, &description, made).await?,

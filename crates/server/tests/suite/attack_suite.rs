@@ -31,6 +31,7 @@ async fn attacked(server: &OwnServer, plant: Plant) -> Report {
         client,
         operator_key: server.operator_key.clone(),
         env: environment(plant as u64),
+        may_publish: false,
         progress: &|_, _| {},
     };
     let report = verify::run(options).await.unwrap();
