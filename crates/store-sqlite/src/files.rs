@@ -57,6 +57,21 @@ impl DataFolder {
         Ok(regions)
     }
 
+    /// The tenants that have a file in a region, in no order.
+    pub(crate) fn tenants(&self, region: &Slug) -> Result<Vec<TenantId>, Fault> {
+        let files = match fs::read_dir(self.region(region).join("tenants")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files?,
+        };
+        let mut tenants = Vec::new();
+        for file in files {
+            let name = file?.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".db"));
+            tenants.extend(stem.and_then(|stem| stem.parse::<TenantId>().ok()));
+        }
+        Ok(tenants)
+    }
+
     fn region(&self, region: &Slug) -> PathBuf {
         self.0.join("regions").join(region.as_str())
     }

@@ -316,12 +316,15 @@ fn places(lines: usize, emptied: bool, entries: u64, removed: usize) -> Vec<Eras
 
 #[cfg(test)]
 mod tests {
+    use crate::error::Fault;
+    use crate::tenant::{Append, blocking};
     use crate::{EmbeddedStore, Settings};
     use async_trait::async_trait;
     use env::Env;
     use ids::TenantId;
     use kms_file::{FileKms, MasterKey};
     use std::sync::Arc;
+    use store::{Commit, TenantLifecycle as _};
     use store_tests::samples::record;
     use store_tests::{Backend, World, records};
     use tempfile::TempDir;
@@ -368,6 +371,20 @@ mod tests {
         let file = world.store().inner().folder.tenant(&local, tenant).unwrap();
         let entries = world.store().journal(&local).unwrap().entries(tenant, 0, 500).unwrap();
         (file.exists(), entries.len())
+    }
+
+    #[test]
+    fn a_handle_that_outlives_its_tenant_writes_nothing() {
+        World::<Embedded>::run(async |world| {
+            let held = world.store().handle_of(world.one).await.unwrap();
+            world.store().erase(&world.operator, world.one).await.unwrap();
+            let appended = held.append(Append::default()).await;
+            assert_eq!(appended, Err(Fault::KeyGone));
+            let written = held.write(true, Commit::default(), |_| Ok(())).await;
+            assert!(written.is_err());
+            assert!(blocking(move || held.settle(true)).await.is_err());
+            assert_eq!(remains(&world, world.one), (false, 0));
+        });
     }
 
     #[test]

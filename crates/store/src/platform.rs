@@ -191,6 +191,7 @@ pub struct ErasureReceipt {
     /// How many events its audit log had.
     pub audit_events: u64,
     /// The last checkpoint of its audit log, signed: it says what was there without saying anything of it.
+    /// Empty where the store was too damaged to be read.
     pub final_checkpoint: String,
 }
 
