@@ -6,6 +6,7 @@ use crate::stage::Tenant;
 use audit::export::{Trust, verify_export};
 use audit::note::VerifierKey;
 use http::Method;
+use money::Usd;
 use serde_json::Value;
 use std::path::Path;
 
@@ -13,16 +14,15 @@ use std::path::Path;
 pub(crate) async fn usage(screen: &mut Screen, tenants: &[Tenant]) -> Result<(), DemoError> {
     for tenant in tenants {
         let usage = tenant.client.get("/v1/usage").await?;
-        for line in usage["data"].as_array().into_iter().flatten() {
-            let number = |name: &str| line[name].as_u64().unwrap_or(0);
-            let (ai, api) = (number("ai_calls"), number("api_calls"));
-            let tokens = number("input_tokens") + number("output_tokens");
-            let cost = line["cost_usd"].as_str().unwrap_or("0");
-            let name = tenant.name;
-            screen.line(format!(
-                "  {name:<7} {ai:>3} AI calls {api:>3} API calls {tokens:>6} tokens  {cost} USD"
-            ))?;
-        }
+        let lines: Vec<_> = usage["data"].as_array().into_iter().flatten().collect();
+        let sum = |name: &str| lines.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
+        let (ai, api, name) = (sum("ai_calls"), sum("api_calls"), tenant.name);
+        let tokens = sum("input_tokens") + sum("output_tokens");
+        let costs = lines.iter().filter_map(|line| line["cost_usd"].as_str()?.parse::<Usd>().ok());
+        let cost: Usd = costs.sum();
+        screen.line(format!(
+            "  {name:<7} {ai:>3} AI calls {api:>3} API calls {tokens:>6} tokens  {cost} USD"
+        ))?;
     }
     Ok(())
 }

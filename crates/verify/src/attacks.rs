@@ -80,8 +80,9 @@ pub(crate) async fn all(world: &World<'_>, progress: &(dyn Fn(usize, usize) + Sy
     }
     drop(running);
     // Last, so that whatever an attack left behind is seen.
-    let sweeps = futures::stream::iter(sweep::jobs(world, &controls).into_iter().map(Job::run));
-    outcomes.extend(sweeps.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten());
+    let last = sweep::jobs(world, &controls).into_iter().chain(replay::cursors(world, &controls));
+    let last = futures::stream::iter(last.map(Job::run));
+    outcomes.extend(last.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten());
     outcomes
 }
 

@@ -89,10 +89,7 @@ pub(crate) fn unlimited() -> Value {
 
 /// Parameters in the query without which an operation says no.
 pub(crate) fn query(operation: &Operation) -> Vec<(String, String)> {
-    if operation.path.ends_with("/upgrade") {
-        return vec![("version".to_owned(), "2".to_owned())];
-    }
-    let known = [("index", "0"), ("format", "jsonl"), ("group_by", "key")];
+    let known = [("index", "0"), ("format", "jsonl"), ("group_by", "key"), ("version", "2")];
     let wanted = known.into_iter().filter(|(name, _)| operation.query.iter().any(|query| query == name));
     wanted.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

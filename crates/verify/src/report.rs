@@ -92,12 +92,17 @@ impl fmt::Display for Report {
         if !self.unattacked.is_empty() {
             writeln!(out, "\nNot attacked, because the owner's own request did not succeed:")?;
         }
+        let mut reasons = BTreeMap::<_, Vec<_>>::new();
         for missed in &self.unattacked {
-            writeln!(
-                out,
-                "- {}: {} in {}\n  {}",
-                missed.operation, missed.attack, missed.place, missed.reason
-            )?;
+            let attack = format!("{} in {}", missed.attack, missed.place);
+            reasons.entry((&missed.operation, &missed.reason)).or_default().push(attack);
+        }
+        for ((operation, reason), attacks) in reasons {
+            let what = match attacks.as_slice() {
+                [attack] => attack.clone(),
+                attacks => format!("{} attacks", attacks.len()),
+            };
+            writeln!(out, "- {operation}: {what}\n  {reason}")?;
         }
         let leaks = match self.leaks.len() {
             1 => "1 leak".to_owned(),

@@ -1,6 +1,7 @@
 //! What one tenant was given and another presents: cursors and idempotency keys.
 
 use super::{Attempt, Control, Job, given_away, judged};
+use crate::description::Caller;
 use crate::pattern::Pattern;
 use crate::world::{Request, World};
 use serde_json::Value;
@@ -11,15 +12,23 @@ const REPLAYED: &str = "idempotency-replayed";
 pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let operation = control.operation;
     let mut jobs = Vec::new();
-    if operation.is_paged() {
-        let pattern = Pattern::new(operation, "query `cursor`", "the victim's cursor");
-        jobs.push(Job::new(pattern, cursor(world, control)));
-    }
     if !operation.is_safe() && operation.body.is_some() {
         let pattern = Pattern::new(operation, "header", "the victim's idempotency key and body");
         jobs.push(Job::new(pattern, idempotency(world, control)));
     }
     jobs
+}
+
+/// Cursors come late, when every list has grown to more than a page of one.
+pub(super) fn cursors<'w>(world: &'w World<'_>, controls: &'w [Control<'w>]) -> Vec<Job<'w>> {
+    let paged = controls
+        .iter()
+        .filter(|control| control.operation.is_paged() && control.operation.caller == Caller::Tenant);
+    let jobs = paged.map(|control| {
+        let pattern = Pattern::new(control.operation, "query `cursor`", "the victim's cursor");
+        Job::new(pattern, cursor(world, control))
+    });
+    jobs.collect()
 }
 
 async fn cursor(world: &World<'_>, control: &Control<'_>) -> Attempt {
