@@ -4,6 +4,7 @@ use crate::{MemoryStore, page};
 use async_trait::async_trait;
 use context::{Private, Tenant};
 use env::Timestamp;
+use ids::TenantId;
 use kms::Purpose;
 use secret::SecretBytes;
 use store::{
@@ -146,5 +147,21 @@ impl WorkIndex for MemoryStore {
         }
         all.sort_by_key(|work| work.id);
         Ok(all)
+    }
+
+    async fn tenants_at_rest(
+        &self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        let state = self.state();
+        let stored = state.tenants.0.values().filter(|known| {
+            let tables = &known.tables;
+            !(tables.runs.is_empty() && tables.records.is_empty() && tables.collections.is_empty())
+                || tables.objects.keys().any(|(kind, _)| *kind == ObjectKind::Workflow)
+        });
+        let mut all: Vec<_> = stored.map(|known| known.id).collect();
+        all.sort();
+        Ok(all.into_iter().filter(|id| after.is_none_or(|after| *id > after)).take(limit as usize).collect())
     }
 }

@@ -360,4 +360,22 @@ impl WorkIndex for EmbeddedStore {
         all.sort_by_key(|work| work.id);
         Ok(all)
     }
+
+    async fn tenants_at_rest(
+        &self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        let (folder, regions) = (self.inner().folder.clone(), self.journals().keys().cloned().collect());
+        let mut all = crate::tenant::blocking(move || {
+            let regions: Vec<Slug> = regions;
+            regions.iter().try_fold(Vec::new(), |mut all, region| {
+                all.extend(folder.tenants(region)?);
+                Ok::<_, Fault>(all)
+            })
+        })
+        .await?;
+        all.sort();
+        Ok(all.into_iter().filter(|id| after.is_none_or(|after| *id > after)).take(limit as usize).collect())
+    }
 }

@@ -51,4 +51,9 @@ pub struct PendingWork {
 pub trait WorkIndex: Send + Sync {
     /// All work of this kind that has begun and not ended, oldest first.
     async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError>;
+
+    /// Tenants on this node that have stored more than their log, by id, after the given one: to be looked
+    /// at for what has grown old, each admitted as a system principal before anything is read.
+    async fn tenants_at_rest(&self, after: Option<TenantId>, limit: u32)
+    -> Result<Vec<TenantId>, StoreError>;
 }

@@ -12,11 +12,11 @@ mod machine;
 mod open;
 mod perform;
 mod recovery;
+mod retention;
 mod scheduler;
 mod settings;
 mod worker;
 
-pub use recovery::forget_old_runs;
 pub use scheduler::Scheduler;
 pub use settings::Settings;
 pub use worker::Worker;

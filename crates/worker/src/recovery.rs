@@ -1,22 +1,17 @@
-//! What needs to be done without anyone asking: going on with runs that a stopped server left, and
-//! forgetting those that the plan keeps no longer.
+//! Going on with the runs that a stopped server left, or that a restored store says are under way.
 
 use crate::open::open;
 use crate::scheduler::Job;
 use crate::worker::Shared;
-use app::{App, note};
-use audit::event::Action;
 use authz::SystemPrincipal;
-use context::{Delete, Read, Refusal, RequestFacts, Tenant, on};
+use context::{Read, Refusal, RequestFacts, Tenant, on};
 use errors::Problem;
 use ids::{Id, RunId, TenantId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Commit, PageRequest, PendingWork, RunStatus, WorkKind};
+use store::{PageRequest, PendingWork, RunStatus, WorkKind};
 
-const FORGET: Action = Action::new("run.forget");
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How often recovery is tried where the store does not answer.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -124,22 +119,4 @@ async fn started_by(shared: &Shared, tenant: &Tenant<'_>, run: RunId) -> Result<
     let access = tenant.authorize::<Read<on::Run>>()?;
     let run = shared.app.store.run(&access, run).await?;
     Ok(Some(open(tenant, run.map(|run| run.started_by))?))
-}
-
-/// Forgets the tenant's runs that ended longer ago than its plan keeps them, some hundred at the most;
-/// gives back how many.
-pub async fn forget_old_runs(app: &App, tenant: TenantId) -> Result<u64, Problem> {
-    let facts = RequestFacts::internal(app.env.id());
-    let admission = app.authenticator.admit_system(SystemPrincipal::Retention, tenant, None, facts).await?;
-    admission
-        .enter(async |tenant| {
-            let Some(days) = tenant.standing().limits.retention_days else { return Ok(0) };
-            let days = u32::try_from(days).unwrap_or(u32::MAX);
-            let kept = i64::try_from(DAY.saturating_mul(days).as_millis()).unwrap_or(i64::MAX);
-            let before = env::Timestamp::from_millis(app.env.now().millis().saturating_sub(kept));
-            let access = tenant.authorize::<Delete<on::Run>>()?;
-            let event = note(&tenant, FORGET, "run", "old", [("before", before.to_string().into())]);
-            Ok(app.store.forget_runs(&access, before, Commit::event(event)).await?)
-        })
-        .await
 }

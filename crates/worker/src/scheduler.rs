@@ -1,8 +1,9 @@
 //! [`Scheduler`]: the queue as use cases and the worker see it. What it decides is in [`state`].
 
+mod job;
 mod state;
 
-pub(crate) use state::{Control, Job, Rest, Start};
+pub(crate) use job::{Control, Job, Rest, Start};
 
 use crate::Settings;
 use app::dispatch::{Dispatch, Order, Place};
@@ -15,7 +16,7 @@ use state::{State, Told};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::RunStatus;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 /// How often it is looked whether a tenant that is being forgotten still has a driver.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -170,11 +171,4 @@ impl Dispatch for Scheduler {
         self.state().recoveries.push(tenant);
         self.0.changed.notify_one();
     }
-}
-
-/// Orders that wait for one driver.
-pub(crate) const ORDERS_AHEAD: usize = 16;
-
-pub(crate) fn controls() -> (mpsc::Sender<Control>, mpsc::Receiver<Control>) {
-    mpsc::channel(ORDERS_AHEAD)
 }

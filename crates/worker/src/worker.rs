@@ -3,6 +3,7 @@
 use crate::Settings;
 use crate::drive::drive;
 use crate::recovery::{recover, recover_restored};
+use crate::retention::keep;
 use crate::scheduler::{Control, Job, Rest, Scheduler, Start};
 use app::App;
 use authz::SystemPrincipal;
@@ -62,6 +63,7 @@ async fn work(shared: Arc<Shared>, patience: Duration, mut stopped: watch::Recei
     let (mut drivers, mut under) = (JoinSet::new(), Under::new());
     let mut recovering = JoinSet::new();
     recovering.spawn(recover(Arc::clone(&shared)));
+    recovering.spawn(keep(Arc::clone(&shared)));
     let mut probe = tokio::time::interval(PROBE_EVERY);
     loop {
         while let Some(start) = shared.scheduler.next() {

@@ -1,8 +1,8 @@
 //! What the scheduler knows and decides. No clock, no task: all of it is called under one lock.
 
-use super::controls;
+use super::job::{Control, Job, Rest, Start, controls};
 use crate::Settings;
-use app::dispatch::{Order, OrderKind};
+use app::dispatch::OrderKind;
 use env::Timestamp;
 use errors::{Code, Problem};
 use ids::{RunId, TenantId};
@@ -12,8 +12,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
-use store::RunStatus;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How long after a failure of ours a run is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -21,49 +20,6 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 const IDLE_BELLS: usize = 1_024;
 /// Where the queue bounds nothing, because what waits is durable and must not be lost.
 const UNBOUNDED: usize = usize::MAX;
-
-/// A run to be carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Job {
-    pub(crate) tenant: TenantId,
-    pub(crate) run: RunId,
-    /// For whom.
-    pub(crate) behalf: Option<String>,
-}
-
-/// What a driver is told.
-pub(crate) enum Control {
-    /// To do this and say when it is durable.
-    Order(Box<Order>, oneshot::Sender<Result<RunStatus, Problem>>),
-    /// To begin no further step and to end when those under way have.
-    Park,
-    /// To end at once.
-    Stop,
-}
-
-/// A driver's beginning.
-pub(crate) struct Start {
-    pub(crate) job: Job,
-    /// Whether it holds one of the tenant's places, so that the run may go on.
-    pub(crate) held: bool,
-    pub(crate) first: Option<Control>,
-    pub(crate) controls: mpsc::Receiver<Control>,
-}
-
-/// How a driver leaves its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// It is over, or gone.
-    Over,
-    /// It waits for a place.
-    Queued,
-    /// It waits for a time.
-    Waiting(Timestamp),
-    /// Its tenant is suspended.
-    Suspended,
-    /// It could not be carried out for a fault of ours.
-    Later,
-}
 
 enum Whereabouts {
     Queued,

@@ -59,7 +59,7 @@ async fn what_must_not_be_repeated_stops_the_run() {
     // Someone who looked may let it go on.
     owner.post(&format!("/v1/runs/{run}/retry"), &json!({})).await.unwrap();
     let seen =
-        until(&owner, &seen["id"].as_str().unwrap().to_owned(), |run| run["status"] == "succeeded").await;
+        until(&owner, &run, |run| run["status"] == "succeeded").await;
     assert_eq!(step(&seen, "during")["status"], "succeeded");
 }
 

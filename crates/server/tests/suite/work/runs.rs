@@ -168,8 +168,68 @@ async fn content_is_for_those_with_the_scope() {
     let events = looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).send().await.unwrap();
     assert!(events.text().contains("event: finished") && !events.text().contains("yellow bird"));
     // From the last event that was seen there is nothing more to tell.
-    let last = events.text().lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap().to_owned();
+    let last = events.text().lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().to_owned();
     let call =
         looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).header("last-event-id", &last);
     assert_eq!(call.send().await.unwrap().text(), "");
+}
+
+#[tokio::test]
+async fn a_credential_goes_along_to_its_host_alone() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let other = server.tenant("Other").await;
+    let credential = json!({"kind": "api_key", "key": "canary-key", "hosts": [service.host]});
+    tenant.owner.put("/v1/credentials/crm", &credential).await.unwrap();
+    let calling = |credential: &str| {
+        json!({"name": "Calls", "nodes": [
+            {"id": "start", "type": "source", "kind": "manual"},
+            {"id": "call", "type": "http", "method": "GET", "after": ["start"], "url": service.url("/ok"),
+             "credential": credential},
+        ]})
+    };
+    let known = workflow(&tenant, &calling("crm")).await;
+    let run = start(&tenant.owner, &known, Value::Null).await;
+    let run = over(&tenant.owner, &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert!(!run.to_string().contains("canary-key"), "{run}");
+    assert_eq!(service.seen("/ok")[0].authorization.as_deref(), Some("Bearer canary-key"));
+
+    let elsewhere = json!({"kind": "api_key", "key": "canary-key", "hosts": ["api.example.com"]});
+    tenant.owner.put("/v1/credentials/elsewhere", &elsewhere).await.unwrap();
+    for (whose, name) in [(&tenant, "elsewhere"), (&tenant, "missing"), (&other, "crm")] {
+        let flow = workflow(whose, &calling(name)).await;
+        let run = start(&whose.owner, &flow, Value::Null).await;
+        assert_eq!(over(&whose.owner, &run).await["status"], "failed", "{name}");
+    }
+    assert_eq!(service.seen("/ok").len(), 1);
+}
+
+#[tokio::test]
+async fn runs_are_forgotten_when_their_time_is_over() {
+    let (mut server, _) = stage().await;
+    let tenant = server.tenant_on("forgets", &json!({"retention_days": 0}), "Acme").await;
+    let keeps = server.tenant_on("keeps", &json!({"retention_days": 1}), "Keeps").await;
+    let definition = json!({"name": "Quick", "nodes": [{"id": "start", "type": "source", "kind": "manual"}]});
+    let mut runs = Vec::new();
+    for tenant in [&tenant, &keeps] {
+        let flow = workflow(tenant, &definition).await;
+        let run = start(&tenant.owner, &flow, Value::Null).await;
+        over(&tenant.owner, &run).await;
+        runs.push(format!("/v1/runs/{run}"));
+    }
+    // The first look of a server is taken ten seconds after its start.
+    server.crash_and_restart();
+    let (owner, other) = (tenant.owner_at(&server), keeps.owner_at(&server));
+    let mut left = true;
+    for _ in 0..600 {
+        left = owner.call(http::Method::GET, &runs[0]).send().await.unwrap().status != 404;
+        if !left {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(!left);
+    assert_eq!(other.get(&runs[1]).await.unwrap()["status"], "succeeded");
+    assert!(!crate::harness::events(&owner, "/v1/audit/events", "action=run.forget").await.is_empty());
 }

@@ -1,7 +1,8 @@
 //! Whose turn it is, and that nothing is lost or counted twice on the way.
 
-use super::{Control, Job, Rest, Start, State, Told};
+use super::{State, Told};
 use crate::Settings;
+use crate::scheduler::{Control, Job, Rest, Start};
 use app::dispatch::{Order, OrderKind};
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use env::{Env, Timestamp};

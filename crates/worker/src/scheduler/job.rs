@@ -1,0 +1,59 @@
+//! What passes between the scheduler and drivers.
+
+use app::dispatch::Order;
+use env::Timestamp;
+use errors::Problem;
+use ids::{RunId, TenantId};
+use store::RunStatus;
+use tokio::sync::{mpsc, oneshot};
+
+/// Orders that wait for one driver.
+const ORDERS_AHEAD: usize = 16;
+
+/// A run to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) tenant: TenantId,
+    pub(crate) run: RunId,
+    /// For whom.
+    pub(crate) behalf: Option<String>,
+}
+
+/// What a driver is told.
+pub(crate) enum Control {
+    /// To do this and say when it is durable.
+    Order(Box<Order>, oneshot::Sender<Result<RunStatus, Problem>>),
+    /// To begin no further step and to end when those under way have.
+    Park,
+    /// To end at once.
+    Stop,
+}
+
+/// A driver's beginning.
+pub(crate) struct Start {
+    pub(crate) job: Job,
+    /// Whether it holds one of the tenant's places, so that the run may go on.
+    pub(crate) held: bool,
+    pub(crate) first: Option<Control>,
+    pub(crate) controls: mpsc::Receiver<Control>,
+}
+
+/// How a driver leaves its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It is over, or gone.
+    Over,
+    /// It waits for a place.
+    Queued,
+    /// It waits for a time.
+    Waiting(Timestamp),
+    /// Its tenant is suspended.
+    Suspended,
+    /// It could not be carried out for a fault of ours.
+    Later,
+}
+
+/// The two ends by which a driver is told something.
+pub(super) fn controls() -> (mpsc::Sender<Control>, mpsc::Receiver<Control>) {
+    mpsc::channel(ORDERS_AHEAD)
+}
