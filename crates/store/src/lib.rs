@@ -7,6 +7,7 @@
 
 mod audit_log;
 mod commit;
+mod entities;
 mod error;
 mod idempotency;
 mod keyring;
@@ -22,13 +23,14 @@ mod work;
 
 pub use audit_log::{AuditEvent, AuditQuery, AuditTrail, InclusionProof};
 pub use commit::Commit;
+pub use entities::{
+    Agent, ApiKeyRecord, Budget, Credential, CredentialStatus, SigningKey, TemplateRef, Workflow,
+    WorkflowHook,
+};
 pub use error::StoreError;
 pub use idempotency::{IdempotencyClaim, IdempotencyStore, Remembered};
 pub use keyring::{KeyPurpose, TenantKeyring};
-pub use object::{
-    Agent, ApiKeyRecord, Budget, Credential, CredentialStatus, Entity, Object, ObjectKind, ObjectStore,
-    Objects, SigningKey, TemplateRef, Versioned, Workflow, WorkflowHook,
-};
+pub use object::{Entity, Object, ObjectKind, ObjectStore, Objects, Versioned};
 pub use operator::OperatorStore;
 pub use page::{Page, PageRequest};
 pub use platform::{
