@@ -79,10 +79,8 @@ impl FromRequestParts<Api> for OperatorCall {
 }
 
 async fn authenticate(parts: &Parts, api: &Api) -> Result<Caller, Refusal> {
-    let presented = Presented {
-        credential: credential(&parts.headers),
-        tenant_header: tenant_header(&parts.headers),
-    };
+    let presented =
+        Presented { credential: credential(&parts.headers), tenant_header: tenant_header(&parts.headers) };
     api.app.authenticator.authenticate(&presented, facts(parts, api)).await
 }
 
