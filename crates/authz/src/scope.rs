@@ -114,7 +114,9 @@ impl Scopes {
             Scope::Everything => self.0.contains(&Scope::Everything),
             Scope::All(noun) => self.0.contains(&Scope::Everything) || self.0.contains(&Scope::All(*noun)),
             Scope::One(noun, _) => {
-                self.0.contains(&Scope::Everything) || self.0.contains(&Scope::All(*noun)) || self.0.contains(other)
+                self.0.contains(&Scope::Everything)
+                    || self.0.contains(&Scope::All(*noun))
+                    || self.0.contains(other)
             }
         })
     }

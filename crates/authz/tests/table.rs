@@ -20,13 +20,17 @@ fn the_table_is_as_reviewed() {
                 })
                 .collect();
             if !row.is_empty() {
-                writeln!(text, "{:<12} {:<11} {}", resource.as_str(), format!("{action:?}"), row.join(" ")).unwrap();
+                writeln!(text, "{:<12} {:<11} {}", resource.as_str(), format!("{action:?}"), row.join(" "))
+                    .unwrap();
             }
         }
     }
     for principal in SystemPrincipal::ALL {
-        let duties: Vec<_> =
-            principal.duties().iter().map(|(action, resource)| format!("{}:{action:?}", resource.as_str())).collect();
+        let duties: Vec<_> = principal
+            .duties()
+            .iter()
+            .map(|(action, resource)| format!("{}:{action:?}", resource.as_str()))
+            .collect();
         writeln!(text, "system {:<18} {}", principal.as_str(), duties.join(" ")).unwrap();
     }
     insta::assert_snapshot!(text);
@@ -44,7 +48,8 @@ fn a_scope_narrows_and_never_widens() {
 
 #[test]
 fn nobody_hands_out_more_than_they_have() {
-    let scopes = |texts: &[&str]| -> Scopes { texts.iter().map(|text| text.parse::<Scope>().unwrap()).collect() };
+    let scopes =
+        |texts: &[&str]| -> Scopes { texts.iter().map(|text| text.parse::<Scope>().unwrap()).collect() };
     assert!(scopes(&["*"]).contain(&scopes(&["records:*", "ai:invoke"])));
     assert!(scopes(&["records:*"]).contain(&scopes(&["records:read"])));
     assert!(!scopes(&["records:read"]).contain(&scopes(&["records:*"])));

@@ -58,8 +58,7 @@ async fn what_must_not_be_repeated_stops_the_run() {
     assert_eq!((service.seen("/slow").len(), service.seen("/ok").len()), (1, 0));
     // Someone who looked may let it go on.
     owner.post(&format!("/v1/runs/{run}/retry"), &json!({})).await.unwrap();
-    let seen =
-        until(&owner, &run, |run| run["status"] == "succeeded").await;
+    let seen = until(&owner, &run, |run| run["status"] == "succeeded").await;
     assert_eq!(step(&seen, "during")["status"], "succeeded");
 }
 

@@ -168,7 +168,8 @@ async fn content_is_for_those_with_the_scope() {
     let events = looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).send().await.unwrap();
     assert!(events.text().contains("event: finished") && !events.text().contains("yellow bird"));
     // From the last event that was seen there is nothing more to tell.
-    let last = events.text().lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().to_owned();
+    let last =
+        events.text().lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().to_owned();
     let call =
         looks.call(http::Method::GET, &format!("/v1/runs/{run}/events")).header("last-event-id", &last);
     assert_eq!(call.send().await.unwrap().text(), "");
