@@ -1,6 +1,7 @@
 //! [`Scheduler`]: the queue as use cases and the worker see it. What it decides is in [`state`].
 
 mod job;
+mod lane;
 mod state;
 
 pub(crate) use job::{Control, Job, Rest, Start};

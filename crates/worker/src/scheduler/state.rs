@@ -1,6 +1,7 @@
 //! What the scheduler knows and decides. No clock, no task: all of it is called under one lock.
 
 use super::job::{Control, Job, Rest, Start, controls};
+use super::lane::Lane;
 use crate::Settings;
 use app::dispatch::OrderKind;
 use env::Timestamp;
@@ -9,7 +10,6 @@ use ids::{RunId, TenantId};
 use metering::fair::FairQueue;
 use metering::plan::Limits;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -30,18 +30,6 @@ enum Whereabouts {
 struct Known {
     job: Job,
     place: Whereabouts,
-}
-
-/// What is kept of a tenant as long as it has runs that are not over.
-struct Lane {
-    limit: Option<u64>,
-    weight: NonZeroU32,
-    held: u64,
-    reserved: usize,
-    unfinished: usize,
-    suspended: bool,
-    steps: Arc<Semaphore>,
-    upserts: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Whether a tenant has been forgotten.
@@ -86,16 +74,7 @@ impl State {
 
     fn lane(&mut self, tenant: TenantId) -> &mut Lane {
         let steps = self.settings.steps_per_tenant;
-        self.lanes.entry(tenant).or_insert_with(|| Lane {
-            limit: Some(1),
-            weight: NonZeroU32::MIN,
-            held: 0,
-            reserved: 0,
-            unfinished: 0,
-            suspended: false,
-            steps: Arc::new(Semaphore::new(steps)),
-            upserts: Arc::default(),
-        })
+        self.lanes.entry(tenant).or_insert_with(|| Lane::new(steps))
     }
 
     pub(super) fn refresh(&mut self, tenant: TenantId, limits: &Limits) {
@@ -106,8 +85,7 @@ impl State {
 
     /// Forgets a lane that nothing needs.
     fn tidy(&mut self, tenant: TenantId) {
-        let idle = |lane: &Lane| lane.unfinished == 0 && lane.reserved == 0 && lane.held == 0;
-        if self.lanes.get(&tenant).is_some_and(idle) {
+        if self.lanes.get(&tenant).is_some_and(Lane::is_idle) {
             self.lanes.remove(&tenant);
         }
     }
@@ -229,11 +207,7 @@ impl State {
         }
         while self.held < self.settings.runs {
             let lanes = &self.lanes;
-            let eligible = |tenant: &TenantId| {
-                lanes
-                    .get(tenant)
-                    .is_some_and(|lane| !lane.suspended && lane.limit.is_none_or(|limit| lane.held < limit))
-            };
+            let eligible = |tenant: &TenantId| lanes.get(tenant).is_some_and(Lane::may_start);
             let (tenant, run) = self.queue.pop(eligible)?;
             // What was ordered something or ended meanwhile is not waiting any more.
             let Some(known) = self.runs.get_mut(&run) else { continue };
