@@ -78,3 +78,24 @@ pub async fn work_is_marked_until_it_ends<B: Backend>(world: World<B>) {
         assert!(left.len() == 1 && only(world.two, left));
     }
 }
+
+pub async fn who_has_stored_something_is_listed<B: Backend>(world: World<B>) {
+    let store = world.store();
+    let third = world.fixture.tenant(metering::plan::Limits::default());
+    world.create(third, None).await.unwrap();
+    assert_eq!(store.tenants_at_rest(None, 50).await, Ok(Vec::new()));
+    let mut stored = vec![world.two, third];
+    stored.sort();
+    for tenant in &stored {
+        world
+            .visit(*tenant, async |tenant| {
+                let made = crate::samples::record(1, serde_json::json!({}));
+                crate::records::create(store, &tenant, made).await.unwrap();
+            })
+            .await;
+    }
+    assert_eq!(store.tenants_at_rest(None, 50).await, Ok(stored.clone()));
+    assert_eq!(store.tenants_at_rest(None, 1).await, Ok(stored[..1].to_vec()));
+    assert_eq!(store.tenants_at_rest(Some(stored[0]), 50).await, Ok(stored[1..].to_vec()));
+    assert_eq!(store.tenants_at_rest(Some(stored[1]), 50).await, Ok(Vec::new()));
+}

@@ -282,9 +282,10 @@ async fn in_lockstep(mut world: World<Embedded>, steps: Vec<(usize, Step, Happen
     }
 }
 
-/// Each case opens a store of its own, so there are few unless more are asked for.
+/// Each case opens a store of its own, so there are a tenth of what proptest would run by itself or by
+/// `PROPTEST_CASES`.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(24)
+    ProptestConfig::default().cases / 10
 }
 
 proptest! {

@@ -1,0 +1,94 @@
+//! The ends of tenants, where only the inside of the store can bring them about.
+
+use crate::error::Fault;
+use crate::tenant::{Append, blocking};
+use crate::{EmbeddedStore, Settings};
+use async_trait::async_trait;
+use env::Env;
+use ids::TenantId;
+use kms_file::{FileKms, MasterKey};
+use std::sync::Arc;
+use store::{Commit, TenantLifecycle as _};
+use store_tests::samples::record;
+use store_tests::{Backend, World, records};
+use tempfile::TempDir;
+
+struct Embedded(TempDir, Env, EmbeddedStore);
+
+async fn open(place: &TempDir, env: &Env) -> EmbeddedStore {
+    let file = place.path().join("key");
+    let made = MasterKey::create_development(&file, env);
+    let key = made.or_else(|_| MasterKey::load(&file)).unwrap();
+    let regions = vec!["local".parse().unwrap()];
+    let settings = Settings { folder: place.path().join("data"), regions, durable: true };
+    EmbeddedStore::open(settings, Arc::new(FileKms::new(env.clone(), key, None)), env.clone()).await.unwrap()
+}
+
+#[async_trait]
+impl Backend for Embedded {
+    type Store = EmbeddedStore;
+    const SURVIVES: bool = true;
+    const BACKS_UP: bool = true;
+
+    async fn open(env: Env) -> Self {
+        let place = TempDir::new().unwrap();
+        let store = open(&place, &env).await;
+        Self(place, env, store)
+    }
+
+    fn store(&self) -> &EmbeddedStore {
+        &self.2
+    }
+
+    async fn reopen(self) -> Self {
+        let Self(place, env, store) = self;
+        drop(store);
+        let store = open(&place, &env).await;
+        Self(place, env, store)
+    }
+}
+
+fn remains(world: &World<Embedded>, tenant: TenantId) -> (bool, usize) {
+    let local = "local".parse().unwrap();
+    let file = world.store().inner().folder.tenant(&local, tenant).unwrap();
+    let entries = world.store().journal(&local).unwrap().entries(tenant, 0, 500).unwrap();
+    (file.exists(), entries.len())
+}
+
+#[test]
+fn a_handle_that_outlives_its_tenant_writes_nothing() {
+    World::<Embedded>::run(async |world| {
+        let held = world.store().handle_of(world.one).await.unwrap();
+        world.store().erase(&world.operator, world.one).await.unwrap();
+        let appended = held.append(Append::default()).await;
+        assert_eq!(appended, Err(Fault::KeyGone));
+        let written = held.write(true, Commit::default(), |_| Ok(())).await;
+        assert!(written.is_err());
+        assert!(blocking(move || held.settle(true)).await.is_err());
+        assert_eq!(remains(&world, world.one), (false, 0));
+    });
+}
+
+#[test]
+fn an_erasure_that_was_cut_short_is_finished_at_the_next_start() {
+    World::<Embedded>::run(async |mut world| {
+        for (tenant, word) in world.tenants() {
+            world
+                .visit(tenant, async |tenant| {
+                    let made = record(1, serde_json::json!({"who": word}));
+                    records::create(world.store(), &tenant, made).await.unwrap();
+                })
+                .await;
+        }
+        // As if the server had stopped once the keys were destroyed.
+        let now = world.env().now();
+        world.store().inner().platform.destroy_tenant(world.one, now).await.unwrap();
+        let (file, entries) = remains(&world, world.one);
+        assert!(file && entries > 0);
+        world = world.reopen().await;
+        assert_eq!(remains(&world, world.one), (false, 0));
+        let (file, entries) = remains(&world, world.two);
+        assert!(file && entries > 0);
+        assert!(world.store().inner().platform.unfinished_erasures().await.unwrap().is_empty());
+    });
+}
