@@ -78,9 +78,13 @@ impl State {
     }
 
     pub(super) fn refresh(&mut self, tenant: TenantId, limits: &Limits) {
+        self.set_limits(tenant, limits);
+        self.tidy(tenant);
+    }
+
+    fn set_limits(&mut self, tenant: TenantId, limits: &Limits) {
         let lane = self.lane(tenant);
         (lane.limit, lane.weight) = (limits.concurrent_runs, limits.weight());
-        self.tidy(tenant);
     }
 
     /// Forgets a lane that nothing needs.
@@ -91,13 +95,13 @@ impl State {
     }
 
     pub(super) fn reserve(&mut self, tenant: TenantId, limits: &Limits) -> Result<(), Problem> {
-        self.refresh(tenant, limits);
         if self.draining {
             return Err(Problem::new(Code::Unavailable, "The server is stopping. Try again.").retry_after(1));
         }
         self.room(tenant)?;
         self.lane(tenant).reserved += 1;
         self.reserved += 1;
+        self.set_limits(tenant, limits);
         Ok(())
     }
 
@@ -233,7 +237,6 @@ impl State {
         if let Some(Known { place: Whereabouts::Live(driver), .. }) = self.runs.get(&job.run) {
             return driver.try_send(control).map_err(|_| busy());
         }
-        self.refresh(job.tenant, limits);
         let known = self.runs.get(&job.run).map(|known| known.job.clone());
         if known.is_none() {
             if retries {
@@ -241,6 +244,7 @@ impl State {
             }
             self.lane(job.tenant).unfinished += 1;
         }
+        self.set_limits(job.tenant, limits);
         let job = known.unwrap_or(job);
         let (sender, controls) = controls();
         self.settle(job.clone(), Whereabouts::Live(sender));

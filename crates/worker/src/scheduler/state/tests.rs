@@ -76,6 +76,18 @@ fn a_tenant_has_as_many_runs_as_its_limit_and_others_are_not_held_up() {
 }
 
 #[test]
+fn a_tenants_limits_hold_from_its_first_run_on() {
+    let mut ground = Ground::new(Settings::default());
+    let (none, three) = (ground.tenant(), ground.tenant());
+    ground.accept(none, 0).unwrap();
+    assert!(ground.next().is_none());
+    let first = ground.accept(three, 3).unwrap();
+    assert_eq!(ground.next().unwrap().job.run, first);
+    let lane = &ground.state.lanes[&three];
+    assert_eq!((lane.limit, lane.weight.get()), (Some(3), 3));
+}
+
+#[test]
 fn a_run_that_waits_holds_no_place_and_comes_back_in_time() {
     let mut ground = Ground::new(Settings::default());
     let tenant = ground.tenant();
