@@ -9,6 +9,8 @@ mod audit_log;
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod description;

@@ -202,9 +202,8 @@ impl Inner {
                 }
             }
             Plant::TellsForeignFromMissing if missed && asked.is(Method::GET, "/v1/records/") => {
-                if self.found(asked, own).await.is_some() {
-                    answer.status = StatusCode::FORBIDDEN;
-                }
+                let foreign = self.found(asked, own).await.is_some();
+                answer.status = if foreign { StatusCode::FORBIDDEN } else { answer.status };
             }
             Plant::NamesTheRow if missed && asked.is(Method::DELETE, "/v1/records/") => {
                 if let Some(theirs) = self.found(asked, own).await {

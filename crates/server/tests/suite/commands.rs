@@ -1,0 +1,111 @@
+//! The commands as a person at a terminal, or a script, has them: what they say and how they end.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+fn tenantry(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tenantry")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn the_demonstration_shows_runs_usage_logs_and_no_leak_and_what_it_left_can_be_checked() {
+    let folder = TempDir::new().unwrap();
+    let shown = tenantry(&["demo", "--exit", "--data", text(folder.path())]);
+    let screen = said(&shown);
+    assert_eq!(code(&shown), 0, "{screen}{}", String::from_utf8_lossy(&shown.stderr));
+    assert_eq!(screen.matches("succeeded").count(), 6, "{screen}");
+    for line in [
+        "sent, try 2",
+        "Acme's token at Globex's address: 401",
+        "exactly those that its log signed",
+        ": 0 leaks",
+    ] {
+        assert!(screen.contains(line), "`{line}` is missing:\n{screen}");
+    }
+    // A pipe gets neither colours nor lines that a terminal would not hold.
+    assert!(!screen.contains('\u{1b}'));
+    let long: Vec<_> = screen.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(long.is_empty(), "{long:#?}");
+
+    let (log, key) = (folder.path().join("acme.jsonl"), folder.path().join("acme.vkey"));
+    let checked = tenantry(&["audit", "verify", text(&log), "--vkey", text(&key)]);
+    assert_eq!(code(&checked), 0);
+    assert!(said(&checked).contains("No outside witness is seen"));
+    let lines = fs::read_to_string(&log).unwrap();
+    fs::write(&log, lines.replacen("success", "failure", 1)).unwrap();
+    let checked = tenantry(&["audit", "verify", text(&log), "--vkey", text(&key), "--json"]);
+    assert_eq!(code(&checked), 1);
+    let told: serde_json::Value = serde_json::from_str(&said(&checked)).unwrap();
+    assert_eq!(told["verified"], false);
+    let other = folder.path().join("globex.vkey");
+    assert_eq!(code(&tenantry(&["audit", "verify", text(&log), "--vkey", text(&other)])), 1);
+
+    // The master key is rotated while the server is stopped, and then again by mistake.
+    let data = folder.path().join("data");
+    let (new, old) = (folder.path().join("new.key"), data.join("master.key"));
+    fs::write(&new, "5a".repeat(32)).unwrap();
+    fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let rotate = |more: &[&str]| {
+        let mut all = vec!["keys", "rotate", "--folder", text(&data), "--master-key-file", text(&new)];
+        all.extend(["--previous-master-key-file", text(&old), "--json"]);
+        all.extend(more);
+        tenantry(&all)
+    };
+    assert_eq!(code(&rotate(&["--data", "ten_1"])), 2);
+    let tenants = |output: &Output| {
+        serde_json::from_str::<serde_json::Value>(&said(output)).unwrap()["tenants"].clone()
+    };
+    // Both tenants, and the operators' log.
+    let rotated = rotate(&[]);
+    assert_eq!((code(&rotated), tenants(&rotated)), (0, 3.into()));
+    assert_eq!(tenants(&rotate(&[])), 0);
+}
+
+#[test]
+fn what_cannot_run_ends_with_two_and_says_why() {
+    let folder = TempDir::new().unwrap();
+    let nowhere = text(folder.path()).to_owned() + "/nowhere";
+    for (arguments, why) in [
+        (&["worker"][..], "inside `tenantry serve`"),
+        (&["audit", "verify", &nowhere, "--vkey", "nonsense"], "verifier key"),
+        (&["tenants", "--operator-key-file", &nowhere, "list"], "cannot be read"),
+        (&["verify", "--evidence", "x"], "unexpected argument"),
+        (&["verify", "--url", "http://127.0.0.1:1"], "--operator-key-file"),
+    ] {
+        let output = tenantry(arguments);
+        let complaint = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(code(&output), 2, "{arguments:?}: {complaint}");
+        assert!(complaint.contains(why), "{arguments:?}: {complaint}");
+    }
+}
+
+#[test]
+fn the_doctor_tells_good_from_bad() {
+    let folder = TempDir::new().unwrap();
+    let data = text(folder.path());
+    let fresh = tenantry(&["doctor", "--data", data]);
+    assert_eq!(code(&fresh), 0, "{}", said(&fresh));
+    fs::write(folder.path().join("operator.key"), "op_x").unwrap();
+    fs::set_permissions(
+        folder.path().join("operator.key"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .unwrap();
+    let open = tenantry(&["doctor", "--data", data, "--json"]);
+    assert_eq!(code(&open), 1);
+    assert!(said(&open).contains("others may read"));
+}
