@@ -125,12 +125,13 @@ fn master_key(path: &Path, development: bool) -> Finding {
         return finding(WHAT, verdict, format!("{} is not there", path.display()));
     };
     let text = fs::read_to_string(path).unwrap_or_default();
-    let text = text.trim();
-    let whole = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // As `openssl rand -hex 32` writes it.
+    let digits = text.trim_end_matches(['\r', '\n']);
+    let whole = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if metadata.mode() & 0o077 != 0 {
         finding(WHAT, Verdict::Bad, format!("others may read {}", path.display()))
     } else if !whole {
-        finding(WHAT, Verdict::Bad, format!("{} does not hold 64 hexadecimal characters", path.display()))
+        finding(WHAT, Verdict::Bad, format!("{} does not hold 64 hexadecimal digits", path.display()))
     } else if development {
         finding(WHAT, Verdict::Mind, "a development key beside the data protects nothing; name another")
     } else {

@@ -10,6 +10,7 @@ mod replay;
 mod rights;
 mod sweep;
 
+use crate::bodies::Course;
 use crate::compare::{insides, leaked};
 use crate::description::{Caller, Operation};
 use crate::pattern::{Outcome, Pattern, Verdict};
@@ -109,7 +110,14 @@ async fn own<'w>(
     operation: &'w Operation,
     side: &'w Side,
 ) -> Result<(Request<'w>, Answer), String> {
-    let fill = world.objects(operation, side).await?;
+    let fill = world.objects(operation, side).await.map_err(|reason| {
+        if Course::for_operation(operation) == Course::Upgrades {
+            return format!(
+                "{reason} (it needs a template, which is published on a server of verify's own alone)"
+            );
+        }
+        reason
+    })?;
     let request = world.request(operation, side, fill);
     if credentials::would_stay(operation) {
         return credentials::operator_is_let_in(world, request).await;

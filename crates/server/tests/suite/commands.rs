@@ -57,7 +57,7 @@ fn the_demonstration_shows_runs_usage_logs_and_no_leak_and_what_it_left_can_be_c
     // The master key is rotated while the server is stopped, and then again by mistake.
     let data = folder.path().join("data");
     let (new, old) = (folder.path().join("new.key"), data.join("master.key"));
-    fs::write(&new, "5a".repeat(32)).unwrap();
+    fs::write(&new, "8f1c0a5be2d94763a1f00c7d5e9b38246fd1c3a7902e4b58d6137fe0a94c2b61\n").unwrap();
     fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let rotate = |more: &[&str]| {
         let mut all = vec!["keys", "rotate", "--folder", text(&data), "--master-key-file", text(&new)];

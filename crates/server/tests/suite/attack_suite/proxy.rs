@@ -201,9 +201,12 @@ impl Inner {
                     answer = theirs;
                 }
             }
-            Plant::TellsForeignFromMissing if missed && asked.is(Method::GET, "/v1/records/") => {
-                let foreign = self.found(asked, own).await.is_some();
-                answer.status = if foreign { StatusCode::FORBIDDEN } else { answer.status };
+            Plant::TellsForeignFromMissing
+                if missed
+                    && asked.is(Method::GET, "/v1/records/")
+                    && self.found(asked, own).await.is_some() =>
+            {
+                answer.status = StatusCode::FORBIDDEN;
             }
             Plant::NamesTheRow if missed && asked.is(Method::DELETE, "/v1/records/") => {
                 if let Some(theirs) = self.found(asked, own).await {
