@@ -30,6 +30,10 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
     async fn from_request(request: Request, _: &Api) -> Result<Self, Refused> {
         check_media_type(request.headers())?;
         let bytes = read(request, MAX_BODY_BYTES).await?;
+        // Every body is an object. A list would pass for one whose members come in the same order.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte == b'[') {
+            return Err(Problem::invalid("The body must be a JSON object, not a list.").into());
+        }
         let value = parse(&bytes)?;
         Ok(Self { value, hash: Sha256::digest(&bytes).into() })
     }
