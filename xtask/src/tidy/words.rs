@@ -8,7 +8,7 @@ use proc_macro2::TokenTree;
 const EXEMPT: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock", "LICENSE", "xtask/src/tidy/words.rs"];
 
 /// Folders of one machine. Another's paths (`/var/lib/tenantry`, `/etc`) are good examples.
-const MACHINE: &[&str] = &["/work/", "/root/", "/home/", "/Users/", "/tmp/target"];
+const MACHINE: &[&str] = &["/root/", "/home/", "/Users/"];
 
 const REGISTRIES: &[&str] = &[
     "registry.npmjs",
@@ -53,9 +53,13 @@ const ESCAPES: &[&str] = &["unreachable_unchecked", "unwrap_unchecked"];
 
 pub(super) fn check(repo: &Repo) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
+    let checkout = crate::repo::root().display().to_string();
     for text in repo.texts.iter().filter(|text| !EXEMPT.contains(&text.path.as_str())) {
         for (number, line) in text.text.lines().enumerate() {
             findings.extend(in_line(line).map(|word| format!("{}:{}: `{word}`", text.path, number + 1)));
+            if line.contains(&checkout) {
+                findings.push(format!("{}:{}: this checkout's own path", text.path, number + 1));
+            }
         }
     }
     for source in repo.sources.iter().filter(|source| !EXEMPT.contains(&source.path.as_str())) {
@@ -119,6 +123,12 @@ mod tests {
         ] {
             assert!(findings("a.md", text) >= 1, "{text}");
         }
+    }
+
+    #[test]
+    fn the_checkouts_own_path_is_found() {
+        let path = crate::repo::root().join("target").display().to_string();
+        assert!(findings("a.md", &format!("built in {path}")) >= 1);
     }
 
     #[test]
