@@ -7,7 +7,7 @@ use errors::{Code, Problem};
 use ids::AgentId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
-use store::{Agent, Commit, IdempotencyClaim, ObjectKind, Objects, Page, PageRequest, StoreError, Versioned};
+use store::{Agent, Commit, IdempotencyClaim, Objects, Page, PageRequest, StoreError, Versioned};
 
 const CREATE: Action = Action::new("agent.create");
 const UPDATE: Action = Action::new("agent.update");
@@ -131,9 +131,7 @@ pub async fn delete(
     if expected.is_some_and(|expected| found.is(|(_, version)| *version != expected)) {
         return Err(StoreError::Stale.into());
     }
-    let one = PageRequest { limit: 1, cursor: None };
-    let keys = app.store.list_objects(tenant, ObjectKind::ApiKey, Some(&id), &one).await?;
-    if keys.is(|page| !page.data.is_empty()) {
+    if app.store.has_keys(&access, &id).await? {
         let detail = "API keys name this agent, and would go on acting as it. Revoke them first.";
         return Err(Problem::new(Code::Conflict, detail));
     }

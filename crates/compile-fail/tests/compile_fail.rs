@@ -38,6 +38,8 @@ twins! {
     kept_in_shared_cache
     kept_in_static
     log_with_bare_id
+    object_scope_made_by_hand
+    object_without_the_check
     operator_by_constructor
     operator_made_by_hand
     operator_reads_records

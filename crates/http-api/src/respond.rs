@@ -41,8 +41,9 @@ impl Written {
     }
 
     /// An answer without a body.
-    pub(crate) fn nothing() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: Value::Null, remembered: None, version: None }
+    pub(crate) fn nothing<'t>(tenant: &Tenant<'t>) -> Private<'t, Self> {
+        let status = StatusCode::NO_CONTENT;
+        Private::sent(tenant, Self { status, body: Value::Null, remembered: None, version: None })
     }
 
     /// The same with a version for `ETag`.

@@ -6,9 +6,7 @@ use env::Timestamp;
 use limiter::{Kind, LimiterUnavailable, PlannedCall};
 use metering::budget::{BudgetScope, Per};
 use std::time::Duration;
-use store::{
-    Budget, Call, CallKind, MeterState, Object, ObjectKind, ObjectStore, PageRequest, StoreError, UsageStore,
-};
+use store::{Budget, Call, CallKind, MeterState, ObjectStore, Objects, PageRequest, StoreError, UsageStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -54,12 +52,11 @@ pub(crate) async fn budgets(
     let mut found = Budgets::new();
     let mut page = PageRequest::largest();
     loop {
-        let listed =
-            source.list_objects(tenant, ObjectKind::Budget, None, &page).await.map_err(unavailable)?;
+        let listed = source.budgets_in_force(tenant, &page).await.map_err(unavailable)?;
         let mut next = None;
         own(tenant, listed, |page| {
-            for object in page.data {
-                match read(tenant, object) {
+            for (budget, _) in page.data {
+                match read(tenant, &budget) {
                     Some((key, usd)) => {
                         found.insert(key, usd);
                     }
@@ -107,8 +104,7 @@ fn unavailable(error: StoreError) -> LimiterUnavailable {
     }
 }
 
-fn read(tenant: &Tenant<'_>, object: Object) -> Option<((BudgetScope, Per), money::Usd)> {
-    let budget: Budget = serde_json::from_value(object.body).ok()?;
+fn read(tenant: &Tenant<'_>, budget: &Budget) -> Option<((BudgetScope, Per), money::Usd)> {
     let scope = match budget.scope.as_str() {
         "tenant" => (budget.id == tenant.id().to_string()).then_some(BudgetScope::Tenant)?,
         "key" => BudgetScope::Key(budget.id.parse().ok()?),

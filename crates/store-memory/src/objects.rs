@@ -8,57 +8,53 @@ use ids::TenantId;
 use kms::Purpose;
 use secret::SecretBytes;
 use store::{
-    Commit, IdempotencyClaim, IdempotencyStore, KeyPurpose, Object, ObjectKind, ObjectStore, Page,
-    PageRequest, PendingWork, Remembered, StoreError, TenantKeyring, WorkIndex, WorkKind,
+    Commit, IdempotencyClaim, IdempotencyStore, KeyPurpose, Object, ObjectKind, ObjectScope, ObjectStore,
+    Page, PageRequest, PendingWork, Remembered, StoreError, TenantKeyring, WorkIndex, WorkKind,
 };
 
-fn within(object: &Object, only_of: Option<&str>) -> bool {
-    only_of.is_none() || object.owner.as_deref() == only_of
+fn within(object: &Object, scope: &ObjectScope<'_>) -> bool {
+    scope.only_of().is_none() || object.owner.as_deref() == scope.only_of()
 }
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
     async fn read_object<'t>(
         &self,
-        tenant: &Tenant<'t>,
-        kind: ObjectKind,
+        scope: ObjectScope<'t>,
         id: &str,
-        only_of: Option<&str>,
     ) -> Result<Private<'t, Object>, StoreError> {
-        self.read(tenant, |known| {
-            let found = known.tables.objects.get(&(kind, id.to_owned()));
-            found.filter(|object| within(object, only_of)).cloned().ok_or(StoreError::NotFound)
+        self.read(scope.tenant(), |known| {
+            let found = known.tables.objects.get(&(scope.kind(), id.to_owned()));
+            found.filter(|object| within(object, &scope)).cloned().ok_or(StoreError::NotFound)
         })
     }
 
     async fn list_objects<'t>(
         &self,
-        tenant: &Tenant<'t>,
-        kind: ObjectKind,
-        only_of: Option<&str>,
+        scope: ObjectScope<'t>,
         page: &PageRequest,
     ) -> Result<Private<'t, Page<Object>>, StoreError> {
-        self.read(tenant, |known| {
+        let kind = scope.kind();
+        self.read(scope.tenant(), |known| {
             let list = format!("object/{}", kind.as_str());
             let after: String = page::place(known, &list, page)?.unwrap_or_default();
             let objects = known.tables.objects.iter();
             let objects =
-                objects.filter(|((of, id), object)| *of == kind && *id > after && within(object, only_of));
+                objects.filter(|((of, id), object)| *of == kind && *id > after && within(object, &scope));
             Ok(page::cut(known, &list, page, objects.map(|(_, object)| object.clone()), |it| it.id.clone()))
         })
     }
 
     async fn write_object(
         &self,
-        tenant: &Tenant<'_>,
-        kind: ObjectKind,
+        scope: ObjectScope<'_>,
         mut object: Object,
         expected: Option<u64>,
         commit: Commit,
     ) -> Result<u64, StoreError> {
-        let limits = tenant.standing().limits.clone();
+        let (kind, limits) = (scope.kind(), scope.tenant().standing().limits.clone());
         let mut version = 0;
-        self.write(tenant, commit, |tables| {
+        self.write(scope.tenant(), commit, |tables| {
             let key = (kind, object.id.clone());
             let found = tables.objects.get(&key).map_or(0, |object| object.version);
             match expected {
@@ -79,15 +75,13 @@ impl ObjectStore for MemoryStore {
 
     async fn remove_object(
         &self,
-        tenant: &Tenant<'_>,
-        kind: ObjectKind,
+        scope: ObjectScope<'_>,
         id: &str,
-        only_of: Option<&str>,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.write(tenant, commit, |tables| {
-            let key = (kind, id.to_owned());
-            tables.objects.get(&key).filter(|it| within(it, only_of)).ok_or(StoreError::NotFound)?;
+        self.write(scope.tenant(), commit, |tables| {
+            let key = (scope.kind(), id.to_owned());
+            tables.objects.get(&key).filter(|it| within(it, &scope)).ok_or(StoreError::NotFound)?;
             tables.objects.remove(&key);
             Ok(())
         })

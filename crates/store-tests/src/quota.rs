@@ -1,13 +1,13 @@
 //! The limit on what a tenant stores.
 
 use crate::audit_trail::{FIRST, append, verified};
-use crate::samples::{NOW, call, outcome, record, record_id};
+use crate::samples::{NOW, agent, call, outcome, record, record_id};
 use crate::{Backend, World, records};
 use context::{Create, Delete, Update, on};
 use metering::plan::Limits;
 use serde_json::json;
 use store::{
-    CallKind, CallStatus, Commit, ObjectStore, RecordChange, RecordStore, StoreError, TenantLifecycle,
+    Agent, CallKind, CallStatus, Commit, Objects, RecordChange, RecordStore, StoreError, TenantLifecycle,
     UsageStore,
 };
 
@@ -41,10 +41,9 @@ pub async fn full_is_read_only_and_audit_goes_on<B: Backend>(world: World<B>) {
             let changed =
                 store.change_record(&update, &collection, id, grown, None, NOW, Commit::default()).await;
             assert_eq!(changed.err(), Some(StoreError::QuotaExceeded));
-            let body = json!({"text": "x".repeat(150_000)});
-            let object = store::Object { id: "big".into(), owner: None, body, version: 0 };
-            let kind = store::ObjectKind::Agent;
-            let written = store.write_object(&tenant, kind, object, None, Commit::default()).await;
+            let create = tenant.authorize::<Create<on::Agent>>().unwrap();
+            let agent = Agent { description: Some("x".repeat(150_000)), ..agent(1, "long") };
+            let written = store.create(&create, &agent, Commit::default()).await;
             assert_eq!(written, Err(StoreError::QuotaExceeded));
 
             append(store, &tenant, &["audit goes on"]).await;

@@ -12,6 +12,7 @@ mod error;
 mod idempotency;
 mod keyring;
 mod object;
+mod objects;
 mod operator;
 mod page;
 mod platform;
@@ -30,7 +31,8 @@ pub use entities::{
 pub use error::StoreError;
 pub use idempotency::{IdempotencyClaim, IdempotencyStore, Remembered};
 pub use keyring::{KeyPurpose, TenantKeyring};
-pub use object::{Entity, Object, ObjectKind, ObjectStore, Objects, Versioned};
+pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned};
+pub use objects::Objects;
 pub use operator::OperatorStore;
 pub use page::{Page, PageRequest};
 pub use platform::{

@@ -7,7 +7,7 @@ use super::seal::Place;
 use crate::Credentials;
 use crate::gateway::UpstreamKeys;
 use async_trait::async_trait;
-use context::{Invoke, Private, Tenant, door, on};
+use context::{Access, Invoke, Private, Tenant, door, on};
 use egress::{AttachedCredential, Host};
 use env::Timestamp;
 use errors::{Code, Problem};
@@ -17,12 +17,29 @@ use model::EndpointUrl;
 use secret::SecretText;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Credential, CredentialStatus, ObjectKind, StoreError};
+use store::{Credential, CredentialStatus, Objects, StoreError};
 
 /// How long a caller waits for a new token while the old one can still be used.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a caller waits for a new token that it cannot do without.
 const WAIT: Duration = Duration::from_secs(75);
+
+/// What a credential is opened for.
+enum Use<'t> {
+    /// A call of the outside service that it is for.
+    Service(Access<'t, Invoke<on::Credential>>),
+    /// A call of a model that it carries.
+    Model(Access<'t, Invoke<on::Model>>),
+}
+
+impl<'t> Use<'t> {
+    fn tenant(&self) -> &Tenant<'t> {
+        match self {
+            Self::Service(access) => access.tenant(),
+            Self::Model(access) => access.tenant(),
+        }
+    }
+}
 
 impl Vault {
     /// The credential for a service as a header field with the hosts that it may go to. An access token that
@@ -32,8 +49,8 @@ impl Vault {
         tenant: &Tenant<'t>,
         service: &Slug,
     ) -> Result<Private<'t, AttachedCredential>, Problem> {
-        tenant.authorize::<Invoke<on::Credential>>()?;
-        let contents = self.live(tenant, service, Need::Due).await?;
+        let access = Use::Service(tenant.authorize()?);
+        let contents = self.live(&access, service, Need::Due).await?;
         attached(&contents, service)
     }
 
@@ -44,8 +61,8 @@ impl Vault {
         tenant: &Tenant<'t>,
         service: &Slug,
     ) -> Result<Private<'t, AttachedCredential>, Problem> {
-        tenant.authorize::<Invoke<on::Credential>>()?;
-        let contents = self.live(tenant, service, Need::Refused).await?;
+        let access = Use::Service(tenant.authorize()?);
+        let contents = self.live(&access, service, Need::Refused).await?;
         attached(&contents, service)
     }
 
@@ -55,13 +72,13 @@ impl Vault {
         tenant: &Tenant<'t>,
         service: &Slug,
     ) -> Result<Private<'t, SecretText>, Problem> {
-        tenant.authorize::<Invoke<on::Credential>>()?;
+        let access = Use::Service(tenant.authorize()?);
         let secret = |contents: Contents| match contents.secret {
             Secret::WebhookSecret(webhook) => Ok(webhook.secret),
             // Whoever delivers a webhook is told the same as where there is no credential at all.
             _ => Err(missing(service)),
         };
-        self.open(tenant, service).await?.try_map(secret)
+        self.open(&access, service).await?.try_map(secret)
     }
 
     /// The tenant's own key for a model's provider, if it has one that may go to this host.
@@ -75,8 +92,8 @@ impl Vault {
         host: &Host,
         port: u16,
     ) -> Result<Option<SecretText>, Problem> {
-        tenant.authorize::<Invoke<on::Model>>()?;
-        let contents = match self.live(tenant, service, Need::Due).await {
+        let access = Use::Model(tenant.authorize()?);
+        let contents = match self.live(&access, service, Need::Due).await {
             Err(problem) if problem.code == Code::NotFound => return Ok(None),
             contents => contents?,
         };
@@ -87,18 +104,18 @@ impl Vault {
     /// An opened credential that can be used at once.
     async fn live<'t>(
         &self,
-        tenant: &Tenant<'t>,
+        access: &Use<'t>,
         service: &Slug,
         need: Need,
     ) -> Result<Private<'t, Contents>, Problem> {
-        let contents = self.open(tenant, service).await?;
+        let contents = self.open(access, service).await?;
         let now = self.refresher.env.now();
         if !contents.is(|contents| wants(contents, need, now)) {
             return Ok(contents);
         }
         let usable = contents.is(|contents| is_live(contents, now));
-        let refreshed = self.refreshed(tenant, service, need, usable).await;
-        let contents = self.open(tenant, service).await?;
+        let refreshed = self.refreshed(access.tenant(), service, need, usable).await;
+        let contents = self.open(access, service).await?;
         let now = self.refresher.env.now();
         if contents.is(|contents| is_live(contents, now)) {
             // What cannot be renewed yet is used as long as it lasts, but a refused token is of no use.
@@ -135,18 +152,19 @@ impl Vault {
         })
     }
 
-    /// The opened credential. Reading the row is guarded by what the caller of this was authorized for.
-    async fn open<'t>(&self, tenant: &Tenant<'t>, service: &Slug) -> Result<Private<'t, Contents>, Problem> {
-        let store = &self.refresher.store;
-        let found = store.read_object(tenant, ObjectKind::Credential, service.as_str(), None).await;
+    /// The opened credential.
+    async fn open<'t>(&self, access: &Use<'t>, service: &Slug) -> Result<Private<'t, Contents>, Problem> {
+        let (tenant, store) = (access.tenant(), &self.refresher.store);
+        let found = match access {
+            Use::Service(access) => store.get_to_use::<Credential>(access, service.as_str()).await,
+            Use::Model(access) => store.credential_of_model(access, service.as_str()).await,
+        };
         let found = found.map_err(|error| match error {
             StoreError::NotFound => missing(service),
             error => error.into(),
         })?;
         let sealer = self.refresher.sealer(tenant).await?;
-        found.try_map(|object| {
-            let row: Credential = serde_json::from_value(object.body)
-                .map_err(|_| Problem::from(StoreError::TenantUnavailable))?;
+        found.try_map(|(row, _)| {
             if row.status == CredentialStatus::NeedsReauthorization {
                 return Err(must_be_stored_again(service));
             }

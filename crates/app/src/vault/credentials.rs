@@ -14,8 +14,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use store::{
-    Commit, Credential, CredentialStatus, IdempotencyClaim, ObjectKind, Objects, Page, PageRequest,
-    StoreError, Versioned,
+    Commit, Credential, CredentialStatus, IdempotencyClaim, Objects, Page, PageRequest, StoreError,
+    TenantStore, Versioned,
 };
 
 const PUT: Action = Action::new("credential.put");
@@ -78,7 +78,8 @@ impl Vault {
         let contents = accept(credential, &vault.policy, now)?;
         let sealer = vault.sealer(tenant).await?;
         for _ in 0..ATTEMPTS {
-            let before = self.row(tenant, &service).await?;
+            let before = self.store().get_to_change::<Credential>(&access, service.as_str()).await;
+            let before = row_if_any(tenant, before)?;
             if expected.is_some_and(|expected| Some(expected) != before.as_ref().map(|(_, version)| *version))
             {
                 return Err(StoreError::Stale.into());
@@ -107,7 +108,7 @@ impl Vault {
                 [("service", json!(service)), ("kind", json!(row.kind)), ("hosts", json!(row.hosts))];
             let event = note(tenant, PUT, "credential", row.id.to_string(), details);
             let commit = Commit::event(event).claiming(claim.clone());
-            match self.refresher.store.put(&access, &row, Some(version), commit).await {
+            match self.store().put(&access, &row, Some(version), commit).await {
                 Ok(version) => return Ok(Private::sent(tenant, Stored { view: row.into(), version, made })),
                 // A refresh or another request was faster.
                 Err(StoreError::Stale | StoreError::Exists(_)) => {}
@@ -117,24 +118,8 @@ impl Vault {
         Err(StoreError::Stale.into())
     }
 
-    /// The row as it stands, for whoever may change it: a key need not be able to list what it replaces.
-    async fn row(
-        &self,
-        tenant: &Tenant<'_>,
-        service: &Slug,
-    ) -> Result<Option<Versioned<Credential>>, Problem> {
-        let found = match self
-            .refresher
-            .store
-            .read_object(tenant, ObjectKind::Credential, service.as_str(), None)
-            .await
-        {
-            Ok(found) => door::answer(tenant, found).map_err(StoreError::from)?,
-            Err(StoreError::NotFound) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let row = serde_json::from_value(found.body).map_err(|_| StoreError::TenantUnavailable)?;
-        Ok(Some((row, found.version)))
+    fn store(&self) -> &dyn TenantStore {
+        self.refresher.store.as_ref()
     }
 
     /// A page of credentials, by service.
@@ -144,7 +129,7 @@ impl Vault {
         page: &PageRequest,
     ) -> Result<Private<'t, Page<CredentialView>>, Problem> {
         let access = tenant.authorize::<Read<on::Credential>>()?;
-        let found = self.refresher.store.list::<Credential>(&access, page).await?;
+        let found = self.store().list::<Credential>(&access, page).await?;
         Ok(found.map(|page| page.map(|(row, _)| row.into())))
     }
 
@@ -155,7 +140,7 @@ impl Vault {
         service: &Slug,
     ) -> Result<Private<'t, Versioned<CredentialView>>, Problem> {
         let access = tenant.authorize::<Read<on::Credential>>()?;
-        let found = self.refresher.store.get::<Credential>(&access, service.as_str()).await?;
+        let found = self.store().get::<Credential>(&access, service.as_str()).await?;
         Ok(found.map(|(row, version)| (row.into(), version)))
     }
 
@@ -168,12 +153,25 @@ impl Vault {
         claim: Option<IdempotencyClaim>,
     ) -> Result<(), Problem> {
         let access = tenant.authorize::<Delete<on::Credential>>()?;
-        let (row, version) = self.row(tenant, service).await?.ok_or(StoreError::NotFound)?;
+        let found = self.store().get_to_remove::<Credential>(&access, service.as_str()).await;
+        let (row, version) = row_if_any(tenant, found)?.ok_or(StoreError::NotFound)?;
         if expected.is_some_and(|expected| expected != version) {
             return Err(StoreError::Stale.into());
         }
         let event = note(tenant, DELETE, "credential", row.id.to_string(), [("service", json!(service))]);
         let commit = Commit::event(event).claiming(claim);
-        Ok(self.refresher.store.remove::<Credential>(&access, service.as_str(), commit).await?)
+        Ok(self.store().remove::<Credential>(&access, service.as_str(), commit).await?)
+    }
+}
+
+/// The row as it stands, to be written back by whoever may change it.
+fn row_if_any<'t>(
+    tenant: &Tenant<'t>,
+    found: Result<Private<'t, Versioned<Credential>>, StoreError>,
+) -> Result<Option<Versioned<Credential>>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(door::answer(tenant, found)?)),
+        Err(StoreError::NotFound) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -1,23 +1,19 @@
 //! Rows that somebody changed or moved in the store.
 
 use crate::world::{World, any_event, out, slug};
+use context::{Update, on};
 use egress::EgressError;
 use errors::Code;
 use ids::TenantId;
 use serde_json::json;
-use store::{Commit, Credential, Object, ObjectKind, ObjectStore};
+use store::{Commit, Credential, Objects};
 
 async fn write(world: &World, tenant: TenantId, row: &Credential) {
-    let object = Object {
-        id: row.service.to_string(),
-        owner: None,
-        body: serde_json::to_value(row).unwrap(),
-        version: 0,
-    };
     world
         .visit(tenant, async |tenant| {
             let commit = Commit::event(any_event(&tenant));
-            world.store.write_object(&tenant, ObjectKind::Credential, object, None, commit).await.unwrap();
+            let access = tenant.authorize::<Update<on::Credential>>().unwrap();
+            world.store.put(&access, row, None, commit).await.unwrap();
         })
         .await;
 }

@@ -23,10 +23,10 @@ use secret::SecretBytes;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
+use store::Objects;
 use store::{
     ApiKeyRecord, AuditQuery, AuditTrail, Credential, NewTenant, PageRequest, PlatformStore, TenantRow,
 };
-use store::{ObjectKind, ObjectStore};
 use store_memory::MemoryStore;
 
 /// Every name is at home, but one that is in the operator's own network.
@@ -264,8 +264,8 @@ impl World {
     /// The stored row.
     pub(crate) async fn row(&self, tenant: TenantId, service: &str) -> Credential {
         self.visit(tenant, async |tenant| {
-            let found = self.store.read_object(&tenant, ObjectKind::Credential, service, None).await.unwrap();
-            serde_json::from_value(out(&tenant, found).body).unwrap()
+            let access = tenant.authorize::<Read<on::Credential>>().unwrap();
+            out(&tenant, self.store.get::<Credential>(&access, service).await.unwrap()).0
         })
         .await
     }

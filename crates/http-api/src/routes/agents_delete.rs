@@ -6,7 +6,7 @@ use crate::respond::{Answer, NO_BODY, Written, write};
 use crate::{Api, Audited, Operation};
 use app::agents;
 use axum::extract::State;
-use context::{Delete, Private, on};
+use context::{Delete, on};
 use http::Method;
 
 pub(super) fn operation() -> Operation {
@@ -21,7 +21,7 @@ async fn handle(State(api): State<Api>, call: TenantCall, Path(id): Path<String>
     let id = named(&id)?;
     write(&api, call, NO_BODY, async |tenant, claim, conditions| {
         agents::delete(&api.app, &tenant, id, conditions.expected, claim).await?;
-        Ok(Private::sent(&tenant, Written::nothing()))
+        Ok(Written::nothing(&tenant))
     })
     .await
 }

@@ -6,7 +6,7 @@ use crate::respond::{Answer, NO_BODY, Written, write};
 use crate::{Api, Audited, Operation};
 use app::budgets;
 use axum::extract::State;
-use context::{Delete, Private, on};
+use context::{Delete, on};
 use http::Method;
 use metering::budget::Per;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ async fn handle(
 ) -> Answer {
     write(&api, call, NO_BODY, async |tenant, claim, _| {
         budgets::delete(&api.app, &tenant, (&scope, &id), which.per, claim).await?;
-        Ok(Private::sent(&tenant, Written::nothing()))
+        Ok(Written::nothing(&tenant))
     })
     .await
 }

@@ -5,7 +5,7 @@ use crate::query::Path;
 use crate::respond::{Answer, NO_BODY, Written, write};
 use crate::{Api, Audited, Operation};
 use axum::extract::State;
-use context::{Delete, Private, on};
+use context::{Delete, on};
 use http::Method;
 
 pub(super) fn operation() -> Operation {
@@ -20,7 +20,7 @@ async fn handle(State(api): State<Api>, call: TenantCall, Path(service): Path<St
     let service = named(&service)?;
     write(&api, call, NO_BODY, async |tenant, claim, conditions| {
         api.app.vault.delete(&tenant, &service, conditions.expected, claim).await?;
-        Ok(Private::sent(&tenant, Written::nothing()))
+        Ok(Written::nothing(&tenant))
     })
     .await
 }

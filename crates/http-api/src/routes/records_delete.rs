@@ -6,7 +6,7 @@ use crate::respond::{Answer, NO_BODY, Written, write};
 use crate::{Api, Audited, Operation};
 use app::records;
 use axum::extract::State;
-use context::{Delete, Private, on};
+use context::{Delete, on};
 use http::Method;
 use ids::Slug;
 
@@ -26,7 +26,7 @@ async fn handle(
     let (collection, id): (Slug, _) = (named(&collection)?, named(&id)?);
     write(&api, call, NO_BODY, async |tenant, claim, conditions| {
         records::delete(&api.app, &tenant, &collection, id, conditions.expected, claim).await?;
-        Ok(Private::sent(&tenant, Written::nothing()))
+        Ok(Written::nothing(&tenant))
     })
     .await
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use store::{
-    Call, CallKind, CallOutcome, CallStatus, Commit, MeterState, Object, ObjectKind, ObjectStore, Page,
+    Call, CallKind, CallOutcome, CallStatus, Commit, MeterState, Object, ObjectScope, ObjectStore, Page,
     PageRequest, StoreError, UsageQuery, UsageRow, UsageStore,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -161,23 +161,16 @@ impl UsageStore for Rows {
 
 #[async_trait]
 impl ObjectStore for Rows {
-    async fn read_object<'t>(
-        &self,
-        _: &Tenant<'t>,
-        _: ObjectKind,
-        _: &str,
-        _: Option<&str>,
-    ) -> Result<Private<'t, Object>, StoreError> {
+    async fn read_object<'t>(&self, _: ObjectScope<'t>, _: &str) -> Result<Private<'t, Object>, StoreError> {
         Err(StoreError::NotFound)
     }
 
     async fn list_objects<'t>(
         &self,
-        tenant: &Tenant<'t>,
-        _: ObjectKind,
-        _: Option<&str>,
+        scope: ObjectScope<'t>,
         _: &PageRequest,
     ) -> Result<Private<'t, Page<Object>>, StoreError> {
+        let tenant = scope.tenant();
         let budgets = self.budgets.lock().unwrap();
         let data = budgets.iter().filter(|((owner, _), _)| *owner == tenant.id());
         let page = Page { data: data.map(|(_, object)| object.clone()).collect(), next_cursor: None };
@@ -186,8 +179,7 @@ impl ObjectStore for Rows {
 
     async fn write_object(
         &self,
-        _: &Tenant<'_>,
-        _: ObjectKind,
+        _: ObjectScope<'_>,
         _: Object,
         _: Option<u64>,
         _: Commit,
@@ -195,14 +187,7 @@ impl ObjectStore for Rows {
         Err(StoreError::Unavailable)
     }
 
-    async fn remove_object(
-        &self,
-        _: &Tenant<'_>,
-        _: ObjectKind,
-        _: &str,
-        _: Option<&str>,
-        _: Commit,
-    ) -> Result<(), StoreError> {
+    async fn remove_object(&self, _: ObjectScope<'_>, _: &str, _: Commit) -> Result<(), StoreError> {
         Err(StoreError::Unavailable)
     }
 }

@@ -5,9 +5,9 @@ use crate::error::Fault;
 use crate::rows::{Cell, Table};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
-use context::{Private, Tenant};
+use context::Private;
 use sqlcipher::{Executor, OptionalExtension, Row, params};
-use store::{Commit, Object, ObjectKind, ObjectStore, Page, PageRequest, StoreError};
+use store::{Commit, Object, ObjectKind, ObjectScope, ObjectStore, Page, PageRequest, StoreError};
 
 fn object(row: &Row<'_>) -> Result<(String, Option<String>, String, u64), sqlcipher::Error> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
@@ -27,13 +27,11 @@ fn read(tables: &Executor, kind: ObjectKind, id: &str, only_of: Option<&str>) ->
 impl ObjectStore for EmbeddedStore {
     async fn read_object<'t>(
         &self,
-        tenant: &Tenant<'t>,
-        kind: ObjectKind,
+        scope: ObjectScope<'t>,
         id: &str,
-        only_of: Option<&str>,
     ) -> Result<Private<'t, Object>, StoreError> {
-        let (id, only_of) = (id.to_owned(), only_of.map(str::to_owned));
-        self.read_private(tenant, move |database, _| {
+        let (kind, id, only_of) = (scope.kind(), id.to_owned(), scope.only_of().map(str::to_owned));
+        self.read_private(scope.tenant(), move |database, _| {
             read(&database.connection, kind, &id, only_of.as_deref())
         })
         .await
@@ -41,14 +39,12 @@ impl ObjectStore for EmbeddedStore {
 
     async fn list_objects<'t>(
         &self,
-        tenant: &Tenant<'t>,
-        kind: ObjectKind,
-        only_of: Option<&str>,
+        scope: ObjectScope<'t>,
         page: &PageRequest,
     ) -> Result<Private<'t, Page<Object>>, StoreError> {
-        let (page, only_of) = (page.clone(), only_of.map(str::to_owned));
+        let (kind, page, only_of) = (scope.kind(), page.clone(), scope.only_of().map(str::to_owned));
         let env = self.env();
-        self.read_private(tenant, move |database, keys| {
+        self.read_private(scope.tenant(), move |database, keys| {
             let list = format!("object/{}", kind.as_str());
             let after: Option<String> =
                 page.cursor.as_deref().map(|cursor| cursor::open(keys, &list, cursor)).transpose()?;
@@ -69,16 +65,16 @@ impl ObjectStore for EmbeddedStore {
 
     async fn write_object(
         &self,
-        tenant: &Tenant<'_>,
-        kind: ObjectKind,
+        scope: ObjectScope<'_>,
         object: Object,
         expected: Option<u64>,
         commit: Commit,
     ) -> Result<u64, StoreError> {
+        let kind = scope.kind();
         // A workflow will store runs; keys, agents and the like are small and few.
         let needs_file = kind == ObjectKind::Workflow;
-        let quota = self.quota(tenant);
-        let handle = self.handle(tenant).await?;
+        let quota = self.quota(scope.tenant());
+        let handle = self.handle(scope.tenant()).await?;
         handle
             .write(needs_file, commit, move |txn| {
                 let mut select =
@@ -112,14 +108,12 @@ impl ObjectStore for EmbeddedStore {
 
     async fn remove_object(
         &self,
-        tenant: &Tenant<'_>,
-        kind: ObjectKind,
+        scope: ObjectScope<'_>,
         id: &str,
-        only_of: Option<&str>,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        let (id, only_of) = (id.to_owned(), only_of.map(str::to_owned));
-        let handle = self.handle(tenant).await?;
+        let (kind, id, only_of) = (scope.kind(), id.to_owned(), scope.only_of().map(str::to_owned));
+        let handle = self.handle(scope.tenant()).await?;
         handle
             .write(false, commit, move |txn| {
                 read(txn.tables(), kind, &id, only_of.as_deref())?;
