@@ -28,31 +28,37 @@ pub(crate) struct NamedKey {
 /// A tenant's wrapped keys.
 #[derive(Clone)]
 pub(crate) struct WrappedKeys {
-    /// The data key, from which all others but the log's come.
+    /// The data key, from which the keys of file, journal and backups come. It can be changed.
     pub(crate) data: NamedKey,
     /// The seed of the key that signs the audit log. Apart, since the verifier key that the tenant has
     /// pinned must outlive a change of the data key.
     pub(crate) log: NamedKey,
+    /// What the keys of the layers above come from. Apart, so that what they sealed inside the file opens
+    /// after a change of the data key, and does not open with the data key alone.
+    pub(crate) layers: NamedKey,
 }
 
 impl WrappedKeys {
     pub(crate) const DATA: &str = "data";
     pub(crate) const LOG: &str = "audit log";
+    pub(crate) const LAYERS: &str = "layers above";
 
     /// Random keys for a new tenant.
     pub(crate) async fn make(kms: &dyn Kms, tenant: TenantId, env: &Env) -> Result<Self, Fault> {
-        let data = NamedKey::make(kms, tenant, Self::DATA, env).await?;
-        Ok(Self { data, log: NamedKey::make(kms, tenant, Self::LOG, env).await? })
+        let make = |kind| NamedKey::make(kms, tenant, kind, env);
+        let (data, log) = (make(Self::DATA).await?, make(Self::LOG).await?);
+        Ok(Self { data, log, layers: make(Self::LAYERS).await? })
     }
 
     /// The keys with the names under which they are stored.
-    pub(crate) fn named(&self) -> [(&'static str, &NamedKey); 2] {
-        [(Self::DATA, &self.data), (Self::LOG, &self.log)]
+    pub(crate) fn named(&self) -> [(&'static str, &NamedKey); 3] {
+        [(Self::DATA, &self.data), (Self::LOG, &self.log), (Self::LAYERS, &self.layers)]
     }
 
     /// The same keys, wrapped by the present master key.
     pub(crate) async fn rewrap(&self, kms: &dyn Kms, tenant: TenantId) -> Result<Self, Fault> {
-        Ok(Self { data: self.data.rewrap(kms, tenant).await?, log: self.log.rewrap(kms, tenant).await? })
+        let (data, log) = (self.data.rewrap(kms, tenant).await?, self.log.rewrap(kms, tenant).await?);
+        Ok(Self { data, log, layers: self.layers.rewrap(kms, tenant).await? })
     }
 
     /// Whether a master key other than this one wrapped any of them.
@@ -85,6 +91,7 @@ impl NamedKey {
 pub(crate) struct TenantKeys {
     data: SecretBytes<32>,
     file: SecretBytes<32>,
+    layers: SecretBytes<32>,
     log: LogKey,
 }
 
@@ -97,12 +104,13 @@ impl TenantKeys {
         wrapped: &WrappedKeys,
     ) -> Result<Self, Fault> {
         let data = wrapped.data.unwrap(kms, tenant).await?;
-        let seed = wrapped.log.unwrap(kms, tenant).await?;
+        let (seed, layers) =
+            (wrapped.log.unwrap(kms, tenant).await?, wrapped.layers.unwrap(kms, tenant).await?);
         let origin = Origin { tenant, region: region.clone(), epoch: EPOCH };
-        Ok(Self { file: derive(&data, &FILE, &[]), data, log: LogKey::from_seed(origin, &seed) })
+        Ok(Self { file: derive(&data, &FILE, &[]), data, layers, log: LogKey::from_seed(origin, &seed) })
     }
 
-    /// The data key, from which all others come.
+    /// The data key.
     pub(crate) fn data(&self) -> &SecretBytes<32> {
         &self.data
     }
@@ -119,7 +127,7 @@ impl TenantKeys {
 
     /// A key for a purpose of the layers above.
     pub(crate) fn derived(&self, purpose: KeyPurpose) -> SecretBytes<32> {
-        derive(&self.data, &LAYERS_ABOVE, purpose.as_str().as_bytes())
+        derive(&self.layers, &LAYERS_ABOVE, purpose.as_str().as_bytes())
     }
 }
 

@@ -119,7 +119,9 @@ fn keys(connection: &Executor, id: TenantId) -> Result<Option<WrappedKeys>, Faul
         let wrapped = WrappedKey::from_bytes(&wrapped).map_err(|_| Fault::Damaged("a wrapped key"))?;
         Ok(Some(NamedKey { name, wrapped }))
     };
-    Ok(key(WrappedKeys::DATA)?.zip(key(WrappedKeys::LOG)?).map(|(data, log)| WrappedKeys { data, log }))
+    let (data, log) = (key(WrappedKeys::DATA)?, key(WrappedKeys::LOG)?);
+    let all = data.zip(log).zip(key(WrappedKeys::LAYERS)?);
+    Ok(all.map(|((data, log), layers)| WrappedKeys { data, log, layers }))
 }
 
 /// A tenant to be made, with what its row alone does not say.
