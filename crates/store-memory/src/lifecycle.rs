@@ -6,7 +6,7 @@ use audit::merkle::{LeafHashes, root};
 use context::Operator;
 use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
-use store::{ErasedPlace, ErasureReceipt, RestoreOptions, StoreError, TenantLifecycle};
+use store::{ErasedPlace, ErasureReceipt, RestoreOptions, Restored, StoreError, TenantLifecycle};
 
 #[async_trait]
 impl TenantLifecycle for MemoryStore {
@@ -20,8 +20,13 @@ impl TenantLifecycle for MemoryStore {
         _: TenantId,
         _: PathBuf,
         _: RestoreOptions,
-    ) -> Result<BackupId, StoreError> {
+    ) -> Result<Restored, StoreError> {
         Err(StoreError::Unavailable)
+    }
+
+    /// Nothing rests, so there is nothing to encrypt anew.
+    async fn change_data_key(&self, _: &Operator, tenant: TenantId) -> Result<(), StoreError> {
+        self.state().platform.row(tenant).map(drop)
     }
 
     async fn erase(&self, _: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {

@@ -36,6 +36,8 @@ pub(crate) struct WrappedKeys {
     /// What the keys of the layers above come from. Apart, so that what they sealed inside the file opens
     /// after a change of the data key, and does not open with the data key alone.
     pub(crate) layers: NamedKey,
+    /// Whether a change of the data key has begun to count and its file may not be in place yet.
+    pub(crate) changing: bool,
 }
 
 impl WrappedKeys {
@@ -47,7 +49,18 @@ impl WrappedKeys {
     pub(crate) async fn make(kms: &dyn Kms, tenant: TenantId, env: &Env) -> Result<Self, Fault> {
         let make = |kind| NamedKey::make(kms, tenant, kind, env);
         let (data, log) = (make(Self::DATA).await?, make(Self::LOG).await?);
-        Ok(Self { data, log, layers: make(Self::LAYERS).await? })
+        Ok(Self { data, log, layers: make(Self::LAYERS).await?, changing: false })
+    }
+
+    /// The same keys, but for a fresh data key.
+    pub(crate) async fn with_new_data_key(
+        mut self,
+        kms: &dyn Kms,
+        tenant: TenantId,
+        env: &Env,
+    ) -> Result<Self, Fault> {
+        self.data = NamedKey::make(kms, tenant, Self::DATA, env).await?;
+        Ok(self)
     }
 
     /// The keys with the names under which they are stored.
@@ -58,7 +71,7 @@ impl WrappedKeys {
     /// The same keys, wrapped by the present master key.
     pub(crate) async fn rewrap(&self, kms: &dyn Kms, tenant: TenantId) -> Result<Self, Fault> {
         let (data, log) = (self.data.rewrap(kms, tenant).await?, self.log.rewrap(kms, tenant).await?);
-        Ok(Self { data, log, layers: self.layers.rewrap(kms, tenant).await? })
+        Ok(Self { data, log, layers: self.layers.rewrap(kms, tenant).await?, changing: self.changing })
     }
 
     /// Whether a master key other than this one wrapped any of them.
@@ -89,6 +102,7 @@ impl NamedKey {
 
 /// What a tenant in use needs of keys.
 pub(crate) struct TenantKeys {
+    data_name: String,
     data: SecretBytes<32>,
     file: SecretBytes<32>,
     layers: SecretBytes<32>,
@@ -101,13 +115,25 @@ impl TenantKeys {
         kms: &dyn Kms,
         tenant: TenantId,
         region: &Slug,
+        epoch: u64,
         wrapped: &WrappedKeys,
     ) -> Result<Self, Fault> {
         let data = wrapped.data.unwrap(kms, tenant).await?;
         let (seed, layers) =
             (wrapped.log.unwrap(kms, tenant).await?, wrapped.layers.unwrap(kms, tenant).await?);
-        let origin = Origin { tenant, region: region.clone(), epoch: EPOCH };
-        Ok(Self { file: derive(&data, &FILE, &[]), data, layers, log: LogKey::from_seed(origin, &seed) })
+        let origin = Origin { tenant, region: region.clone(), epoch };
+        Ok(Self {
+            data_name: wrapped.data.name.clone(),
+            file: derive(&data, &FILE, &[]),
+            data,
+            layers,
+            log: LogKey::from_seed(origin, &seed),
+        })
+    }
+
+    /// The name of the data key, which no other key of the tenant ever has.
+    pub(crate) fn data_name(&self) -> &str {
+        &self.data_name
     }
 
     /// The data key.
@@ -131,5 +157,5 @@ impl TenantKeys {
     }
 }
 
-/// The audit log's epoch.
-pub(crate) const EPOCH: u64 = 1;
+/// The epoch of a new tenant's audit log.
+pub(crate) const FIRST_EPOCH: u64 = 1;

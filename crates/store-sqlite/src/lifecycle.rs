@@ -2,7 +2,7 @@
 //! restoring it, erasing it. None of it looks into the tenant's store.
 
 use crate::error::Fault;
-use crate::keys::{TenantKeys, WrappedKeys};
+use crate::keys::{FIRST_EPOCH, TenantKeys, WrappedKeys};
 use crate::platform::Making;
 use crate::rows::{Cell, RowChange, Table};
 use crate::store_impl::operator_log;
@@ -19,8 +19,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Endpoint, Entity, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, StoreError,
-    Template, TenantLifecycle, TenantRow,
+    Endpoint, Entity, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, Restored,
+    StoreError, Template, TenantLifecycle, TenantRow,
 };
 
 /// Moves the platform store from the key that the previous master key gives to the present one's.
@@ -94,7 +94,8 @@ impl EmbeddedStore {
     /// platform store knows of it, so that a tenant without them cannot be.
     async fn unborn(&self, row: &TenantRow, keys: &WrappedKeys) -> Result<Arc<TenantHandle>, Fault> {
         let inner = self.inner();
-        let unwrapped = TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, keys).await?;
+        let unwrapped =
+            TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, FIRST_EPOCH, keys).await?;
         let path = inner.folder.tenant(&row.region, row.id)?;
         Ok(TenantHandle::new(row.id, unwrapped, path, self.journal(&row.region)?, self.env()))
     }
@@ -238,12 +239,14 @@ impl TenantLifecycle for EmbeddedStore {
         tenant: TenantId,
         source: PathBuf,
         options: RestoreOptions,
-    ) -> Result<BackupId, StoreError> {
+    ) -> Result<Restored, StoreError> {
         let generation = self.tenant(operator, tenant).await?.generation;
-        let handle = self.handle_of(tenant).await?;
-        let manifest = blocking(move || backup::restore(&handle, generation, &source, options)).await?;
-        self.inner().platform.next_generation(tenant).await?;
-        Ok(manifest.backup)
+        Ok(self.restore_tenant(tenant, generation, source, options).await?)
+    }
+
+    async fn change_data_key(&self, operator: &Operator, tenant: TenantId) -> Result<(), StoreError> {
+        self.tenant(operator, tenant).await?;
+        Ok(EmbeddedStore::change_data_key(self, tenant).await?)
     }
 
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {
@@ -269,7 +272,7 @@ impl TenantLifecycle for EmbeddedStore {
 /// Removes the tenant's file and every copy that this program makes beside it.
 fn remove_files(path: &Path) -> Result<usize, Fault> {
     let mut removed = 0;
-    for name in ["db", "before-migration.db", "backup.db", "restore.db"] {
+    for name in ["db", "before-migration.db", "backup.db", "restore.db", "rekeyed.db"] {
         removed += usize::from(crate::files::remove_database(&path.with_extension(name))?);
     }
     crate::files::sync_folder_of(path)?;

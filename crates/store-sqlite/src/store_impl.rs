@@ -4,7 +4,7 @@ use crate::error::Fault;
 use crate::files::DataFolder;
 use crate::handles::Handles;
 use crate::journal::{Journal, Segment};
-use crate::keys::TenantKeys;
+use crate::keys::{FIRST_EPOCH, TenantKeys};
 use crate::platform::Platform;
 use crate::tenant::{Append, Database, TenantHandle, Txn};
 use async_trait::async_trait;
@@ -196,13 +196,18 @@ impl EmbeddedStore {
     async fn make_handle(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
         let inner = &self.0;
         let wrapped = inner.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
-        let region = if id == operator_log() {
-            inner.home.clone()
+        let (region, epoch) = if id == operator_log() {
+            (inner.home.clone(), FIRST_EPOCH)
         } else {
-            inner.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?.region
+            let row = inner.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?;
+            (row.region, inner.platform.log_epoch(id).await?)
         };
-        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &region, &wrapped).await?;
+        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &region, epoch, &wrapped).await?;
         let path = inner.folder.tenant(&region, id)?;
+        if wrapped.changing {
+            let (platform, path) = (inner.platform.clone(), path.clone());
+            crate::tenant::blocking(move || crate::key_change::finish(&platform, id, &path)).await?;
+        }
         let journal = self.journal(&region)?;
         Ok(TenantHandle::new(id, keys, path, journal, inner.env.clone()))
     }
@@ -249,7 +254,7 @@ impl EmbeddedStore {
         let handle = self.handle(tenant).await?;
         let keys_of = handle.clone();
         let (identity, value) =
-            handle.read(move |database| Ok((database.identity, query(database, &keys_of.keys)?))).await?;
+            handle.read(move |database| Ok((database.identity, query(database, &keys_of.keys())?))).await?;
         Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
     }
 
@@ -345,7 +350,7 @@ impl AuditLog for EmbeddedStore {
 #[async_trait]
 impl TenantKeyring for EmbeddedStore {
     async fn key(&self, tenant: &Tenant<'_>, purpose: KeyPurpose) -> Result<SecretBytes<32>, StoreError> {
-        Ok(self.handle(tenant).await?.keys.derived(purpose))
+        Ok(self.handle(tenant).await?.keys().derived(purpose))
     }
 }
 

@@ -36,8 +36,8 @@ pub use objects::Objects;
 pub use operator::OperatorStore;
 pub use page::{Page, PageRequest};
 pub use platform::{
-    Endpoint, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, Template,
-    TenantLifecycle, TenantRow,
+    Endpoint, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreLoss, RestoreOptions, Restored,
+    Template, TenantLifecycle, TenantRow,
 };
 pub use query::{Comparison, Filter, FilterError, Operator as FilterOperator, Sort};
 pub use record::{CollectionSettings, Record, RecordChange, RecordQuery, RecordStore};

@@ -200,6 +200,28 @@ pub struct ErasureReceipt {
 pub struct RestoreOptions {
     /// Whether a backup of an older generation may replace what came after it.
     pub allow_older: bool,
+    /// Whether it may replace a store that cannot be read, whose audit log and usage since the backup are
+    /// lost with it.
+    pub accept_loss: bool,
+}
+
+/// What a restore did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The backup.
+    pub backup: BackupId,
+    /// What was lost, where the store that was replaced could not be read.
+    pub loss: Option<RestoreLoss>,
+}
+
+/// What a restore could not bring along from a store that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoreLoss {
+    /// From when on audit events and usage may be missing: the time of the backup.
+    pub since: Timestamp,
+    /// The epoch of the audit log that begins. The one before it has ended, and a checkpoint of it that
+    /// anybody holds shows how long it was.
+    pub log_epoch: u64,
 }
 
 /// What the operator does to a tenant's store as a whole, without looking into it.
@@ -220,7 +242,10 @@ pub trait TenantLifecycle: Send + Sync {
         tenant: TenantId,
         source: PathBuf,
         options: RestoreOptions,
-    ) -> Result<BackupId, StoreError>;
+    ) -> Result<Restored, StoreError>;
+
+    /// Gives the tenant another data key and encrypts its store anew. Older backups open no more.
+    async fn change_data_key(&self, operator: &Operator, tenant: TenantId) -> Result<(), StoreError>;
 
     /// Destroys the tenant's key, then its files. What was under way has been stopped by then.
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError>;

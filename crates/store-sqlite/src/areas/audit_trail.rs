@@ -3,7 +3,7 @@
 use super::{one_more, paged};
 use crate::error::Fault;
 use crate::keys::TenantKeys;
-use crate::rows::{Cell, Table};
+use crate::rows::{Cell, LogBase, Table};
 use crate::tenant::{Append, Database};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use ids::EventId;
 use sqlcipher::{Executor, OptionalExtension, params};
 use store::{AuditEvent, AuditQuery, AuditTrail, Commit, InclusionProof, Page, PageRequest, StoreError};
 
-struct StoredNodes<'c>(&'c Executor);
+struct StoredNodes<'c>(&'c Executor, LogBase);
 
 impl Nodes for StoredNodes<'_> {
     type Error = Fault;
@@ -23,35 +23,39 @@ impl Nodes for StoredNodes<'_> {
     fn hash(&self, level: u32, index: u64) -> Result<Hash, Fault> {
         let mut get =
             self.0.prepare_cached("SELECT hash FROM merkle_node WHERE level = ?1 AND number = ?2")?;
-        Ok(get.query_row(params![level, index], |row| row.get(0))?)
+        Ok(get.query_row(params![level, self.1.row(index)], |row| row.get(0))?)
     }
 }
 
-fn size(database: &Database) -> Result<u64, Fault> {
-    let last: Option<u64> =
-        database.connection.query_row("SELECT max(number) FROM audit_event", [], |row| row.get(0))?;
-    Ok(last.map_or(0, |last| last + 1))
+/// Where the log that is being written begins.
+fn present(keys: &TenantKeys) -> LogBase {
+    LogBase::of(keys.log().origin().epoch)
+}
+
+fn size(database: &Database, keys: &TenantKeys) -> Result<u64, Fault> {
+    present(keys).size(&database.connection)
 }
 
 fn checkpoint(database: &Database, keys: &TenantKeys, size: u64) -> Result<String, Fault> {
-    let root = crate::rows::frontier(&database.connection, size)?.root();
+    let root = crate::rows::frontier(&database.connection, present(keys), size)?.root();
     Ok(keys.log().sign(size, root).to_string())
 }
 
-fn leaf(database: &Database, index: u64) -> Result<Vec<u8>, Fault> {
+fn leaf(database: &Database, keys: &TenantKeys, index: u64) -> Result<Vec<u8>, Fault> {
     let mut select = database.connection.prepare_cached("SELECT leaf FROM audit_event WHERE number = ?1")?;
-    let found = select.query_row(params![index], |row| row.get(0)).optional()?;
+    let found = select.query_row(params![present(keys).row(index)], |row| row.get(0)).optional()?;
     found.ok_or(Fault::Answer(StoreError::NotFound))
 }
 
-fn event((index, leaf, disclosures): (u64, Vec<u8>, Option<String>)) -> Result<AuditEvent, Fault> {
+fn event((row, leaf, disclosures): (u64, Vec<u8>, Option<String>)) -> Result<(u64, AuditEvent), Fault> {
     let disclosures: Vec<Disclosure> =
         disclosures.as_deref().map_or_else(|| Ok(Vec::new()), super::from_text)?;
     let view = View::open(&leaf, &disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
-    Ok(AuditEvent { index, view: serde_json::to_value(view).map_err(|_| Fault::Damaged("an audit event"))? })
+    let view = serde_json::to_value(view).map_err(|_| Fault::Damaged("an audit event"))?;
+    Ok((row, AuditEvent { index: LogBase::number(row), view }))
 }
 
-/// A page of a log's events, newest first.
+/// A page of the tenant's events, newest first, also of logs that have ended.
 pub(super) fn page_of_events(
     database: &Database,
     keys: &TenantKeys,
@@ -81,7 +85,8 @@ pub(super) fn page_of_events(
     ];
     let rows = select.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let events = rows.map(|row| event(row?)).collect::<Result<Vec<_>, Fault>>()?;
-    paged(page, events, |last| last.index, |index| cursor::seal(keys, env, &list, &index))
+    let found = paged(page, events, |(row, _)| *row, |row| cursor::seal(keys, env, &list, &row))?;
+    Ok(found.map(|(_, event)| event))
 }
 
 #[async_trait]
@@ -112,7 +117,8 @@ impl AuditTrail for EmbeddedStore {
         &self,
         access: &Access<'t, Read<on::Audit>>,
     ) -> Result<Private<'t, String>, StoreError> {
-        self.read_private(access.tenant(), |database, keys| checkpoint(database, keys, size(database)?)).await
+        self.read_private(access.tenant(), |database, keys| checkpoint(database, keys, size(database, keys)?))
+            .await
     }
 
     async fn verifier_key<'t>(
@@ -128,9 +134,9 @@ impl AuditTrail for EmbeddedStore {
         index: u64,
     ) -> Result<Private<'t, InclusionProof>, StoreError> {
         self.read_private(access.tenant(), move |database, keys| {
-            let size = size(database)?;
-            let leaf = leaf(database, index)?;
-            let hashes = inclusion_proof(&StoredNodes(&database.connection), index, size)
+            let size = size(database, keys)?;
+            let leaf = leaf(database, keys, index)?;
+            let hashes = inclusion_proof(&StoredNodes(&database.connection, present(keys)), index, size)
                 .map_err(|_| Fault::Damaged("the audit tree"))?;
             Ok(InclusionProof { index, leaf, hashes, checkpoint: checkpoint(database, keys, size)? })
         })
@@ -143,11 +149,11 @@ impl AuditTrail for EmbeddedStore {
         earlier: u64,
     ) -> Result<Private<'t, (Vec<Hash>, String)>, StoreError> {
         self.read_private(access.tenant(), move |database, keys| {
-            let size = size(database)?;
+            let size = size(database, keys)?;
             if earlier > size {
                 return Err(StoreError::Invalid("The log has fewer events than that.".into()).into());
             }
-            let hashes = consistency_proof(&StoredNodes(&database.connection), earlier, size)
+            let hashes = consistency_proof(&StoredNodes(&database.connection, present(keys)), earlier, size)
                 .map_err(|_| Fault::Damaged("the audit tree"))?;
             Ok((hashes, checkpoint(database, keys, size)?))
         })
@@ -160,12 +166,14 @@ impl AuditTrail for EmbeddedStore {
         from: u64,
         limit: u32,
     ) -> Result<Private<'t, Vec<Vec<u8>>>, StoreError> {
-        self.read_private(access.tenant(), move |database, _| {
+        self.read_private(access.tenant(), move |database, keys| {
             let mut select = database
                 .connection
                 .prepare_cached("SELECT leaf FROM audit_event WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
-            let rows =
-                select.query_map(params![from, limit.min(PageRequest::MAX_LIMIT)], |row| row.get(0))?;
+            let rows = select
+                .query_map(params![present(keys).row(from), limit.min(PageRequest::MAX_LIMIT)], |row| {
+                    row.get(0)
+                })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
@@ -176,7 +184,7 @@ impl AuditTrail for EmbeddedStore {
         access: &Access<'t, Read<on::Audit>>,
     ) -> Result<Private<'t, (u64, String)>, StoreError> {
         self.read_private(access.tenant(), |database, keys| {
-            let size = size(database)?;
+            let size = size(database, keys)?;
             Ok((size, checkpoint(database, keys, size)?))
         })
         .await

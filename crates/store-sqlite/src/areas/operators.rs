@@ -21,7 +21,7 @@ impl OperatorStore for EmbeddedStore {
         let (query, page, env, keys_of) = (query.clone(), page.clone(), self.env(), handle.clone());
         Ok(handle
             .read(move |database| {
-                super::audit_trail::page_of_events(database, &keys_of.keys, &env, &query, &page)
+                super::audit_trail::page_of_events(database, &keys_of.keys(), &env, &query, &page)
             })
             .await?)
     }

@@ -42,6 +42,8 @@ enum Request {
     Erase(TenantId, oneshot::Sender<Result<u64, Fault>>),
     /// Gives no number up to and with this one to an entry.
     SkipTo(u64, oneshot::Sender<Result<u64, Fault>>),
+    /// Opens and closes marks of a tenant's work without an entry.
+    Mark(TenantId, Vec<Mark>, oneshot::Sender<Result<u64, Fault>>),
 }
 
 /// An entry as it is read back.
@@ -144,6 +146,14 @@ impl Journal {
         erased.await.map_err(|_| Fault::Stopped)?
     }
 
+    /// Opens and closes marks of a tenant's work that no entry carries. What was submitted before is durable,
+    /// or refused, when this is back; without marks it does nothing else. For blocking threads.
+    pub(crate) fn mark(&self, tenant: TenantId, marks: Vec<Mark>) -> Result<(), Fault> {
+        let (done, marked) = oneshot::channel();
+        self.send(Request::Mark(tenant, marks, done));
+        marked.blocking_recv().map_err(|_| Fault::Stopped)?.map(drop)
+    }
+
     /// Makes sure that entries to come have numbers beyond what a tenant's file says it contains. A journal
     /// that lost its end, or was put back from an older copy, would give numbers out twice, and a file
     /// would take the new entries for ones that it has. For blocking threads.
@@ -204,6 +214,15 @@ impl Journal {
         let free: u64 = reader.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
         let size: u64 = reader.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         Ok(pages.saturating_sub(free) * size)
+    }
+
+    /// One tenant's work of this kind that has begun and not ended.
+    pub(crate) fn pending_of(&self, tenant: TenantId, kind: WorkKind) -> Result<Vec<[u8; 16]>, Fault> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select = reader.prepare_cached("SELECT id FROM work WHERE kind = ?1 AND tenant = ?2")?;
+        let rows =
+            select.query_map(params![writer::kind_number(kind), tenant.to_bytes()], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// All work of this kind that has begun and not ended.

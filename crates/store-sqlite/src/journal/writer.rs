@@ -61,6 +61,7 @@ impl Writer {
                     Request::Forget(tenant, through) => self.forget(tenant, through)?,
                     Request::Erase(tenant, done) => others.push((self.erase(tenant), done)),
                     Request::SkipTo(number, done) => others.push((self.skip_to(number), done)),
+                    Request::Mark(tenant, marks, done) => others.push((self.mark_all(tenant, &marks), done)),
                 }
             }
             Ok(self.connection.execute_batch("COMMIT")?)
@@ -95,6 +96,12 @@ impl Writer {
             self.mark(&tenant, mark)?;
         }
         u64::try_from(number).map_err(|_| Fault::Damaged("a journal number"))
+    }
+
+    fn mark_all(&self, tenant: TenantId, marks: &[Mark]) -> Result<u64, Fault> {
+        let tenant = tenant.to_bytes();
+        marks.iter().try_for_each(|mark| self.mark(&tenant, mark))?;
+        Ok(marks.len() as u64)
     }
 
     fn mark(&self, tenant: &[u8; 16], mark: &Mark) -> Result<(), Fault> {

@@ -1,16 +1,18 @@
 //! The ends of tenants, where only the inside of the store can bring them about.
 
 use crate::error::Fault;
+use crate::keys::{FIRST_EPOCH, TenantKeys};
 use crate::tenant::{Append, blocking};
 use crate::{EmbeddedStore, Settings};
 use async_trait::async_trait;
+use context::Tenant;
 use env::Env;
 use ids::TenantId;
 use kms_file::{FileKms, MasterKey};
 use std::sync::Arc;
-use store::{Commit, TenantLifecycle as _};
+use store::{Commit, TenantLifecycle};
 use store_tests::samples::record;
-use store_tests::{Backend, World, records};
+use store_tests::{Backend, World, audit_trail, records};
 use tempfile::TempDir;
 
 struct Embedded(TempDir, Env, EmbeddedStore);
@@ -91,4 +93,71 @@ fn an_erasure_that_was_cut_short_is_finished_at_the_next_start() {
         assert!(file && entries > 0);
         assert!(world.store().inner().platform.unfinished_erasures().await.unwrap().is_empty());
     });
+}
+
+/// Writes a new file under a new data key up to the given step, as if the server had stopped there.
+async fn stop_a_key_change(world: &World<Embedded>, commit: bool, place: bool) {
+    let inner = world.store().inner();
+    let local = "local".parse().unwrap();
+    let path = inner.folder.tenant(&local, world.one).unwrap();
+    let staged = path.with_extension("rekeyed.db");
+    let wrapped = inner.platform.wrapped_keys(world.one).await.unwrap().unwrap();
+    let kms = inner.kms.as_ref();
+    let next = wrapped.with_new_data_key(kms, world.one, &world.env()).await.unwrap();
+    let keys = TenantKeys::unwrap(kms, world.one, &local, FIRST_EPOCH, &next).await.unwrap();
+    let handle = world.store().handle_of(world.one).await.unwrap();
+    let platform = inner.platform.clone();
+    let id = world.one;
+    let stop = || Fault::Io("the server stops here".into());
+    let stopped = blocking(move || {
+        handle.change_keys(
+            &staged,
+            keys,
+            || {
+                if !commit {
+                    return Err(stop());
+                }
+                platform.change_data_key(id, &next.data)?;
+                if place { Ok(()) } else { Err(stop()) }
+            },
+            || Err(stop()),
+        )
+    });
+    assert_eq!(stopped.await, Err(stop()));
+}
+
+#[test]
+fn a_key_change_that_was_cut_short_is_undone_or_finished() {
+    for (commit, place) in [(false, false), (true, false), (true, true)] {
+        World::<Embedded>::run(async |mut world| {
+            for (tenant, word) in world.tenants() {
+                let made = async |tenant: Tenant<'_>| {
+                    let made = record(1, serde_json::json!({"who": word}));
+                    records::create(world.store(), &tenant, made).await.unwrap();
+                };
+                world.visit(tenant, made).await;
+            }
+            let name = async |world: &World<Embedded>| {
+                let wrapped = world.store().inner().platform.wrapped_keys(world.one).await;
+                wrapped.unwrap().unwrap().data.name
+            };
+            let before = name(&world).await;
+            stop_a_key_change(&world, commit, place).await;
+            world = world.reopen().await;
+            assert_eq!(name(&world).await != before, commit);
+            for (tenant, word) in world.tenants() {
+                let look = async |tenant: Tenant<'_>| {
+                    assert_eq!(records::get(world.store(), &tenant, 1).await.unwrap().data["who"], word);
+                    audit_trail::verified(world.store(), &tenant, None).await;
+                };
+                world.visit(tenant, look).await;
+            }
+            let wrapped = world.store().inner().platform.wrapped_keys(world.one).await.unwrap().unwrap();
+            assert!(!wrapped.changing, "the key from before is still there");
+            // And it can be changed again.
+            TenantLifecycle::change_data_key(world.store(), &world.operator, world.one).await.unwrap();
+            let look = async |tenant: Tenant<'_>| records::get(world.store(), &tenant, 1).await;
+            assert!(world.visit(world.one, look).await.is_ok());
+        });
+    }
 }

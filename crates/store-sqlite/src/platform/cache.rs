@@ -64,6 +64,15 @@ impl Cache {
         forget(self);
     }
 
+    /// Forgets the lines of one tenant, and nobody else's.
+    pub(crate) fn forget_lines(&mut self, tenant: TenantId) {
+        let of_tenant = self.lines.iter().filter(|(_, line)| line.tenant == Some(tenant));
+        let hashes: Vec<_> = of_tenant.map(|(hash, _)| *hash).collect();
+        for hash in hashes {
+            self.lines.pop(&hash);
+        }
+    }
+
     /// Notes that a key was used, to the minute. Costs no write.
     pub(crate) fn used(&mut self, key: KeyId, tenant: TenantId, at: Timestamp) {
         if self.uses.len() < MAX_USES || self.uses.contains_key(&key) {

@@ -60,6 +60,15 @@ fn find(connection: &Executor, hash: &KeyedHash) -> Result<Option<Line>, Fault> 
     }))
 }
 
+fn remove(connection: &Executor, tenant: TenantId, subjects: &[String]) -> Result<(), Fault> {
+    let mut delete =
+        connection.prepare_cached("DELETE FROM credential WHERE tenant = ?1 AND subject_id = ?2")?;
+    for subject in subjects {
+        delete.execute(params![tenant.to_bytes(), subject])?;
+    }
+    Ok(())
+}
+
 impl Platform {
     /// What a credential stands for, with its tenant's standing.
     pub(crate) async fn credential(self: &Arc<Self>, hash: &KeyedHash) -> Result<Option<IndexEntry>, Fault> {
@@ -154,16 +163,26 @@ impl Platform {
         subject_id: String,
     ) -> Result<(), Fault> {
         self.write(
-            move |connection| {
-                connection.execute(
-                    "DELETE FROM credential WHERE tenant = ?1 AND subject_id = ?2",
-                    params![tenant.to_bytes(), subject_id],
-                )?;
-                Ok(())
-            },
-            |cache| cache.lines.clear(),
+            move |connection| remove(connection, tenant, &[subject_id]),
+            move |cache| cache.forget_lines(tenant),
         )
         .await
+    }
+
+    /// The ids of all subjects of one tenant.
+    pub(crate) async fn subjects(self: &Arc<Self>, tenant: TenantId) -> Result<Vec<String>, Fault> {
+        self.read(move |connection| {
+            let mut select =
+                connection.prepare_cached("SELECT subject_id FROM credential WHERE tenant = ?1")?;
+            let rows = select.query_map(params![tenant.to_bytes()], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Removes the lines of these subjects of one tenant. For blocking threads.
+    pub(crate) fn remove_subjects(&self, tenant: TenantId, subjects: &[String]) -> Result<(), Fault> {
+        self.write_now(|connection| remove(connection, tenant, subjects), |cache| cache.forget_lines(tenant))
     }
 
     /// When the keys of this tenant were last used, to the minute.

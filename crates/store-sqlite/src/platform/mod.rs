@@ -5,6 +5,7 @@ mod catalog;
 mod index;
 mod operators;
 mod schema;
+mod tenant_keys;
 mod tenants;
 
 pub(crate) use cache::Cache;
@@ -66,23 +67,29 @@ impl Platform {
         forget: impl FnOnce(&mut Cache) + Send + 'static,
     ) -> Result<T, Fault> {
         let this = self.clone();
-        blocking(move || {
-            let connection = this.lock();
-            connection.execute_batch("BEGIN IMMEDIATE")?;
-            let done = work(&connection).and_then(|value| {
-                connection.execute_batch("COMMIT")?;
-                Ok(value)
-            });
-            if done.is_err() {
-                if let Err(error) = connection.execute_batch("ROLLBACK") {
-                    tracing::debug!(%error, "there was nothing to roll back");
-                }
-            } else {
-                this.cache().forget(forget);
+        blocking(move || this.write_now(work, forget)).await
+    }
+
+    /// As [`Self::write`], for threads that may block.
+    pub(crate) fn write_now<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+        forget: impl FnOnce(&mut Cache),
+    ) -> Result<T, Fault> {
+        let connection = self.lock();
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let done = work(&connection).and_then(|value| {
+            connection.execute_batch("COMMIT")?;
+            Ok(value)
+        });
+        if done.is_err() {
+            if let Err(error) = connection.execute_batch("ROLLBACK") {
+                tracing::debug!(%error, "there was nothing to roll back");
             }
-            done
-        })
-        .await
+        } else {
+            self.cache().forget(forget);
+        }
+        done
     }
 
     pub(crate) fn cache(&self) -> MutexGuard<'_, Cache> {

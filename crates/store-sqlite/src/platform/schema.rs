@@ -3,7 +3,7 @@
 use crate::error::Fault;
 use sqlcipher::{Executor, set_user_version, user_version};
 
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
     CREATE TABLE own_key(name TEXT PRIMARY KEY, bytes BLOB NOT NULL);
@@ -76,6 +76,9 @@ const VERSION_2: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX operator_answer_by_end ON operator_answer(until);
 ";
+
+/// Which of its audit logs a tenant writes: another one begins where a restore could not read the present one.
+const VERSION_3: &str = "ALTER TABLE tenant ADD COLUMN log_epoch INTEGER NOT NULL DEFAULT 1;";
 
 /// Brings the platform store to the present version.
 pub(super) fn migrate(connection: &mut Executor) -> Result<(), Fault> {

@@ -1,12 +1,12 @@
 //! Tenants in the platform store: rows, wrapped keys, and the end of both.
 
+use super::tenant_keys::put_keys;
 use super::{Cache, Platform, index};
 use crate::error::Fault;
-use crate::keys::{NamedKey, WrappedKeys};
+use crate::keys::WrappedKeys;
 use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus};
 use env::Timestamp;
 use ids::{Id, Slug, TenantId};
-use kms::WrappedKey;
 use metering::plan::{Limits, Overrides, Plan};
 use sqlcipher::{ErrorCode, Executor, OptionalExtension, Row, params};
 use std::sync::Arc;
@@ -96,32 +96,6 @@ fn write_row(connection: &Executor, row: &TenantRow, statement: &str) -> Result<
         }
         other => Ok(other?),
     }
-}
-
-fn put_keys(connection: &Executor, id: TenantId, keys: &WrappedKeys) -> Result<(), Fault> {
-    let mut put = connection.prepare_cached(
-        "INSERT OR REPLACE INTO tenant_key(tenant, kind, name, wrapped) VALUES(?1, ?2, ?3, ?4)",
-    )?;
-    for (kind, key) in keys.named() {
-        put.execute(params![id.to_bytes(), kind, key.name, key.wrapped.to_bytes()])?;
-    }
-    Ok(())
-}
-
-fn keys(connection: &Executor, id: TenantId) -> Result<Option<WrappedKeys>, Fault> {
-    let mut select =
-        connection.prepare_cached("SELECT name, wrapped FROM tenant_key WHERE tenant = ?1 AND kind = ?2")?;
-    let mut key = |kind: &str| -> Result<Option<NamedKey>, Fault> {
-        let row = select.query_row(params![id.to_bytes(), kind], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))
-        });
-        let Some((name, wrapped)) = row.optional()? else { return Ok(None) };
-        let wrapped = WrappedKey::from_bytes(&wrapped).map_err(|_| Fault::Damaged("a wrapped key"))?;
-        Ok(Some(NamedKey { name, wrapped }))
-    };
-    let (data, log) = (key(WrappedKeys::DATA)?, key(WrappedKeys::LOG)?);
-    let all = data.zip(log).zip(key(WrappedKeys::LAYERS)?);
-    Ok(all.map(|((data, log), layers)| WrappedKeys { data, log, layers }))
 }
 
 /// A tenant to be made, with what its row alone does not say.
@@ -252,6 +226,27 @@ impl Platform {
         .await
     }
 
+    /// Which of its audit logs a tenant writes.
+    pub(crate) async fn log_epoch(self: &Arc<Self>, id: TenantId) -> Result<u64, Fault> {
+        self.read(move |connection| {
+            let select = "SELECT log_epoch FROM tenant WHERE id = ?1";
+            Ok(connection.query_row(select, params![id.to_bytes()], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// Ends a tenant's audit log, of which a part was lost; gives back the epoch of the one that begins. For
+    /// blocking threads.
+    pub(crate) fn begin_log(&self, id: TenantId) -> Result<u64, Fault> {
+        self.write_now(
+            |connection| {
+                let begin = "UPDATE tenant SET log_epoch = log_epoch + 1 WHERE id = ?1 RETURNING log_epoch";
+                Ok(connection.query_row(begin, params![id.to_bytes()], |row| row.get(0))?)
+            },
+            |_| (),
+        )
+    }
+
     /// Deleted tenants of which files or journal entries may be left.
     pub(crate) async fn unfinished_erasures(self: &Arc<Self>) -> Result<Vec<(TenantId, Slug)>, Fault> {
         self.read(|connection| {
@@ -279,16 +274,6 @@ impl Platform {
             |_| (),
         )
         .await
-    }
-
-    /// A tenant's wrapped keys; `None` once they are destroyed.
-    pub(crate) async fn wrapped_keys(self: &Arc<Self>, id: TenantId) -> Result<Option<WrappedKeys>, Fault> {
-        self.read(move |connection| keys(connection, id)).await
-    }
-
-    /// Puts new wrapped keys in place of the old.
-    pub(crate) async fn replace_keys(self: &Arc<Self>, id: TenantId, keys: WrappedKeys) -> Result<(), Fault> {
-        self.write(move |connection| put_keys(connection, id, &keys), |_| ()).await
     }
 
     /// Destroys a tenant's wrapped keys, its lines in the index and its row; its id stays taken. Gives back
@@ -326,5 +311,5 @@ impl Platform {
 
 fn forget(cache: &mut Cache, id: TenantId) {
     cache.standings.pop(&id);
-    cache.lines.clear();
+    cache.forget_lines(id);
 }

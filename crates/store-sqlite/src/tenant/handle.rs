@@ -12,7 +12,7 @@ use env::Env;
 use ids::{EventId, TenantId};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use store::{Mark, StoreError};
 use tokio::sync::oneshot;
 
@@ -22,18 +22,33 @@ const MAX_TAIL: usize = 1024;
 /// One tenant in use.
 pub(crate) struct TenantHandle {
     pub(crate) id: TenantId,
-    pub(crate) keys: TenantKeys,
-    path: PathBuf,
-    journal: Arc<Journal>,
-    journal_key: JournalKey,
+    /// Changed under both locks below.
+    pub(super) secrets: RwLock<Arc<Secrets>>,
+    pub(super) path: PathBuf,
+    pub(super) journal: Arc<Journal>,
     tail: Arc<Tail>,
     env: Env,
     /// Taken before `position` where both are needed.
-    database: Mutex<Option<Database>>,
-    position: Mutex<Option<LogPosition>>,
+    pub(super) database: Mutex<Option<Database>>,
+    pub(super) position: Mutex<Option<LogPosition>>,
     /// Set once the tenant is erased. Read under either lock, set under both.
     gone: AtomicBool,
+    /// Held by what is done to the file as a whole: a backup, a restore, a change of key.
+    pub(super) whole: Mutex<()>,
     pub(super) queue: WriteQueue,
+}
+
+/// The keys of a tenant in use.
+pub(super) struct Secrets {
+    keys: Arc<TenantKeys>,
+    journal: JournalKey,
+}
+
+impl Secrets {
+    pub(super) fn of(tenant: TenantId, keys: TenantKeys, journal: &Journal) -> Arc<Self> {
+        let journal = JournalKey::derive(keys.data(), tenant, journal.segment());
+        Arc::new(Self { keys: Arc::new(keys), journal })
+    }
 }
 
 /// What goes into the journal in one piece.
@@ -58,18 +73,17 @@ impl TenantHandle {
         journal: Arc<Journal>,
         env: Env,
     ) -> Arc<Self> {
-        let journal_key = JournalKey::derive(keys.data(), id, journal.segment());
         Arc::new(Self {
             id,
-            keys,
+            secrets: RwLock::new(Secrets::of(id, keys, &journal)),
             path,
             journal,
-            journal_key,
             tail: Arc::default(),
             env,
             database: Mutex::new(None),
             position: Mutex::new(None),
             gone: AtomicBool::new(false),
+            whole: Mutex::new(()),
             queue: WriteQueue::default(),
         })
     }
@@ -116,7 +130,7 @@ impl TenantHandle {
         let rows: Vec<_> = append.rows.iter().cloned().chain(rows).collect();
         let entry = Entry {
             tenant: self.id,
-            sealed: self.journal_key.seal(&rows, &self.env)?,
+            sealed: self.secrets().journal.seal(&rows, &self.env)?,
             rows,
             marks: append.marks.clone(),
             tail: self.tail.clone(),
@@ -147,14 +161,18 @@ impl TenantHandle {
         work(database)
     }
 
-    fn opened<'a>(&self, slot: &'a mut Option<Database>, as_file: bool) -> Result<&'a mut Database, Fault> {
+    pub(super) fn opened<'a>(
+        &self,
+        slot: &'a mut Option<Database>,
+        as_file: bool,
+    ) -> Result<&'a mut Database, Fault> {
         self.still_here()?;
         let in_memory = slot.as_ref().is_some_and(|database| database.home == Home::Memory);
         if as_file && in_memory {
             *slot = None;
         }
         if slot.is_none() {
-            *slot = Some(self.opening().open(as_file)?);
+            *slot = Some(self.opening(&self.keys()).open(as_file)?);
         }
         let caught_up = slot.as_mut().map_or(Ok(()), |database| database.catch_up(&self.tail));
         if caught_up.is_err() {
@@ -165,20 +183,29 @@ impl TenantHandle {
     }
 
     /// Closes a database whose tables may have missed something: the next use finds it in the journal.
-    fn let_go(&self, slot: &mut Option<Database>) {
+    pub(super) fn let_go(&self, slot: &mut Option<Database>) {
         self.tail.close();
         *slot = None;
     }
 
-    fn still_here(&self) -> Result<(), Fault> {
+    fn secrets(&self) -> Arc<Secrets> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tenant's keys.
+    pub(crate) fn keys(&self) -> Arc<TenantKeys> {
+        self.secrets().keys.clone()
+    }
+
+    pub(super) fn still_here(&self) -> Result<(), Fault> {
         if self.gone.load(Ordering::SeqCst) { Err(Fault::KeyGone) } else { Ok(()) }
     }
 
-    fn opening(&self) -> Opening<'_> {
+    fn opening<'a>(&'a self, keys: &'a TenantKeys) -> Opening<'a> {
         Opening {
             tenant: self.id,
-            file_key: self.keys.file(),
-            tenant_key: self.keys.data(),
+            file_key: keys.file(),
+            tenant_key: keys.data(),
             path: &self.path,
             journal: &self.journal,
             tail: &self.tail,
@@ -192,7 +219,7 @@ impl TenantHandle {
         let epoch = self.journal.epoch();
         if position.as_ref().is_none_or(|position| position.epoch != epoch) {
             database.catch_up(&self.tail)?;
-            *position = Some(LogPosition::read(&database.connection, self.keys.log().origin(), epoch)?);
+            *position = Some(LogPosition::read(&database.connection, self.keys().log().origin(), epoch)?);
         }
         Ok(())
     }
@@ -202,9 +229,18 @@ impl TenantHandle {
     pub(super) fn write_batch(&self, jobs: Vec<Job>) -> Result<(), Fault> {
         let as_file = jobs.iter().any(|job| job.needs_file);
         let mut slot = lock(&self.database);
-        let database = self.opened(&mut slot, as_file)?;
-        self.place(database)?;
-        database.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let begun = self.opened(&mut slot, as_file).and_then(|database| {
+            self.place(database)?;
+            database.connection.execute_batch("BEGIN IMMEDIATE")?;
+            Ok(database)
+        });
+        let database = match begun {
+            Ok(database) => database,
+            Err(fault) => {
+                jobs.into_iter().for_each(|job| job.refuse(&fault));
+                return Err(fault);
+            }
+        };
         let done = self.in_transaction(database, jobs);
         if done.is_err() {
             self.let_go(&mut slot);
@@ -293,29 +329,6 @@ impl TenantHandle {
         self.let_go(&mut slot);
     }
 
-    /// Puts a staged file in the place of the tenant's own, after `carry_over` has brought into it what
-    /// must outlive the change. Nobody reads or writes meanwhile. For blocking threads.
-    pub(crate) fn replace_file(
-        &self,
-        staged: &std::path::Path,
-        carry_over: impl FnOnce(&Database, &sqlcipher::Connection) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let mut slot = lock(&self.database);
-        let database = self.opened(&mut slot, true)?;
-        let options = crate::sqlite::tenant_options(false);
-        let next = sqlcipher::open(staged, self.keys.file(), &options)?;
-        super::schema::migrate(&next, || Ok(()))?;
-        carry_over(database, &next)?;
-        let whole = next.checkpoint()? && database.sync()?;
-        next.close()?;
-        if !whole {
-            return Err(Fault::Io("a write-ahead log that could not be emptied".into()));
-        }
-        // The log's position stays: the staged file has every event that the present one has.
-        self.let_go(&mut slot);
-        crate::files::replace_database(staged, &self.path)
-    }
-
     /// Whether a database is open.
     pub(crate) fn is_open(&self) -> bool {
         self.database.try_lock().map_or(true, |slot| slot.is_some())
@@ -326,11 +339,17 @@ impl TenantHandle {
         &self.path
     }
 
+    /// The journal that the tenant's writes go through.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// The log's size, and a checkpoint over all of it. For blocking threads.
     pub(crate) fn checkpoint(&self) -> Result<(u64, String), Fault> {
         // From the tables, which hold only what is durable; the position may be ahead of the disk.
         self.with_database(|database| {
-            let log = self.keys.log();
+            let keys = self.keys();
+            let log = keys.log();
             let position = LogPosition::read(&database.connection, log.origin(), self.journal.epoch())?;
             let (size, root) = position.size_and_root();
             Ok((size, log.sign(size, root).to_string()))
@@ -359,7 +378,7 @@ impl TenantHandle {
 
     /// Refuses events that no log takes, before they stand in the way of others in their batch.
     pub(super) fn check_events(&self, events: &[Draft]) -> Result<(), Fault> {
-        let start = audit::event::Position::start(self.keys.log().origin().clone());
+        let start = audit::event::Position::start(self.keys().log().origin().clone());
         for draft in events {
             audit::event::seal(draft.clone(), &start, &self.env)?;
         }
@@ -374,6 +393,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| Fault::Stopped)?
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 //! so that numbers, hashes and the journal's order agree.
 
 use crate::error::Fault;
-use crate::rows::{Cell, RowChange, Table, frontier};
+use crate::rows::{Cell, LogBase, RowChange, Table, frontier};
 use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, Sealed, seal};
 use audit::merkle::Frontier;
 use audit::note::Origin;
@@ -22,14 +22,18 @@ pub(crate) struct LogPosition {
 impl LogPosition {
     /// Reads the position from tables that are caught up with the journal.
     pub(crate) fn read(connection: &Executor, log: &Origin, epoch: u64) -> Result<Self, Fault> {
+        let base = LogBase::of(log.epoch);
         let last: Option<(u64, [u8; 32])> = connection
-            .query_row("SELECT number, hash FROM audit_event ORDER BY number DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(
+                "SELECT number, hash FROM audit_event WHERE number >= ?1 ORDER BY number DESC LIMIT 1",
+                [base.row(0)],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional()?;
-        let (index, prev_leaf_hash) = last.map_or((0, NO_PREVIOUS_LEAF), |(number, hash)| (number + 1, hash));
+        let (index, prev_leaf_hash) =
+            last.map_or((0, NO_PREVIOUS_LEAF), |(row, hash)| (LogBase::number(row) + 1, hash));
         let place = Position { index, prev_leaf_hash, ..Position::start(log.clone()) };
-        Ok(Self { place, frontier: frontier(connection, index)?, epoch })
+        Ok(Self { place, frontier: frontier(connection, base, index)?, epoch })
     }
 
     /// How many events there are, and the root over them.
@@ -52,7 +56,9 @@ pub(crate) fn number(position: &LogPosition, drafts: &[Draft], env: &Env) -> Res
         Numbered { next: position.clone(), rows: Vec::with_capacity(drafts.len()), ids: Vec::new() };
     for draft in drafts {
         let sealed = seal(draft.clone(), &numbered.next.place, env)?;
-        numbered.rows.push(event_row(numbered.next.place.index, draft, &sealed)?);
+        let place = &numbered.next.place;
+        let row = LogBase::of(place.epoch).row(place.index);
+        numbered.rows.push(event_row(row, draft, &sealed)?);
         numbered.ids.push(sealed.event_id);
         numbered.next.frontier.append(sealed.leaf_hash);
         numbered.next.place.advance(sealed.leaf_hash);

@@ -5,9 +5,11 @@ mod database;
 mod handle;
 mod log;
 mod schema;
+mod whole;
 mod writes;
 
 pub(crate) use database::{Database, used_bytes};
 pub(crate) use handle::{Append, TenantHandle, blocking};
 pub(crate) use schema::LATEST;
+pub(crate) use whole::is_damage;
 pub(crate) use writes::Txn;

@@ -30,6 +30,14 @@ pub(crate) struct Job {
     pub(super) done: oneshot::Sender<Result<(Answer, Vec<EventId>), Fault>>,
 }
 
+impl Job {
+    /// Tells the caller why nothing was written.
+    pub(super) fn refuse(self, fault: &Fault) {
+        // The caller may be gone.
+        let _ = self.done.send(Err(fault.clone()));
+    }
+}
+
 /// A write that was carried out, and waits for its batch to be durable.
 pub(super) struct Answered {
     done: oneshot::Sender<Result<(Answer, Vec<EventId>), Fault>>,
@@ -130,7 +138,7 @@ impl WriteQueue {
                 return;
             }
             if let Err(fault) = handle.write_batch(batch) {
-                // The callers' channels are closed by now, which tells them that nothing was written.
+                // The callers were told, or see by their closed channels, that nothing was written.
                 tracing::error!(tenant.id = %handle.id, %fault, "a batch of writes was rolled back");
             }
         }

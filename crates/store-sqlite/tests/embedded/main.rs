@@ -4,6 +4,7 @@
 mod conformance;
 mod crash;
 mod crowd;
+mod damaged;
 mod faults;
 mod folder;
 mod journal_file;

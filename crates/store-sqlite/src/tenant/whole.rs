@@ -1,0 +1,91 @@
+//! What is done to a tenant's file as a whole: another file in its place, or another key.
+//!
+//! Nobody reads or writes meanwhile: the database's lock is held throughout, and the log's position is
+//! forgotten at the beginning, without which nobody submits anything to the journal.
+
+use super::handle::{Secrets, TenantHandle, lock};
+use super::{Database, schema};
+use crate::error::Fault;
+use crate::keys::TenantKeys;
+use sqlcipher::Connection;
+use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
+
+/// What stands in the way of reading the present file.
+pub(crate) const fn is_damage(fault: &Fault) -> bool {
+    matches!(fault, Fault::Damaged(_) | Fault::WrongTenant)
+}
+
+impl TenantHandle {
+    /// Keeps others from doing something to the file as a whole while this is held. For blocking threads.
+    pub(crate) fn as_a_whole(&self) -> MutexGuard<'_, ()> {
+        lock(&self.whole)
+    }
+
+    /// Puts a staged file in the place of the tenant's own, after `carry_over` has brought into it what must
+    /// outlive the change. It is given `None` where the present file cannot be read. For blocking threads.
+    pub(crate) fn replace_file<T>(
+        &self,
+        staged: &Path,
+        carry_over: impl FnOnce(Option<&Database>, &Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut slot = lock(&self.database);
+        self.hold_submissions()?;
+        let readable = match self.opened(&mut slot, true) {
+            Ok(database) => database.sync(),
+            Err(fault) => Err(fault),
+        };
+        let readable = match readable {
+            Ok(true) => true,
+            Ok(false) => return Err(Fault::Io("a write-ahead log that could not be emptied".into())),
+            Err(fault) if is_damage(&fault) => false,
+            Err(fault) => return Err(fault),
+        };
+        let next = sqlcipher::open(staged, self.keys().file(), &crate::sqlite::tenant_options(false))?;
+        schema::migrate(&next, || Ok(()))?;
+        let carried = carry_over(slot.as_ref().filter(|_| readable), &next)?;
+        let whole = next.checkpoint()?;
+        next.close()?;
+        if !whole {
+            return Err(Fault::Io("a write-ahead log that could not be emptied".into()));
+        }
+        self.let_go(&mut slot);
+        crate::files::replace_database(staged, &self.path)?;
+        Ok(carried)
+    }
+
+    /// Writes the tenant's file anew under other keys, and uses them from then on. `commit` is called once
+    /// the new file is on the disk: when it is back, the new keys count, also after a crash. `finish` is
+    /// called once the new file is in place. For blocking threads.
+    pub(crate) fn change_keys(
+        &self,
+        staged: &Path,
+        keys: TenantKeys,
+        commit: impl FnOnce() -> Result<(), Fault>,
+        finish: impl FnOnce() -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut slot = lock(&self.database);
+        self.hold_submissions()?;
+        let database = self.opened(&mut slot, true)?;
+        if !database.sync()? {
+            return Err(Fault::Io("a write-ahead log that could not be emptied".into()));
+        }
+        // The journal's entries are sealed under the present key; the file contains them all.
+        self.journal.forget(self.id, database.folded);
+        database.connection.export_copy(staged, keys.file())?;
+        self.let_go(&mut slot);
+        commit()?;
+        crate::files::replace_database(staged, &self.path)?;
+        let secrets = Secrets::of(self.id, keys, &self.journal);
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
+        finish()
+    }
+
+    /// Lets nobody submit until the database's lock, which the caller holds, is free again. What was
+    /// submitted before is durable, or refused, when this is back.
+    fn hold_submissions(&self) -> Result<(), Fault> {
+        self.still_here()?;
+        *lock(&self.position) = None;
+        self.journal.mark(self.id, Vec::new())
+    }
+}
