@@ -1,4 +1,5 @@
-//! Backup and restore of one tenant. What is in a backup, only the tenant's own key opens.
+//! Backup and restore of one tenant, and the change of its data key. What is in a backup, only the tenant's
+//! own key opens.
 
 use crate::operator_log::{Ending, record_on};
 use crate::{App, ScratchFile};
@@ -8,10 +9,11 @@ use errors::Problem;
 use ids::{BackupId, TenantId};
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::RestoreOptions;
+use store::{RestoreLoss, RestoreOptions};
 
 const BACKUP: Action = Action::new("tenant.backup");
 const RESTORE: Action = Action::new("tenant.restore");
+const CHANGE_KEY: Action = Action::new("tenant.change_key");
 
 /// The largest backup that is taken in, 16 GiB.
 pub const MAX_BACKUP_BYTES: u64 = 16 << 30;
@@ -23,6 +25,17 @@ pub struct Restored {
     pub tenant: TenantId,
     /// The backup that it was restored from.
     pub backup: BackupId,
+    /// What was lost, where what was there before could not be read.
+    pub loss: Option<RestoreLoss>,
+}
+
+/// A change of the data key that was done.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct KeyChanged {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// What the change means for what was made before it.
+    pub older_backups: &'static str,
 }
 
 /// Writes a backup of the tenant into a file on its way.
@@ -57,6 +70,17 @@ pub async fn restore(
         app.dispatch.recover(id);
         Ok(restored?)
     };
-    let backup = record_on(app, operator, RESTORE, id, Ending::InBothLogs, work).await?;
-    Ok(Restored { tenant: id, backup })
+    let store::Restored { backup, loss } =
+        record_on(app, operator, RESTORE, id, Ending::InBothLogs, work).await?;
+    Ok(Restored { tenant: id, backup, loss })
+}
+
+/// Gives the tenant another data key and encrypts what it has stored anew. Its calls wait meanwhile.
+pub async fn change_key(app: &App, operator: &Operator, id: TenantId) -> Result<KeyChanged, Problem> {
+    operator.must_change()?;
+    app.platform.tenant(operator, id).await?;
+    let work = async { Ok(app.lifecycle.change_data_key(operator, id).await?) };
+    record_on(app, operator, CHANGE_KEY, id, Ending::InBothLogs, work).await?;
+    let older_backups = "They open no more: the key that they are sealed under is destroyed. Take a new one.";
+    Ok(KeyChanged { tenant: id, older_backups })
 }

@@ -66,9 +66,16 @@ pub(crate) async fn record_on<T>(
             }
         };
         let outcome = work.await;
-        if let (Some(admission), Ending::InBothLogs) = (admission, ending) {
-            append(app, &admission, action.clone(), |draft| Draft { intent, ..judged(draft, &outcome) })
-                .await?;
+        if ending == Ending::InBothLogs {
+            let admission = match admission {
+                // A store that was out of service may have been mended by what was done.
+                None if outcome.is_ok() => self::admission(app, operator, id).await?,
+                admission => admission,
+            };
+            if let Some(admission) = admission {
+                append(app, &admission, action.clone(), |draft| Draft { intent, ..judged(draft, &outcome) })
+                    .await?;
+            }
         }
         outcome
     };

@@ -42,6 +42,10 @@ pub struct RestoreArguments {
     /// Also restore what is older than the last restore.
     #[arg(long)]
     allow_older: bool,
+    /// Also restore where the present store cannot be read; what it has of audit events and usage since the
+    /// backup is lost.
+    #[arg(long)]
+    accept_loss: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -77,8 +81,8 @@ pub(crate) async fn restore(arguments: RestoreArguments) -> Ended {
     let client = arguments.server.connect()?;
     let backup = std::fs::read(&arguments.file)
         .map_err(|error| Trouble::other(format!("{}: {error}", arguments.file.display())))?;
-    let older = if arguments.allow_older { "?allow_older=true" } else { "" };
-    let path = format!("/v1/tenants/{}/restore{older}", arguments.tenant);
+    let (older, loss) = (arguments.allow_older, arguments.accept_loss);
+    let path = format!("/v1/tenants/{}/restore?allow_older={older}&accept_loss={loss}", arguments.tenant);
     let call = client.call(Method::POST, &path).body("application/octet-stream", backup.into());
     let answer = call.within(TRANSFER).send().await?.accepted();
     if let Err(error) = &answer

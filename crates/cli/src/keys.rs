@@ -2,12 +2,15 @@
 
 use crate::offline::Surroundings;
 use crate::output::{Ended, News, Trouble, say, say_json};
-use crate::server::{TenantOptions, key};
+use crate::server::{ServerOption, TenantOptions, key};
 use crate::table;
 use crate::tenants::every_page;
 use clap::{Args, Subcommand};
+use client::Client;
+use http::Method;
 use serde_json::{Map, json};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What is done with keys.
 #[derive(Subcommand)]
@@ -18,7 +21,8 @@ pub enum KeysCommand {
     Create(CreateArguments),
     /// Revoke an API key; it is refused from the next request on.
     Revoke(RevokeArguments),
-    /// Wrap every tenant's key under a new master key, while the server is stopped.
+    /// Wrap every tenant's keys under a new master key, while the server is stopped; or, with `--data`, encrypt
+    /// one tenant's store anew under a key of its own, while it runs.
     Rotate(RotateArguments),
 }
 
@@ -56,29 +60,34 @@ pub struct RevokeArguments {
     id: String,
 }
 
-/// The folder and its master keys.
+/// The folder and its master keys, or the tenant and the server.
 #[derive(Args)]
 pub struct RotateArguments {
     /// The data folder of the stopped server.
-    #[arg(long, value_name = "DIR")]
-    folder: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "data", conflicts_with = "data")]
+    folder: Option<PathBuf>,
     /// The file with the new master key.
-    #[arg(long, value_name = "FILE")]
-    master_key_file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
+    master_key_file: Option<PathBuf>,
     /// The file with the master key until now.
-    #[arg(long, value_name = "FILE")]
-    previous_master_key_file: PathBuf,
-    /// The file with an operator's key, for the operators' log; DIR/operator.key where absent.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
+    previous_master_key_file: Option<PathBuf>,
+    /// The file with an operator's key; DIR/operator.key where absent.
+    #[arg(long, value_name = "FILE", required_unless_present = "folder")]
     operator_key_file: Option<PathBuf>,
-    /// Re-encrypt the data of this tenant under a new key of its own.
+    /// Encrypt the store of this tenant anew. Its older backups open no more.
     #[arg(long, value_name = "TENANT")]
     data: Option<String>,
+    /// The running server, with `--data`.
+    #[command(flatten)]
+    server: ServerOption,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
+/// How long a tenant's store may take to be written anew.
+const CHANGE: Duration = Duration::from_secs(3600);
 const COLUMNS: [&str; 5] = ["id", "name", "role", "scopes", "revoked_at"];
 
 pub(crate) async fn run(command: KeysCommand, around: &Surroundings) -> Ended {
@@ -110,14 +119,26 @@ pub(crate) async fn run(command: KeysCommand, around: &Surroundings) -> Ended {
 }
 
 async fn rotate(arguments: RotateArguments, around: &Surroundings) -> Ended {
+    let RotateArguments { folder, master_key_file, previous_master_key_file, operator_key_file, .. } =
+        arguments;
+    let operator = operator_key_file.or_else(|| Some(folder.as_ref()?.join("operator.key")));
+    let operator = key(&operator.unwrap_or_default())?;
     if let Some(tenant) = arguments.data {
-        let detail = "the embedded store cannot encrypt a tenant's data anew yet; nothing was changed";
-        return Err(Trouble::other(format!("{tenant}: {detail}")));
+        let client = Client::new(arguments.server.url).with_key(operator);
+        let path = format!("/v1/tenants/{tenant}/data-key");
+        let changed = client.call(Method::POST, &path).within(CHANGE).send().await?.accepted()?.json();
+        if arguments.json {
+            say_json(&changed)?
+        } else {
+            say(table::members(&changed))?
+        }
+        return Ok(News::Good);
     }
-    let operator = arguments.operator_key_file.unwrap_or_else(|| arguments.folder.join("operator.key"));
-    let operator = key(&operator)?;
-    let (present, previous) = (&arguments.master_key_file, &arguments.previous_master_key_file);
-    let wrapped = around.offline.rewrap_keys(&arguments.folder, present, previous, operator).await;
+    let (Some(folder), Some(present), Some(previous)) = (folder, master_key_file, previous_master_key_file)
+    else {
+        return Err(Trouble::other("a folder and both master keys are needed".to_owned()));
+    };
+    let wrapped = around.offline.rewrap_keys(&folder, &present, &previous, operator).await;
     let tenants = wrapped.map_err(Trouble::Other)?;
     if arguments.json {
         say_json(&json!({"tenants": tenants}))?;

@@ -56,6 +56,7 @@ mod templates_list;
 mod templates_publish;
 mod tenants_backup;
 mod tenants_create;
+mod tenants_data_key;
 mod tenants_delete;
 mod tenants_get;
 mod tenants_list;
@@ -135,6 +136,7 @@ const ROUTES: &[fn() -> Operation] = &[
     templates_publish::operation,
     tenants_backup::operation,
     tenants_create::operation,
+    tenants_data_key::operation,
     tenants_delete::operation,
     tenants_get::operation,
     tenants_list::operation,

@@ -14,6 +14,8 @@ use store::RestoreOptions;
 struct Wanted {
     #[serde(default)]
     allow_older: bool,
+    #[serde(default)]
+    accept_loss: bool,
 }
 
 pub(super) fn operation() -> Operation {
@@ -22,6 +24,11 @@ pub(super) fn operation() -> Operation {
         .for_operators()
         .audited(Audited::Event("tenant.restore"))
         .takes("allow_older", "`true` restores also what is older than the last restore")
+        .takes(
+            "accept_loss",
+            "`true` restores also where the present store cannot be read, and loses what it has of audit events \
+             and usage since the backup",
+        )
         .body_file()
         .answers::<Restored>(200)
 }
@@ -37,6 +44,6 @@ async fn handle(
     call.operator.must_change()?;
     let arrived = api.app.scratch.place(&api.app.env).await?;
     file::receive(request, &arrived, MAX_BACKUP_BYTES).await?;
-    let options = RestoreOptions { allow_older: wanted.allow_older };
+    let options = RestoreOptions { allow_older: wanted.allow_older, accept_loss: wanted.accept_loss };
     answer(&lifecycle::restore(&api.app, &call.operator, id, &arrived, options).await?)
 }

@@ -84,6 +84,8 @@ fn what_cannot_run_ends_with_two_and_says_why() {
         (&["audit", "verify", &nowhere, "--vkey", "nonsense"], "verifier key"),
         (&["tenants", "--operator-key-file", &nowhere, "list"], "cannot be read"),
         (&["verify", "--evidence", "x"], "unexpected argument"),
+        (&["keys", "rotate", "--data", "ten_1"], "--operator-key-file"),
+        (&["keys", "rotate", "--operator-key-file", &nowhere], "--folder"),
         (&["verify", "--url", "http://127.0.0.1:1"], "--operator-key-file"),
     ] {
         let output = tenantry(arguments);

@@ -5,7 +5,7 @@ use http::Method;
 use secret::SecretText;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -53,6 +53,11 @@ impl Server {
         };
         assert!(ended.success());
         (self.process, self.operator) = serve(self.folder.path(), &self.arguments);
+    }
+
+    /// A tenant's file, whether or not it is there.
+    pub(crate) fn file_of(&self, tenant: &Tenant) -> PathBuf {
+        self.folder.path().join(format!("regions/local/tenants/{}.db", tenant.id))
     }
 
     /// A tenant on a plan without limits, and its owner.

@@ -1,9 +1,10 @@
 //! Backup and restore keep the boundary between tenants.
 
-use crate::harness::{Server, Tenant, assert_refused, events, send};
+use crate::harness::{Server, Tenant, assert_refused, events, send, send_json};
 use bytes::Bytes;
 use client::Answer;
 use http::Method;
+use serde_json::json;
 
 async fn back_up(server: &Server, tenant: &Tenant) -> Bytes {
     let answer = send(&server.operator, Method::POST, &format!("/v1/tenants/{}/backup", tenant.id)).await;
@@ -60,8 +61,60 @@ async fn anothers_backup_and_an_altered_one_are_refused_and_told_of() {
 async fn a_tenant_that_is_not_there_has_no_backup() {
     let server = Server::start();
     let path = "/v1/tenants/ten_01ARZ3NDEKTSV4RRFFQ69G5FAV";
-    for what in ["backup", "restore", "suspend", "resume"] {
+    for what in ["backup", "restore", "suspend", "resume", "data-key"] {
         let answer = send(&server.operator, Method::POST, &format!("{path}/{what}")).await;
         assert_refused(&answer, 404, "not_found");
     }
+}
+
+#[tokio::test]
+async fn a_damaged_tenant_is_out_of_service_alone_and_can_be_restored() {
+    let mut server = Server::start();
+    let (tenant, other) = (server.tenant("Acme").await, server.tenant("Other").await);
+    let record = format!("/v1/records/contacts/{}", tenant.record().await);
+    let backup = back_up(&server, &tenant).await;
+    let beyond = format!("/v1/records/contacts/{}", tenant.record().await);
+    other.record().await;
+    server.stop_and_restart().await;
+    std::fs::write(server.file_of(&tenant), vec![7; 64 << 10]).unwrap();
+    let (owner, neighbour) = (tenant.owner_at(&server), other.owner_at(&server));
+    assert_refused(&send(&owner, Method::GET, &record).await, 503, "tenant_unavailable");
+    let made = send_json(&owner, Method::POST, "/v1/records/contacts", &json!({"name": "Ada"})).await;
+    assert_refused(&made, 503, "tenant_unavailable");
+    neighbour.post("/v1/records/contacts", &json!({"name": "Bert"})).await.unwrap();
+    assert_refused(&restore(&server, &tenant, backup.clone(), "").await, 409, "backup_refused");
+    let restored = restore(&server, &tenant, backup, "?accept_loss=true").await.accepted().unwrap().json();
+    assert_eq!(restored["loss"]["log_epoch"], 2);
+    assert_eq!(owner.get(&record).await.unwrap()["data"]["name"], "Ada");
+    assert_refused(&send(&owner, Method::GET, &beyond).await, 404, "not_found");
+    let told = events(&owner, "/v1/audit/events", "action=tenant.restore").await;
+    assert_eq!((told.len(), &told[0]["result"], &told[0]["epoch"]), (1, &json!("success"), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_new_data_key_leaves_everything_but_older_backups() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let record = format!("/v1/records/contacts/{}", tenant.record().await);
+    let credential = json!({"kind": "api_key", "key": "k3y", "hosts": ["api.example.com"]});
+    tenant.owner.put("/v1/credentials/crm", &credential).await.unwrap();
+    let older = back_up(&server, &tenant).await;
+    let changing = format!("/v1/tenants/{}/data-key", tenant.id);
+    // Calls go on while it is written anew.
+    let writing = async {
+        for _ in 0..50 {
+            tenant.record().await;
+        }
+    };
+    let changed = async { send(&server.operator, Method::POST, &changing).await.accepted().unwrap() };
+    let (changed, ()) = tokio::join!(changed, writing);
+    assert!(changed.json()["older_backups"].as_str().unwrap().contains("no more"));
+    assert_eq!(tenant.owner.get(&record).await.unwrap()["data"]["name"], "Ada");
+    tenant.owner.get("/v1/credentials/crm").await.unwrap();
+    let all = tenant.owner.get("/v1/records/contacts?limit=200").await.unwrap();
+    assert_eq!(all["data"].as_array().unwrap().len(), 51);
+    assert_refused(&restore(&server, &tenant, older, "?allow_older=true").await, 409, "backup_refused");
+    let newer = back_up(&server, &tenant).await;
+    restore(&server, &tenant, newer, "").await.accepted().unwrap();
+    assert_eq!(tenant.events("action=tenant.change_key").await.len(), 2);
 }

@@ -37,6 +37,7 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
             post(format!("{path}/resume"))
         }
+        "post_tenants_id_data_key" => post(format!("/v1/tenants/{}/data-key", tenant.id)),
         "post_tenants_id_backup" => post(format!("/v1/tenants/{}/backup", tenant.id)),
         "post_tenants_id_restore" => {
             let path = format!("/v1/tenants/{}", tenant.id);
