@@ -6,16 +6,21 @@ use env::Timestamp;
 use ids::TenantId;
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// How long a tenant's database stays open without use, and how many stay open at the most.
+/// How long a tenant's database stays open without use; how many stay open at the most, and how much memory
+/// they may take together.
 const DATABASE_IDLE: Duration = Duration::from_secs(10);
 const MAX_OPEN: usize = 256;
+const MAX_OPEN_BYTES: u64 = 256 << 20;
 /// How long a tenant's keys and log position stay in memory without use, and how many at the most.
 const HANDLE_IDLE: Duration = Duration::from_secs(120);
 const MAX_HANDLES: usize = 4096;
+/// After how many newcomers the idle are looked for at once, and not only when a second is over.
+const CROWD: usize = 64;
 
 type Cell = Arc<OnceCell<Arc<TenantHandle>>>;
 
@@ -26,7 +31,21 @@ struct Slot {
 
 /// The tenants in use.
 #[derive(Default)]
-pub(crate) struct Handles(Mutex<HashMap<TenantId, Slot>>);
+pub(crate) struct Handles {
+    slots: Mutex<HashMap<TenantId, Slot>>,
+    /// Tenants that came into use since the idle were looked for.
+    newcomers: AtomicUsize,
+    /// Held while the idle are looked for and closed.
+    sweeping: tokio::sync::Mutex<()>,
+}
+
+/// What of the idle is to go.
+struct Idle {
+    handle: Arc<TenantHandle>,
+    used: Timestamp,
+    /// Whether the tenant's keys go with the database.
+    drop: bool,
+}
 
 impl Handles {
     /// The tenant's handle; `make` runs once however many ask.
@@ -39,7 +58,10 @@ impl Handles {
         loop {
             let cell = {
                 let mut slots = self.lock();
-                let slot = slots.entry(id).or_insert_with(|| Slot { cell: Cell::default(), used: now });
+                let slot = slots.entry(id).or_insert_with(|| {
+                    self.newcomers.fetch_add(1, Ordering::Relaxed);
+                    Slot { cell: Cell::default(), used: now }
+                });
                 slot.used = now;
                 slot.cell.clone()
             };
@@ -47,7 +69,10 @@ impl Handles {
             match made {
                 // Erased meanwhile: a handle that nobody can discard any more must not be used.
                 Ok(_) if !self.holds(id, &cell) => {}
-                Ok(handle) => return Ok(handle),
+                Ok(handle) => {
+                    self.make_room(now).await;
+                    return Ok(handle);
+                }
                 Err(fault) => {
                     self.lock().retain(|other, slot| *other != id || slot.cell.get().is_some());
                     return Err(fault);
@@ -75,47 +100,72 @@ impl Handles {
         }
     }
 
+    /// Where many tenants came into use, lets the idle go before a second is over. One caller does it.
+    async fn make_room(&self, now: Timestamp) {
+        if self.newcomers.load(Ordering::Relaxed) >= CROWD
+            && let Ok(_alone) = self.sweeping.try_lock()
+        {
+            self.close_idle(now).await;
+        }
+    }
+
     /// Closes what is idle or too many: first databases, then whole tenants.
     pub(crate) async fn sweep(&self, now: Timestamp) {
-        let (close, drop) = self.idle(now);
-        for handle in close.into_iter().chain(drop) {
-            let id = handle.id;
-            if let Err(fault) = blocking(move || handle.close()).await {
+        let _alone = self.sweeping.lock().await;
+        self.close_idle(now).await;
+    }
+
+    async fn close_idle(&self, now: Timestamp) {
+        self.newcomers.store(0, Ordering::Relaxed);
+        for Idle { handle, used, drop } in self.idle(now) {
+            let (id, closing) = (handle.id, handle.clone());
+            if let Err(fault) = blocking(move || closing.close()).await {
                 tracing::error!(tenant.id = %id, %fault, "an idle tenant's database did not close");
+            }
+            if drop {
+                self.drop_if_idle(&handle, used);
             }
         }
     }
 
-    /// The handles whose databases are to be closed, and those that were taken out of the map as well.
-    fn idle(&self, now: Timestamp) -> (Vec<Arc<TenantHandle>>, Vec<Arc<TenantHandle>>) {
+    /// Takes a tenant out of use whose database is closed by now, so that whoever comes next can open it. One
+    /// that was used meanwhile stays.
+    fn drop_if_idle(&self, handle: &Arc<TenantHandle>, used: Timestamp) {
         let mut slots = self.lock();
+        let Some(slot) = slots.get(&handle.id) else { return };
+        let same = slot.cell.get().is_some_and(|held| Arc::ptr_eq(held, handle));
+        if same && slot.used == used && is_alone(slot, handle) && !handle.is_open() {
+            slots.remove(&handle.id);
+        }
+    }
+
+    /// What is to be closed, the longest unused first.
+    fn idle(&self, now: Timestamp) -> Vec<Idle> {
+        let slots = self.lock();
         let mut by_use: Vec<_> = slots
-            .iter()
-            // Whoever has the cell is about to have the handle.
-            .filter(|(_, slot)| Arc::strong_count(&slot.cell) == 1)
-            .filter_map(|(id, slot)| Some((slot.used, *id, slot.cell.get()?.clone())))
-            // Two of them are ours: the map's and this list's. More means that somebody is at work.
-            .filter(|(.., handle)| Arc::strong_count(handle) <= 2)
+            .values()
+            .filter_map(|slot| Some((slot.used, slot.cell.get()?.clone(), slot)))
+            .filter(|(_, handle, slot)| is_alone(slot, handle))
+            .map(|(used, handle, _)| (used, handle))
             .collect();
-        by_use.sort_by_key(|(used, ..)| *used);
-        let mut open = by_use.iter().filter(|(.., handle)| handle.is_open()).count();
-        let mut held = slots.len();
-        let (mut close, mut drop) = (Vec::new(), Vec::new());
-        for (used, id, handle) in by_use {
-            let idle = now.since(used);
-            let was_open = handle.is_open();
-            if idle >= HANDLE_IDLE || held > MAX_HANDLES {
-                slots.remove(&id);
-                held -= 1;
-                drop.push(handle);
-            } else if was_open && (idle >= DATABASE_IDLE || open > MAX_OPEN) {
-                close.push(handle);
-            } else {
+        by_use.sort_by_key(|(used, _)| *used);
+        let open = |handle: &TenantHandle| handle.memory_used();
+        let taken = || by_use.iter().filter_map(|(_, handle)| open(handle));
+        let (mut count, mut bytes, mut held) = (taken().count(), taken().sum::<u64>(), slots.len());
+        let mut idle = Vec::new();
+        for (used, handle) in by_use {
+            let unused = now.since(used);
+            let (drop, memory) = (unused >= HANDLE_IDLE || held > MAX_HANDLES, open(&handle));
+            let crowded = count > MAX_OPEN || bytes > MAX_OPEN_BYTES;
+            if !(drop || memory.is_some() && (unused >= DATABASE_IDLE || crowded)) {
                 continue;
             }
-            open -= usize::from(was_open);
+            held -= usize::from(drop);
+            count -= usize::from(memory.is_some());
+            bytes -= memory.unwrap_or(0);
+            idle.push(Idle { handle, used, drop });
         }
-        (close, drop)
+        idle
     }
 
     /// Every tenant in use.
@@ -124,6 +174,15 @@ impl Handles {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whether nobody is at work with a tenant: its cell is in the map alone, and its handle there and in the
+/// caller's hand.
+fn is_alone(slot: &Slot, handle: &Arc<TenantHandle>) -> bool {
+    Arc::strong_count(&slot.cell) == 1 && Arc::strong_count(handle) <= 2
+}
+
+#[cfg(test)]
+mod tests;

@@ -318,4 +318,4 @@ fn places(lines: usize, emptied: bool, entries: u64, removed: usize) -> Vec<Eras
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

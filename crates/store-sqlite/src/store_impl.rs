@@ -124,7 +124,7 @@ impl EmbeddedStore {
         if let Err(fault) = self.fold_backlog().await {
             tracing::error!(%fault, "the journal's backlog could not be folded");
         }
-        if let Err(fault) = self.0.platform.write_uses().await {
+        if let Err(fault) = self.0.platform.write_due_uses().await {
             tracing::error!(%fault, "the times of last use could not be written");
         }
     }

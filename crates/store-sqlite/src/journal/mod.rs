@@ -63,7 +63,10 @@ pub(crate) struct Journal {
     /// `None` only while the journal is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<std::thread::JoinHandle<()>>,
+    /// For one tenant's entries, which whoever opens a tenant's database waits for.
     reader: Mutex<Connection>,
+    /// For what asks about all tenants together, and may take its time.
+    overview: Mutex<Connection>,
 }
 
 impl Drop for Journal {
@@ -99,13 +102,14 @@ impl Journal {
         let options = crate::sqlite::journal_options(durable);
         let writer = sqlcipher::open_plain(path, &options)?;
         writer.execute_batch(SCHEMA)?;
-        let reader = sqlcipher::open_plain(path, &options)?;
+        let reader = Mutex::new(sqlcipher::open_plain(path, &options)?);
+        let overview = Mutex::new(sqlcipher::open_plain(path, &options)?);
         let (requests, inbox) = mpsc::channel();
         let epoch = Arc::new(AtomicU64::new(0));
         let commits = Arc::new(AtomicU64::new(0));
         let writer = writer::start(writer, inbox, segment, epoch.clone(), commits.clone())?;
         let (requests, writer) = (Some(requests), Some(writer));
-        Ok(Self { segment, epoch, commits, requests, writer, reader: Mutex::new(reader) })
+        Ok(Self { segment, epoch, commits, requests, writer, reader, overview })
     }
 
     /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet
@@ -199,7 +203,7 @@ impl Journal {
 
     /// Tenants with entries, most entries first, at most `limit`, with how many each has.
     pub(crate) fn backlog(&self, limit: u32) -> Result<Vec<(TenantId, u64)>, Fault> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
         let mut select = reader
             .prepare_cached("SELECT tenant, count(*) FROM entry GROUP BY tenant ORDER BY 2 DESC LIMIT ?1")?;
         let rows =
@@ -209,7 +213,7 @@ impl Journal {
 
     /// How many bytes the journal's file holds.
     pub(crate) fn bytes(&self) -> Result<u64, Fault> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
         let pages: u64 = reader.query_row("PRAGMA page_count", [], |row| row.get(0))?;
         let free: u64 = reader.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
         let size: u64 = reader.query_row("PRAGMA page_size", [], |row| row.get(0))?;
@@ -227,7 +231,7 @@ impl Journal {
 
     /// All work of this kind that has begun and not ended.
     pub(crate) fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, Fault> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
         let mut select =
             reader.prepare_cached("SELECT tenant, id, due FROM work WHERE kind = ?1 ORDER BY id")?;
         let rows = select.query_map(params![writer::kind_number(kind)], |row| {

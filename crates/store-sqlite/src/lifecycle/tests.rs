@@ -15,7 +15,8 @@ use store_tests::samples::record;
 use store_tests::{Backend, World, audit_trail, records};
 use tempfile::TempDir;
 
-struct Embedded(TempDir, Env, EmbeddedStore);
+/// A backend whose inside these tests reach.
+pub(crate) struct Embedded(TempDir, Env, EmbeddedStore);
 
 async fn open(place: &TempDir, env: &Env) -> EmbeddedStore {
     let file = place.path().join("key");

@@ -7,6 +7,7 @@ use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Endpoint;
 
 /// A few hundred bytes each.
@@ -14,6 +15,9 @@ const MAX_LINES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 const MAX_STANDINGS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
 /// Keys whose use is not yet written down; it is, every minute.
 const MAX_USES: usize = 200_000;
+
+/// How exact the times of last use are, and how often they are written down.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A line of the credential index.
 #[derive(Clone)]
@@ -31,6 +35,8 @@ pub(crate) struct Cache {
     pub(crate) standings: LruCache<TenantId, TenantStanding>,
     pub(crate) endpoints: Option<Arc<Vec<Endpoint>>>,
     uses: HashMap<KeyId, (TenantId, Timestamp)>,
+    /// When the uses were last taken to be written down.
+    taken: Timestamp,
 }
 
 impl Default for Cache {
@@ -41,6 +47,7 @@ impl Default for Cache {
             standings: LruCache::new(MAX_STANDINGS),
             endpoints: None,
             uses: HashMap::new(),
+            taken: Timestamp::from_millis(0),
         }
     }
 }
@@ -86,8 +93,14 @@ impl Cache {
         uses.map(|(key, (_, at))| (*key, *at)).collect()
     }
 
+    /// Whether the uses are to be written down: once a minute, since that is as exact as they are.
+    pub(crate) fn uses_are_due(&self, now: Timestamp) -> bool {
+        !self.uses.is_empty() && now.since(self.taken) >= MINUTE
+    }
+
     /// Takes the uses that are not written down yet.
-    pub(crate) fn take_uses(&mut self) -> Vec<(KeyId, TenantId, Timestamp)> {
+    pub(crate) fn take_uses(&mut self, now: Timestamp) -> Vec<(KeyId, TenantId, Timestamp)> {
+        self.taken = now;
         self.uses.drain().map(|(key, (tenant, at))| (key, tenant, at)).collect()
     }
 }

@@ -204,9 +204,15 @@ impl Platform {
         Ok(uses)
     }
 
+    /// Writes down when keys were last used, if a minute is over since it was done.
+    pub(crate) async fn write_due_uses(self: &Arc<Self>) -> Result<(), Fault> {
+        let due = self.cache().uses_are_due(self.env.now());
+        if due { self.write_uses().await } else { Ok(()) }
+    }
+
     /// Writes down when keys were last used. Called now and then, not per request.
     pub(crate) async fn write_uses(self: &Arc<Self>) -> Result<(), Fault> {
-        let uses = self.cache().take_uses();
+        let uses = self.cache().take_uses(self.env.now());
         if uses.is_empty() {
             return Ok(());
         }

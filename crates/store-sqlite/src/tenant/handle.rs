@@ -2,6 +2,7 @@
 
 use super::database::{Database, Home, Opening, fold};
 use super::log::{LogPosition, Numbered, number};
+use super::turns::Turns;
 use super::writes::{Job, Txn, WriteQueue, carry_out};
 use crate::error::Fault;
 use crate::journal::{Entry, Journal, JournalKey, Tail};
@@ -32,7 +33,8 @@ pub(crate) struct TenantHandle {
     pub(super) database: Mutex<Option<Database>>,
     pub(super) position: Mutex<Option<LogPosition>>,
     /// Set once the tenant is erased. Read under either lock, set under both.
-    gone: AtomicBool,
+    pub(super) gone: AtomicBool,
+    turns: Turns,
     /// Held by what is done to the file as a whole: a backup, a restore, a change of key.
     pub(super) whole: Mutex<()>,
     pub(super) queue: WriteQueue,
@@ -83,6 +85,7 @@ impl TenantHandle {
             database: Mutex::new(None),
             position: Mutex::new(None),
             gone: AtomicBool::new(false),
+            turns: Turns::default(),
             whole: Mutex::new(()),
             queue: WriteQueue::default(),
         })
@@ -97,7 +100,9 @@ impl TenantHandle {
                 Some(submitted) => submitted,
                 None => {
                     let (this, append) = (self.clone(), append.clone());
+                    let turn = self.turns.next().await?;
                     let placed = move || {
+                        let _turn = turn;
                         this.with_database(|_| Ok(()))?;
                         this.submit_if_placed(&append)
                     };
@@ -146,8 +151,12 @@ impl TenantHandle {
         self: &Arc<Self>,
         query: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let this = self.clone();
-        blocking(move || this.with_database(|database| query(database))).await
+        let (this, turn) = (self.clone(), self.turns.next().await?);
+        let reading = move || {
+            let _turn = turn;
+            this.with_database(|database| query(database))
+        };
+        blocking(reading).await
     }
 
     /// Runs `work` on the tables, opened and caught up. For blocking threads.
@@ -275,9 +284,13 @@ impl TenantHandle {
 
     /// Lets the tables take over what waits, once it is much.
     fn fold_if_long(self: &Arc<Self>) {
-        if self.tail.len() > MAX_TAIL {
+        // Whoever has a turn folds what there is.
+        if self.tail.len() > MAX_TAIL
+            && let Some(turn) = self.turns.at_once()
+        {
             let this = self.clone();
             tokio::task::spawn_blocking(move || {
+                let _turn = turn;
                 if let Err(fault) = this.with_database(|_| Ok(())) {
                     tracing::error!(tenant.id = %this.id, %fault, "the journal could not be folded");
                 }
@@ -285,48 +298,12 @@ impl TenantHandle {
         }
     }
 
-    /// Brings the tables to the disk and lets the journal forget what they contain. `as_file` also makes
-    /// the file of a tenant that has none. For blocking threads.
-    pub(crate) fn settle(&self, as_file: bool) -> Result<(), Fault> {
-        let mut slot = lock(&self.database);
-        if slot.is_none() && !as_file && !self.path.exists() {
-            return Ok(());
+    /// Bytes that the open database holds in memory; `None` where none is open. One at work is not asked.
+    pub(crate) fn memory_used(&self) -> Option<u64> {
+        match self.database.try_lock() {
+            Ok(slot) => slot.as_ref().map(|database| database.connection.memory_used()),
+            Err(_) => Some(0),
         }
-        self.opened(&mut slot, as_file)?;
-        self.settle_open(&mut slot)
-    }
-
-    fn settle_open(&self, slot: &mut Option<Database>) -> Result<(), Fault> {
-        if let Some(database) = slot
-            && database.sync()?
-        {
-            self.journal.forget(self.id, database.folded);
-        }
-        Ok(())
-    }
-
-    /// Closes the database, after bringing it to the disk. For blocking threads.
-    pub(crate) fn close(&self) -> Result<(), Fault> {
-        // Under one lock from the first look to the last: whoever read or wrote on a database whose tail
-        // is closed already would miss what has just become durable.
-        let mut slot = lock(&self.database);
-        let settled = if slot.is_some() {
-            self.opened(&mut slot, false).map(drop).and_then(|()| self.settle_open(&mut slot))
-        } else {
-            Ok(())
-        };
-        self.let_go(&mut slot);
-        settled
-    }
-
-    /// Ends the use of an erased tenant: whoever still has the handle is refused from now on. For blocking
-    /// threads.
-    pub(crate) fn discard(&self) {
-        let mut slot = lock(&self.database);
-        let mut position = lock(&self.position);
-        self.gone.store(true, Ordering::SeqCst);
-        *position = None;
-        self.let_go(&mut slot);
     }
 
     /// Whether a database is open.

@@ -5,6 +5,7 @@ mod database;
 mod handle;
 mod log;
 mod schema;
+mod turns;
 mod whole;
 mod writes;
 

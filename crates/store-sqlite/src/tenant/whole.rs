@@ -1,7 +1,8 @@
-//! What is done to a tenant's file as a whole: another file in its place, or another key.
+//! What is done to a tenant's file as a whole: bringing it to the disk, closing it, another file in its
+//! place, another key.
 //!
-//! Nobody reads or writes meanwhile: the database's lock is held throughout, and the log's position is
-//! forgotten at the beginning, without which nobody submits anything to the journal.
+//! Where a file or key changes nobody reads or writes meanwhile: the database's lock is held throughout, and
+//! the log's position is forgotten at the beginning, without which nobody submits anything to the journal.
 
 use super::handle::{Secrets, TenantHandle, lock};
 use super::{Database, schema};
@@ -9,6 +10,7 @@ use crate::error::Fault;
 use crate::keys::TenantKeys;
 use sqlcipher::Connection;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 /// What stands in the way of reading the present file.
@@ -79,6 +81,50 @@ impl TenantHandle {
         let secrets = Secrets::of(self.id, keys, &self.journal);
         *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
         finish()
+    }
+
+    /// Brings the tables to the disk and lets the journal forget what they contain. `as_file` also makes
+    /// the file of a tenant that has none. For blocking threads.
+    pub(crate) fn settle(&self, as_file: bool) -> Result<(), Fault> {
+        let mut slot = lock(&self.database);
+        if slot.is_none() && !as_file && !self.path.exists() {
+            return Ok(());
+        }
+        self.opened(&mut slot, as_file)?;
+        self.settle_open(&mut slot)
+    }
+
+    fn settle_open(&self, slot: &mut Option<Database>) -> Result<(), Fault> {
+        if let Some(database) = slot
+            && database.sync()?
+        {
+            self.journal.forget(self.id, database.folded);
+        }
+        Ok(())
+    }
+
+    /// Closes the database, after bringing it to the disk. For blocking threads.
+    pub(crate) fn close(&self) -> Result<(), Fault> {
+        // Under one lock from the first look to the last: whoever read or wrote on a database whose tail
+        // is closed already would miss what has just become durable.
+        let mut slot = lock(&self.database);
+        let settled = if slot.is_some() {
+            self.opened(&mut slot, false).map(drop).and_then(|()| self.settle_open(&mut slot))
+        } else {
+            Ok(())
+        };
+        self.let_go(&mut slot);
+        settled
+    }
+
+    /// Ends the use of an erased tenant: whoever still has the handle is refused from now on. For blocking
+    /// threads.
+    pub(crate) fn discard(&self) {
+        let mut slot = lock(&self.database);
+        let mut position = lock(&self.position);
+        self.gone.store(true, Ordering::SeqCst);
+        *position = None;
+        self.let_go(&mut slot);
     }
 
     /// Lets nobody submit until the database's lock, which the caller holds, is free again. What was
