@@ -11,16 +11,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// How long a tenant's database stays open without use; how many stay open at the most, and how much memory
-/// they may take together.
+/// How long a tenant's database stays open without use.
 const DATABASE_IDLE: Duration = Duration::from_secs(10);
-const MAX_OPEN: usize = 256;
+/// How many stay open at the most, and how much memory they may take together. A crowd in a test is a small
+/// one, since each of its tenants makes a file.
+const MAX_OPEN: usize = if cfg!(test) { 12 } else { 256 };
 const MAX_OPEN_BYTES: u64 = 256 << 20;
 /// How long a tenant's keys and log position stay in memory without use, and how many at the most.
 const HANDLE_IDLE: Duration = Duration::from_secs(120);
 const MAX_HANDLES: usize = 4096;
 /// After how many newcomers the idle are looked for at once, and not only when a second is over.
-const CROWD: usize = 64;
+const CROWD: usize = if cfg!(test) { 4 } else { 64 };
 
 type Cell = Arc<OnceCell<Arc<TenantHandle>>>;
 
