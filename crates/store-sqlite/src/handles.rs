@@ -20,7 +20,7 @@ const MAX_OPEN_BYTES: u64 = 256 << 20;
 /// How long a tenant's keys and log position stay in memory without use, and how many at the most.
 const HANDLE_IDLE: Duration = Duration::from_secs(120);
 const MAX_HANDLES: usize = 4096;
-/// After how many newcomers the idle are looked for at once, and not only when a second is over.
+/// After how many opened databases the idle are looked for at once, and not only when a second is over.
 const CROWD: usize = if cfg!(test) { 4 } else { 64 };
 
 type Cell = Arc<OnceCell<Arc<TenantHandle>>>;
@@ -34,8 +34,8 @@ struct Slot {
 #[derive(Default)]
 pub(crate) struct Handles {
     slots: Mutex<HashMap<TenantId, Slot>>,
-    /// Tenants that came into use since the idle were looked for.
-    newcomers: AtomicUsize,
+    /// Databases that were opened since the idle were looked for.
+    opened: Arc<AtomicUsize>,
     /// Held while the idle are looked for and closed.
     sweeping: tokio::sync::Mutex<()>,
 }
@@ -59,10 +59,7 @@ impl Handles {
         loop {
             let cell = {
                 let mut slots = self.lock();
-                let slot = slots.entry(id).or_insert_with(|| {
-                    self.newcomers.fetch_add(1, Ordering::Relaxed);
-                    Slot { cell: Cell::default(), used: now }
-                });
+                let slot = slots.entry(id).or_insert_with(|| Slot { cell: Cell::default(), used: now });
                 slot.used = now;
                 slot.cell.clone()
             };
@@ -101,9 +98,14 @@ impl Handles {
         }
     }
 
-    /// Where many tenants came into use, lets the idle go before a second is over. One caller does it.
+    /// Counts databases as they are opened.
+    pub(crate) fn counter(&self) -> Arc<AtomicUsize> {
+        self.opened.clone()
+    }
+
+    /// Where many databases were opened, lets the idle go before a second is over. One caller does it.
     async fn make_room(&self, now: Timestamp) {
-        if self.newcomers.load(Ordering::Relaxed) >= CROWD
+        if self.opened.load(Ordering::Relaxed) >= CROWD
             && let Ok(_alone) = self.sweeping.try_lock()
         {
             self.close_idle(now).await;
@@ -117,7 +119,7 @@ impl Handles {
     }
 
     async fn close_idle(&self, now: Timestamp) {
-        self.newcomers.store(0, Ordering::Relaxed);
+        self.opened.store(0, Ordering::Relaxed);
         for Idle { handle, used, drop } in self.idle(now) {
             let (id, closing) = (handle.id, handle.clone());
             if let Err(fault) = blocking(move || closing.close()).await {

@@ -97,7 +97,14 @@ impl EmbeddedStore {
         let unwrapped =
             TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, FIRST_EPOCH, keys).await?;
         let path = inner.folder.tenant(&row.region, row.id)?;
-        Ok(TenantHandle::new(row.id, unwrapped, path, self.journal(&row.region)?, self.env()))
+        Ok(TenantHandle::new(
+            row.id,
+            unwrapped,
+            path,
+            self.journal(&row.region)?,
+            inner.handles.counter(),
+            self.env(),
+        ))
     }
 }
 

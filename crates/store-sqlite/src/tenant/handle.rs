@@ -12,7 +12,7 @@ use audit::event::Draft;
 use env::Env;
 use ids::{EventId, TenantId};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use store::{Mark, StoreError};
 use tokio::sync::oneshot;
@@ -28,6 +28,8 @@ pub(crate) struct TenantHandle {
     pub(super) path: PathBuf,
     pub(super) journal: Arc<Journal>,
     tail: Arc<Tail>,
+    /// Counts databases as they are opened, of all tenants.
+    opened: Arc<AtomicUsize>,
     env: Env,
     /// Taken before `position` where both are needed.
     pub(super) database: Mutex<Option<Database>>,
@@ -73,6 +75,7 @@ impl TenantHandle {
         keys: TenantKeys,
         path: PathBuf,
         journal: Arc<Journal>,
+        opened: Arc<AtomicUsize>,
         env: Env,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -81,6 +84,7 @@ impl TenantHandle {
             path,
             journal,
             tail: Arc::default(),
+            opened,
             env,
             database: Mutex::new(None),
             position: Mutex::new(None),
@@ -182,6 +186,7 @@ impl TenantHandle {
         }
         if slot.is_none() {
             *slot = Some(self.opening(&self.keys()).open(as_file)?);
+            self.opened.fetch_add(1, Ordering::Relaxed);
         }
         let caught_up = slot.as_mut().map_or(Ok(()), |database| database.catch_up(&self.tail));
         if caught_up.is_err() {
