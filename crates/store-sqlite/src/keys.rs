@@ -122,9 +122,13 @@ impl TenantKeys {
         let (seed, layers) =
             (wrapped.log.unwrap(kms, tenant).await?, wrapped.layers.unwrap(kms, tenant).await?);
         let origin = Origin { tenant, region: region.clone(), epoch };
+        let file = derive(&data, &FILE, &[]);
+        for kept in [&data, &file, &layers] {
+            hardening::keep_in_memory(kept.expose());
+        }
         Ok(Self {
             data_name: wrapped.data.name.clone(),
-            file: derive(&data, &FILE, &[]),
+            file,
             data,
             layers,
             log: LogKey::from_seed(origin, &seed),

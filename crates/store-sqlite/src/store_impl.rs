@@ -24,8 +24,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
 
-/// The journal's size beyond which tenants without a file get one, so that it can shrink again.
-const FULL_JOURNAL_BYTES: u64 = 256 << 20;
+/// The journal's size beyond which tenants without a file get one, so that it can shrink again. A test fills
+/// a smaller one.
+const FULL_JOURNAL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 /// How many tenants' entries one round of maintenance folds.
 const FOLD_AT_ONCE: u32 = 200;
 /// How many entries of a tenant with a file wait before maintenance folds them.

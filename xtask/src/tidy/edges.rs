@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("env", "ids", "IdGen makes ids out of the clock and randomness"),
     ("kms-file", "hardening", "key material is kept in locked memory"),
     ("limiter-local", "store", "what the limiter keeps in memory is restored from usage and budgets at rest"),
+    ("store-sqlite", "hardening", "tenants' keys are kept in locked memory"),
     ("store-sqlite", "sqlcipher", "the unsafe part of the embedded store has a crate of its own"),
     ("cli", "client", "commands are calls of the server's own API"),
     ("cli", "demo", "`tenantry demo` is a command"),

@@ -15,6 +15,8 @@ mod credentials;
 #[cfg(test)]
 mod description;
 #[cfg(test)]
+mod disk_full;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;

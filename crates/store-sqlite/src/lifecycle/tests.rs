@@ -162,3 +162,33 @@ fn a_key_change_that_was_cut_short_is_undone_or_finished() {
         });
     }
 }
+
+#[test]
+fn a_full_journal_is_folded_into_files_and_shrinks() {
+    World::<Embedded>::run(async |world| {
+        let journal = world.store().journal(&"local".parse().unwrap()).unwrap();
+        let long = "x".repeat(20_000);
+        for number in 0..60 {
+            let append = async |tenant: Tenant<'_>| {
+                let mut draft = store_tests::samples::draft(&tenant, &number.to_string());
+                draft.details.insert("why".into(), long.as_str().into());
+                store::AuditTrail::append_events(world.store(), &tenant, vec![draft]).await.unwrap();
+            };
+            world.visit(world.one, append).await;
+        }
+        assert!(!remains(&world, world.one).0, "nothing has asked for a file yet");
+        let before = journal.bytes().unwrap();
+        assert!(before > 1 << 20);
+        world.store().maintain().await;
+        // Forgetting is handed to the journal's writer, which is asked something after it.
+        blocking(move || journal.mark(world.one, Vec::new()).map(|()| journal)).await.map(drop).unwrap();
+        let journal = world.store().journal(&"local".parse().unwrap()).unwrap();
+        assert!(remains(&world, world.one).0);
+        assert!(journal.bytes().unwrap() < before / 4);
+        let look = async |tenant: Tenant<'_>| {
+            let report = audit_trail::verified(world.store(), &tenant, None).await;
+            assert_eq!(report.events, audit_trail::FIRST + 60);
+        };
+        world.visit(world.one, look).await;
+    });
+}

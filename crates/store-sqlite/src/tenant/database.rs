@@ -143,17 +143,20 @@ impl Database {
             self.connection.execute_batch("COMMIT")?;
             Ok(value)
         });
-        if done.is_err() {
-            self.roll_back();
+        if done.is_err()
+            && let Err(fault) = self.roll_back()
+        {
+            tracing::error!(%fault, "a transaction could not be undone");
         }
         done
     }
 
     /// Undoes the open transaction, if SQLite has not done so itself.
-    pub(crate) fn roll_back(&self) {
-        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
-            tracing::debug!(%error, "there was nothing to roll back");
+    pub(crate) fn roll_back(&self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() {
+            return Ok(());
         }
+        Ok(self.connection.execute_batch("ROLLBACK")?)
     }
 
     /// Brings the tables' last commit to the disk. After it, the journal may forget what they contain.

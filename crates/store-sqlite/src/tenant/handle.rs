@@ -63,6 +63,19 @@ pub(crate) struct Append {
     pub(crate) marks: Vec<Mark>,
 }
 
+/// A batch that was not carried out to its end.
+struct Undone {
+    fault: Fault,
+    /// Whether it was durable by then, and the tables may have missed a part of it.
+    folding: bool,
+}
+
+impl From<Fault> for Undone {
+    fn from(fault: Fault) -> Self {
+        Self { fault, folding: false }
+    }
+}
+
 /// An entry on its way: when it is durable, and the ids of its events.
 struct Submitted {
     durable: oneshot::Receiver<Result<u64, Fault>>,
@@ -255,17 +268,22 @@ impl TenantHandle {
                 return Err(fault);
             }
         };
-        let done = self.in_transaction(database, jobs);
-        if done.is_err() {
-            self.let_go(&mut slot);
+        match self.in_transaction(database, jobs) {
+            Ok(()) => Ok(()),
+            Err(Undone { fault, folding }) => {
+                // Tables that only lack what did not happen are whole once that is undone.
+                if folding || database.roll_back().is_err() {
+                    self.let_go(&mut slot);
+                }
+                Err(fault)
+            }
         }
-        done
     }
 
-    fn in_transaction(&self, database: &mut Database, jobs: Vec<Job>) -> Result<(), Fault> {
+    fn in_transaction(&self, database: &mut Database, jobs: Vec<Job>) -> Result<(), Undone> {
         let (append, answers) = carry_out(database, jobs)?;
         if append.rows.is_empty() && append.events.is_empty() && append.marks.is_empty() {
-            database.connection.execute_batch("COMMIT")?;
+            database.connection.execute_batch("COMMIT").map_err(Fault::from)?;
             answers.into_iter().for_each(|answer| answer.give(&[]));
             return Ok(());
         }
@@ -274,7 +292,7 @@ impl TenantHandle {
         let folded = self.fold_batch(database, number);
         // From here on the writes have happened, whatever becomes of the tables.
         answers.into_iter().for_each(|answer| answer.give(&submitted.ids));
-        folded
+        folded.map_err(|fault| Undone { fault, folding: true })
     }
 
     /// Entries of this tenant up to the batch's own are in the tail by now: its own rows are in the tables

@@ -36,9 +36,22 @@ pub async fn open_with(
     folder: &Path,
     env: Env,
 ) -> Result<EmbeddedStore, OpenError> {
-    let kms = Arc::new(FileKms::new(env.clone(), present, previous));
     let regions = vec!["local".parse().unwrap()];
-    EmbeddedStore::open(Settings { folder: folder.to_owned(), regions, durable: true }, kms, env).await
+    let settings = Settings { folder: folder.to_owned(), regions, durable: true };
+    EmbeddedStore::open(settings, kms(present, previous, &env), env).await
+}
+
+fn kms(present: MasterKey, previous: Option<MasterKey>, env: &Env) -> Arc<FileKms> {
+    Arc::new(FileKms::new(env.clone(), present, previous))
+}
+
+/// Opens the folder with these regions and this durability.
+pub async fn open_as(place: &Path, regions: &[&str], durable: bool, env: Env) -> EmbeddedStore {
+    let file = place.join("master.key");
+    let key = if file.exists() { MasterKey::load(&file) } else { MasterKey::create_development(&file, &env) };
+    let regions = regions.iter().map(|region| region.parse().unwrap()).collect();
+    let settings = Settings { folder: data(place), regions, durable };
+    EmbeddedStore::open(settings, kms(key.unwrap(), None, &env), env).await.unwrap()
 }
 
 impl Embedded {

@@ -12,4 +12,5 @@ mod lockstep;
 mod mixed_up;
 mod opening;
 mod readable;
+mod regions;
 mod versions;
