@@ -1,6 +1,6 @@
 //! [`LocalLimiter`]: the adapter. It finds a tenant's meter, or has it restored by one caller for all.
 
-use crate::meter::Meter;
+use crate::meter::{Charges, Meter};
 use crate::requests::Requests;
 use crate::restore;
 use async_trait::async_trait;
@@ -184,7 +184,7 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
             remembering.keep();
             rows
         } else {
-            Vec::new()
+            Charges::default()
         };
         locked(meter).set_budgets(budgets, rows, now);
         Ok(())

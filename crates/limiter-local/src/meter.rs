@@ -26,6 +26,23 @@ pub(crate) struct Charged {
     pub(crate) cost: Usd,
 }
 
+/// What calls were charged together that ended a while ago.
+#[derive(Clone, Debug)]
+pub(crate) struct Sum {
+    pub(crate) scopes: Vec<BudgetScope>,
+    pub(crate) at: Timestamp,
+    pub(crate) cost: Usd,
+}
+
+/// What the rows of calls tell of charges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Charges {
+    /// Calls that ended within the last moments: one of them may be held here still.
+    pub(crate) calls: Vec<Charged>,
+    /// All others.
+    pub(crate) sums: Vec<Sum>,
+}
+
 /// The budgets of a tenant as they are kept.
 pub(crate) type Budgets = BTreeMap<(BudgetScope, Per), Usd>;
 
@@ -59,9 +76,9 @@ impl Meter {
         self.meanwhile.is_some() || self.open.values().any(|open| open.here)
     }
 
-    /// Counts a use that a row tells of.
-    pub(crate) fn restore_use(&mut self, kind: Kind, at: Timestamp) {
-        self.window(kind).record(at, 1);
+    /// Counts uses that rows tell of.
+    pub(crate) fn restore_uses(&mut self, kind: Kind, at: Timestamp, count: u64) {
+        self.window(kind).record(at, count);
     }
 
     /// Holds again what a call held that no outcome is known of.
@@ -157,8 +174,9 @@ impl Meter {
 
     /// Makes the budgets the given ones. A new budget has spent what the rows and the charges made since they
     /// were read tell, each call once: one that is still held here is charged when it is settled.
-    pub(crate) fn set_budgets(&mut self, budgets: Budgets, rows: Vec<Charged>, now: Timestamp) {
-        let mut charged: HashMap<CallId, Charged> = rows.into_iter().map(|row| (row.call, row)).collect();
+    pub(crate) fn set_budgets(&mut self, budgets: Budgets, rows: Charges, now: Timestamp) {
+        let Charges { calls, sums } = rows;
+        let mut charged: HashMap<CallId, Charged> = calls.into_iter().map(|row| (row.call, row)).collect();
         for late in self.meanwhile.take().into_iter().flatten() {
             charged.insert(late.call, late);
         }
@@ -173,6 +191,9 @@ impl Meter {
             if self.budgets.insert((scope, per)) {
                 for row in charged.values().filter(|row| row.scopes.contains(&scope)) {
                     self.ledger.restore_spent(scope, per, row.at, row.cost);
+                }
+                for sum in sums.iter().filter(|sum| sum.scopes.contains(&scope)) {
+                    self.ledger.restore_spent(scope, per, sum.at, sum.cost);
                 }
             }
         }

@@ -1,14 +1,20 @@
 //! What a meter is restored from: the rows of calls, and the budgets.
 
-use crate::meter::{Budgets, Charged, Meter};
+use crate::meter::{Budgets, Charged, Charges, Meter, Sum};
 use context::{Crossing, Private, Tenant};
 use env::Timestamp;
 use limiter::{Kind, LimiterUnavailable, PlannedCall};
 use metering::budget::{BudgetScope, Per};
 use std::time::Duration;
-use store::{Budget, Call, CallKind, MeterState, ObjectStore, Objects, PageRequest, StoreError, UsageStore};
+use store::{
+    Budget, Call, CallKind, LookBack, MeterState, ObjectStore, Objects, PageRequest, Spent, StoreError,
+    UsageStore,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// Within this time of its outcome being durable a call is settled here. Those that ended earlier are told by
+/// their sums.
+const MOMENTS: Duration = Duration::from_secs(120);
 
 /// The stores that meters are restored from.
 pub(crate) trait Source: UsageStore + ObjectStore {}
@@ -24,24 +30,24 @@ pub(crate) async fn meter(
     let budgets = budgets(source, tenant).await?;
     let state = state(source, tenant, now).await?;
     let mut meter = Meter::new();
-    for (kind, at) in state.recent {
-        meter.restore_use(kind_of(kind), at);
+    for (kind, at, count) in state.recent {
+        meter.restore_uses(kind_of(kind), at, count);
     }
-    let charged = state.charged.into_iter().map(charged).collect();
-    for call in state.open {
-        meter.restore_open(planned(&call));
+    for call in &state.open {
+        meter.restore_open(planned(call));
     }
-    meter.set_budgets(budgets, charged, now);
+    meter.set_budgets(budgets, Charges::of(state.charged, state.spent), now);
     Ok(meter)
 }
 
-/// The calls charged since the month's beginning.
+/// What was charged since the month's beginning.
 pub(crate) async fn charges(
     source: &(impl Source + ?Sized),
     tenant: &Tenant<'_>,
     now: Timestamp,
-) -> Result<Vec<Charged>, LimiterUnavailable> {
-    Ok(state(source, tenant, now).await?.charged.into_iter().map(charged).collect())
+) -> Result<Charges, LimiterUnavailable> {
+    let state = state(source, tenant, now).await?;
+    Ok(Charges::of(state.charged, state.spent))
 }
 
 /// The budgets that are set.
@@ -77,7 +83,8 @@ async fn state(
     tenant: &Tenant<'_>,
     now: Timestamp,
 ) -> Result<MeterState, LimiterUnavailable> {
-    let rows = source.meter_state(tenant, now.minus(HOUR), now.month()).await.map_err(unavailable)?;
+    let back = LookBack { uses: now.minus(HOUR), charges: now.month(), moments: now.minus(MOMENTS) };
+    let rows = source.meter_state(tenant, back).await.map_err(unavailable)?;
     let mut state = MeterState::default();
     own(tenant, rows, |rows| state = rows)?;
     Ok(state)
@@ -141,6 +148,22 @@ fn planned(call: &Call) -> PlannedCall {
     }
 }
 
-fn charged((call, cost): (Call, money::Usd)) -> Charged {
-    Charged { call: call.id, scopes: scopes(&call), at: call.started_at, cost }
+impl Charges {
+    fn of(calls: Vec<(Call, money::Usd)>, spent: Vec<Spent>) -> Self {
+        let charged = |(call, cost): (Call, money::Usd)| Charged {
+            call: call.id,
+            scopes: scopes(&call),
+            at: call.started_at,
+            cost,
+        };
+        Self { calls: calls.into_iter().map(charged).collect(), sums: spent.into_iter().map(sum).collect() }
+    }
+}
+
+fn sum(spent: Spent) -> Sum {
+    let key = spent.key.map(BudgetScope::Key);
+    let agent = spent.agent.map(BudgetScope::Agent);
+    let workflow = spent.workflow.map(BudgetScope::Workflow);
+    let scopes = [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect();
+    Sum { scopes, at: spent.hour, cost: spent.cost }
 }

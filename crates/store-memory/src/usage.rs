@@ -2,14 +2,14 @@
 
 use crate::MemoryStore;
 use async_trait::async_trait;
-use context::{Access, Private, Read, Tenant, on};
+use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Timestamp;
 use ids::{CallId, EventId, Id};
 use money::Usd;
 use std::collections::BTreeMap;
 use store::{
-    Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, Mark, MeterState, StoreError, UsageQuery,
-    UsageRow, UsageStore, WorkKind,
+    Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, LookBack, Mark, MeterState, Spent, StoreError,
+    UsageQuery, UsageRow, UsageStore, WorkKind,
 };
 
 #[async_trait]
@@ -24,7 +24,9 @@ impl UsageStore for MemoryStore {
         let mut state = self.state();
         let known = state.tenants.get_mut(tenant.id())?;
         let ((), ids) = known.commit(commit.and_mark(mark), self.env(), |tables| {
-            tables.calls.insert(call.id, (call.clone(), None));
+            if tables.calls.get(&call.id).is_none_or(|(_, outcome)| outcome.is_none()) {
+                tables.calls.insert(call.id, (call.clone(), None));
+            }
             Ok(())
         })?;
         Ok(ids)
@@ -62,26 +64,47 @@ impl UsageStore for MemoryStore {
     async fn meter_state<'t>(
         &self,
         tenant: &Tenant<'t>,
-        hour_ago: Timestamp,
-        month: Timestamp,
+        back: LookBack,
     ) -> Result<Private<'t, MeterState>, StoreError> {
         self.read(tenant, |known| {
             let mut calls: Vec<_> = known.tables.calls.values().collect();
             calls.sort_by_key(|(call, _)| (call.started_at, call.id));
             let mut state = MeterState::default();
+            let (mut recent, mut spent) = (BTreeMap::new(), BTreeMap::new());
             for (call, outcome) in calls {
                 let cached = outcome.as_ref().is_some_and(|outcome| outcome.cached);
-                if call.started_at > hour_ago && !cached {
-                    state.recent.push((call.kind, call.started_at));
+                if call.started_at > back.uses && !cached {
+                    let step = call.started_at.millis() / STEP_MILLIS * STEP_MILLIS;
+                    *recent.entry((step, call.kind == CallKind::Service)).or_insert(0) += 1;
                 }
                 match outcome {
                     None => state.open.push(call.clone()),
-                    Some(outcome) if call.started_at >= month && outcome.status != CallStatus::Released => {
-                        state.charged.push((call.clone(), outcome.cost));
+                    Some(outcome)
+                        if call.started_at >= back.charges && outcome.status != CallStatus::Released =>
+                    {
+                        if outcome.finished_at > back.moments {
+                            state.charged.push((call.clone(), outcome.cost));
+                        } else {
+                            let of = (call.started_at.hour(), call.key, call.agent, call.workflow);
+                            let sum = spent.entry(of).or_insert(Usd::ZERO);
+                            *sum = sum.plus(outcome.cost);
+                        }
                     }
                     Some(_) => {}
                 }
             }
+            state.recent = recent
+                .into_iter()
+                .map(|((step, service), count)| {
+                    let kind = if service { CallKind::Service } else { CallKind::Model };
+                    (kind, Timestamp::from_millis(step), count)
+                })
+                .collect();
+            state.spent = spent
+                .into_iter()
+                .filter(|(_, cost)| !cost.is_zero())
+                .map(|((hour, key, agent, workflow), cost)| Spent { hour, key, agent, workflow, cost })
+                .collect();
             Ok(state)
         })
     }
@@ -102,7 +125,20 @@ impl UsageStore for MemoryStore {
             Ok(groups.into_iter().map(|(group, calls)| row(group, &calls)).collect())
         })
     }
+
+    async fn forget_calls(
+        &self,
+        access: &Access<'_, Delete<on::Usage>>,
+        _: Timestamp,
+        commit: Commit,
+    ) -> Result<u64, StoreError> {
+        // The sums are made of the calls themselves here, so that these stay.
+        self.write(access.tenant(), commit, |_| Ok(())).map(|_| 0)
+    }
 }
+
+/// The steps in which recent uses are told.
+const STEP_MILLIS: i64 = 10_000;
 
 fn value(call: &Call, by: GroupBy) -> Option<String> {
     match by {
@@ -126,7 +162,9 @@ fn row(group: Vec<Option<String>>, calls: &[(&Call, Option<&CallOutcome>)]) -> U
         api_calls: of_kind(CallKind::Service),
         input_tokens: outcomes().map(|outcome| outcome.tokens.input()).sum(),
         output_tokens: outcomes().map(|outcome| outcome.tokens.output()).sum(),
-        cost_usd: outcomes().fold(Usd::ZERO, |sum, outcome| sum.plus(outcome.cost)),
+        cost_usd: outcomes()
+            .filter(|outcome| outcome.status != CallStatus::Released)
+            .fold(Usd::ZERO, |sum, outcome| sum.plus(outcome.cost)),
         unpriced_calls: count(|outcome| outcome.unpriced),
         cached_calls: count(|outcome| outcome.cached),
         unknown_calls: count(|outcome| outcome.status == CallStatus::Unknown),

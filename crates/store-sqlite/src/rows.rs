@@ -16,7 +16,7 @@ macro_rules! tables {
         pub(crate) enum Table { $($variant,)* }
 
         impl Table {
-            const fn put_statement(self) -> &'static str {
+            pub(crate) const fn put_statement(self) -> &'static str {
                 match self {
                     $(Self::$variant => concat!(
                         "INSERT OR REPLACE INTO ", $name, " VALUES(", tables!(@marks $($column)*), ")"
@@ -157,6 +157,12 @@ impl RowChange {
     /// Makes the change.
     pub(crate) fn apply(&self, connection: &Executor) -> Result<(), Fault> {
         match self {
+            Self::Put(Table::Call, cells) => {
+                // What a call cost is summed up with its outcome, so its beginning never comes after that.
+                let begin = "INSERT INTO call VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(id) DO UPDATE
+                     SET kind = ?2, started_at = ?3, status = ?4, body = ?5 WHERE outcome IS NULL";
+                connection.prepare_cached(begin)?.execute(params_from_iter(cells))?;
+            }
             Self::Put(table, cells) => {
                 connection.prepare_cached(table.put_statement())?.execute(params_from_iter(cells))?;
                 match (table, cells.as_slice()) {
@@ -167,17 +173,7 @@ impl RowChange {
                     _ => {}
                 }
             }
-            Self::Settle(cells) => {
-                let mut known = connection.prepare_cached(
-                    "SELECT EXISTS(SELECT 1 FROM call WHERE id = ?1 AND status IN ('settled', 'released'))",
-                )?;
-                let known: bool =
-                    known.query_row([cells.first().unwrap_or(&Cell::Null)], |row| row.get(0))?;
-                if !known {
-                    let put = Table::Call.put_statement();
-                    connection.prepare_cached(put)?.execute(params_from_iter(cells))?;
-                }
-            }
+            Self::Settle(cells) => crate::areas::note_outcome(connection, cells)?,
             Self::Delete(table, key) => {
                 connection.prepare_cached(&table.delete_statement())?.execute(params_from_iter(key))?;
             }

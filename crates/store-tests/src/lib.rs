@@ -46,7 +46,8 @@ macro_rules! conformance {
                 a_delivery_makes_one_run, a_delivery_at_once_makes_one_run, listed_by_workflow_and_status,
                 an_id_is_used_once, forgotten_with_all_that_belongs_to_them;
             usage: a_call_from_its_beginning_to_its_end, only_an_unknown_outcome_can_be_corrected,
-                a_meter_goes_on, grouped_and_exact, a_claim_holds_for_calls_too;
+                a_meter_goes_on, grouped_and_exact, sums_stay_when_calls_are_forgotten,
+                a_claim_holds_for_calls_too;
             audit_trail: in_order_and_at_once, filtered_and_paged, proofs_hold, an_export_verifies,
                 erased_values_break_no_proof, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
             idempotency: a_key_is_claimed_once, a_key_is_free_after_its_time, answers_are_remembered,

@@ -2,13 +2,14 @@
 
 use crate::samples::{NOW, call, claim, commit, outcome};
 use crate::{Backend, World, out, page};
-use context::{Read, Tenant, on};
+use authz::SystemPrincipal;
+use context::{Delete, Read, Tenant, on};
 use env::Timestamp;
 use money::Usd;
 use std::time::Duration;
 use store::{
-    AuditQuery, AuditTrail, Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, StoreError, UsageQuery,
-    UsageRow, UsageStore,
+    AuditQuery, AuditTrail, Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, LookBack, Spent,
+    StoreError, UsageQuery, UsageRow, UsageStore,
 };
 
 fn usd(text: &str) -> Usd {
@@ -116,35 +117,75 @@ pub async fn only_an_unknown_outcome_can_be_corrected<B: Backend>(world: World<B
 }
 
 pub async fn a_meter_goes_on<B: Backend>(world: World<B>) {
-    let hour_ago = minutes_ago(60);
-    let month = minutes_ago(600);
+    let back = LookBack { uses: minutes_ago(60), charges: minutes_ago(600).hour(), moments: minutes_ago(2) };
     for (tenant, word) in world.tenants() {
         world
             .visit(tenant, async |tenant| {
                 let store = world.store();
                 let model = |number, minutes| call(number, CallKind::Model, word, minutes_ago(minutes));
                 let ended = |status, cached| CallOutcome { cached, ..outcome(status, "0.25") };
+                let earlier = |status| CallOutcome { finished_at: minutes_ago(9), ..outcome(status, "0.5") };
                 let (open, old_open) = (model(1, 5), model(2, 10_000));
                 let (settled, long_ago) = (model(3, 10), model(4, 700));
                 let (cached, released) = (model(5, 20), model(6, 30));
                 let unknown = call(7, CallKind::Service, word, minutes_ago(120));
-                for call in [&open, &old_open, &settled, &long_ago, &cached, &released, &unknown] {
+                let (past, with_it) = (model(8, 130), model(10, 131));
+                let all =
+                    [&open, &old_open, &settled, &long_ago, &cached, &released, &unknown, &past, &with_it];
+                for call in all {
                     begin(store, &tenant, call).await;
                 }
                 end(store, &tenant, &settled, ended(CallStatus::Settled, false)).await;
                 end(store, &tenant, &long_ago, ended(CallStatus::Settled, false)).await;
                 end(store, &tenant, &cached, ended(CallStatus::Settled, true)).await;
-                end(store, &tenant, &released, ended(CallStatus::Released, false)).await;
+                end(store, &tenant, &released, outcome(CallStatus::Released, "0")).await;
                 end(store, &tenant, &unknown, ended(CallStatus::Unknown, false)).await;
-                let state = out(&tenant, store.meter_state(&tenant, hour_ago, month).await.unwrap());
+                end(store, &tenant, &past, earlier(CallStatus::Unknown)).await;
+                end(store, &tenant, &with_it, earlier(CallStatus::Settled)).await;
+                let state = out(&tenant, store.meter_state(&tenant, back).await.unwrap());
                 assert_eq!(state.open, [old_open, open.clone()]);
                 let charged = [unknown, cached, settled.clone()].map(|call| (call, usd("0.25")));
                 assert_eq!(state.charged, charged);
-                let recent = [released, settled, open].map(|call| (call.kind, call.started_at));
+                let step = |at: Timestamp| Timestamp::from_millis(at.millis() / 10_000 * 10_000);
+                let recent = [released, settled, open].map(|call| (call.kind, step(call.started_at), 1));
                 assert_eq!(state.recent, recent);
+                let Call { key, agent, workflow, started_at, .. } = past;
+                let sum = Spent { hour: started_at.hour(), key, agent, workflow, cost: usd("1") };
+                assert_eq!(state.spent, [sum]);
             })
             .await;
     }
+}
+
+pub async fn sums_stay_when_calls_are_forgotten<B: Backend>(world: World<B>) {
+    for (tenant, word) in world.tenants() {
+        let admission = world.fixture.system(SystemPrincipal::Retention, tenant).await;
+        let make = async |tenant: Tenant<'_>| {
+            for number in 1..=9 {
+                let call = call(number, CallKind::Model, word, minutes_ago(60 * u64::from(number)));
+                begin(world.store(), &tenant, &call).await;
+                if number != 9 {
+                    end(world.store(), &tenant, &call, outcome(CallStatus::Settled, "0.1")).await;
+                }
+            }
+            usage(world.store(), &tenant, &[GroupBy::Hour, GroupBy::Key, GroupBy::Workflow]).await
+        };
+        let before = world.visit(tenant, make).await;
+        let forget = async |tenant: Tenant<'_>| {
+            let access = tenant.authorize::<Delete<on::Usage>>().unwrap();
+            world.store().forget_calls(&access, minutes_ago(200), Commit::default()).await.unwrap();
+        };
+        admission.enter(forget).await;
+        let look = async |tenant: Tenant<'_>| {
+            let open = call(9, CallKind::Model, word, minutes_ago(540));
+            assert_eq!(is_open(world.store(), &tenant, &open).await, Ok(true));
+            usage(world.store(), &tenant, &[GroupBy::Hour, GroupBy::Key, GroupBy::Workflow]).await
+        };
+        assert_eq!(world.visit(tenant, look).await, before);
+    }
+    let world = world.reopen_if_it_survives().await;
+    let look = async |tenant: Tenant<'_>| usage(world.store(), &tenant, &[]).await[0].cost_usd;
+    assert_eq!(world.visit(world.one, look).await, usd("0.8"));
 }
 
 pub async fn grouped_and_exact<B: Backend>(world: World<B>) {

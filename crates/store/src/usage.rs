@@ -2,7 +2,7 @@
 
 use crate::{Commit, StoreError};
 use async_trait::async_trait;
-use context::{Access, Private, Read, Tenant, on};
+use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Timestamp;
 use ids::{AgentId, CallId, EventId, KeyId, RunId, WorkflowId};
 use metering::tokens::Tokens;
@@ -92,15 +92,44 @@ pub struct CallOutcome {
     pub cached: bool,
 }
 
-/// What a meter needs to go on where the last one stopped.
+/// What a meter needs to go on where the last one stopped. It is as large as what is recent, however much a
+/// tenant has called.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MeterState {
-    /// Calls begun in the last hour: what and when.
-    pub recent: Vec<(CallKind, Timestamp)>,
+    /// Calls begun in the last hour: what, from when on, and how many, in steps of ten seconds.
+    pub recent: Vec<(CallKind, Timestamp, u64)>,
     /// Calls under way.
     pub open: Vec<Call>,
-    /// Calls charged since the start of the present month, with what they cost.
+    /// Calls that ended within the last moments, with what they were charged.
     pub charged: Vec<(Call, Usd)>,
+    /// What all other calls since the start of the present month were charged.
+    pub spent: Vec<Spent>,
+}
+
+/// From when on a meter looks back, for each thing that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookBack {
+    /// Uses of a window.
+    pub uses: Timestamp,
+    /// Charges; the start of a month.
+    pub charges: Timestamp,
+    /// Charges that are told call by call, since their calls may be under way in memory still.
+    pub moments: Timestamp,
+}
+
+/// What the calls of one hour for one key, agent and workflow were charged together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spent {
+    /// The hour's start.
+    pub hour: Timestamp,
+    /// The key that they were made with.
+    pub key: Option<KeyId>,
+    /// The agent that made them.
+    pub agent: Option<AgentId>,
+    /// The workflow that they were steps of.
+    pub workflow: Option<WorkflowId>,
+    /// The sum.
+    pub cost: Usd,
 }
 
 /// By what usage is broken down.
@@ -185,12 +214,11 @@ pub trait UsageStore: Send + Sync {
         id: CallId,
     ) -> Result<Private<'t, (Call, bool)>, StoreError>;
 
-    /// What a meter needs to go on: calls since `hour_ago`, open ones, and those charged since `month`.
+    /// What a meter needs to go on: recent uses, open calls, and charges.
     async fn meter_state<'t>(
         &self,
         tenant: &Tenant<'t>,
-        hour_ago: Timestamp,
-        month: Timestamp,
+        back: LookBack,
     ) -> Result<Private<'t, MeterState>, StoreError>;
 
     /// Usage, added up.
@@ -199,4 +227,13 @@ pub trait UsageStore: Send + Sync {
         access: &Access<'t, Read<on::Usage>>,
         query: &UsageQuery,
     ) -> Result<Private<'t, Vec<UsageRow>>, StoreError>;
+
+    /// Forgets calls that ended and were begun before a moment, some at a time; gives back how many. What they
+    /// cost stays in the sums of their hours.
+    async fn forget_calls(
+        &self,
+        access: &Access<'_, Delete<on::Usage>>,
+        before: Timestamp,
+        commit: Commit,
+    ) -> Result<u64, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! Rows of calls and budgets as a store keeps them, without a store.
 
 use async_trait::async_trait;
-use context::{Access, Origin, Private, Read, Tenant, on};
+use context::{Access, Delete, Origin, Private, Read, Tenant, on};
 use env::Timestamp;
 use ids::{CallId, EventId, TenantId};
 use limiter::PlannedCall;
@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use store::{
-    Call, CallKind, CallOutcome, CallStatus, Commit, MeterState, Object, ObjectScope, ObjectStore, Page,
-    PageRequest, StoreError, UsageQuery, UsageRow, UsageStore,
+    Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, MeterState, Object, ObjectScope, ObjectStore,
+    Page, PageRequest, StoreError, UsageQuery, UsageRow, UsageStore,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -101,17 +101,20 @@ impl Rows {
         self.readings.load(Ordering::SeqCst)
     }
 
-    fn state(&self, tenant: TenantId, hour_ago: Timestamp, month: Timestamp) -> MeterState {
+    /// Every charge is told call by call here, as of calls that have just ended.
+    fn state(&self, tenant: TenantId, back: LookBack) -> MeterState {
         let mut state = MeterState::default();
         let calls = self.calls.lock().unwrap();
         for (_, call, outcome) in calls.values().filter(|row| row.0 == tenant) {
-            if call.started_at > hour_ago {
-                state.recent.push((call.kind, call.started_at));
+            if call.started_at > back.uses {
+                state.recent.push((call.kind, call.started_at, 1));
             }
             match outcome {
                 None => state.open.push(call.clone()),
                 Some((CallStatus::Released, _)) => {}
-                Some((_, cost)) if call.started_at >= month => state.charged.push((call.clone(), *cost)),
+                Some((_, cost)) if call.started_at >= back.charges => {
+                    state.charged.push((call.clone(), *cost))
+                }
                 Some(_) => {}
             }
         }
@@ -136,14 +139,13 @@ impl UsageStore for Rows {
     async fn meter_state<'t>(
         &self,
         tenant: &Tenant<'t>,
-        hour_ago: Timestamp,
-        month: Timestamp,
+        back: LookBack,
     ) -> Result<Private<'t, MeterState>, StoreError> {
         if self.failing.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable);
         }
         self.readings.fetch_add(1, Ordering::SeqCst);
-        let state = self.state(tenant.id(), hour_ago, month);
+        let state = self.state(tenant.id(), back);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(self.gate.acquire().await);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -155,6 +157,15 @@ impl UsageStore for Rows {
         _: &Access<'t, Read<on::Usage>>,
         _: &UsageQuery,
     ) -> Result<Private<'t, Vec<UsageRow>>, StoreError> {
+        Err(StoreError::Unavailable)
+    }
+
+    async fn forget_calls(
+        &self,
+        _: &Access<'_, Delete<on::Usage>>,
+        _: Timestamp,
+        _: Commit,
+    ) -> Result<u64, StoreError> {
         Err(StoreError::Unavailable)
     }
 }

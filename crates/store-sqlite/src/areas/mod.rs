@@ -8,8 +8,11 @@ mod record_query;
 mod records;
 mod runs;
 mod usage;
+mod usage_hours;
+mod usage_report;
 
 pub(crate) use record_query::make_indexes;
+pub(crate) use usage_hours::{note_outcome, sum_up_calls};
 
 use crate::error::Fault;
 use serde::Serialize;

@@ -1,13 +1,14 @@
 //! Usage: calls from their reservation to their settlement. Written through the journal without touching
 //! the tables, since every request writes it and few read it.
 
-use super::{from_text, to_text};
+use super::usage_hours::Totals;
+use super::{from_text, to_text, usage_report};
 use crate::EmbeddedStore;
 use crate::error::Fault;
 use crate::rows::{Cell, RowChange, Table};
 use crate::tenant::{Append, TenantHandle};
 use async_trait::async_trait;
-use context::{Access, Private, Read, Tenant, on};
+use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Timestamp;
 use ids::{CallId, EventId, Id};
 use money::Usd;
@@ -15,15 +16,20 @@ use sqlcipher::{Executor, OptionalExtension, params};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{
-    Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, Mark, MeterState, StoreError, UsageQuery,
-    UsageRow, UsageStore, WorkKind,
+    Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, Mark, MeterState, Spent, StoreError,
+    UsageQuery, UsageRow, UsageStore, WorkKind,
 };
 
-const fn kind_name(kind: CallKind) -> &'static str {
+pub(super) const fn kind_name(kind: CallKind) -> &'static str {
     match kind {
         CallKind::Model => "model",
         CallKind::Service => "service",
     }
+}
+
+pub(super) fn kind_of(name: &str) -> Result<CallKind, Fault> {
+    let known = [CallKind::Model, CallKind::Service].into_iter().find(|kind| kind_name(*kind) == name);
+    known.ok_or(Fault::Damaged("a call's kind"))
 }
 
 fn row(call: &Call, outcome: Option<&CallOutcome>) -> Result<RowChange, Fault> {
@@ -99,32 +105,15 @@ impl UsageStore for EmbeddedStore {
     async fn meter_state<'t>(
         &self,
         tenant: &Tenant<'t>,
-        hour_ago: Timestamp,
-        month: Timestamp,
+        back: LookBack,
     ) -> Result<Private<'t, MeterState>, StoreError> {
         self.read_private(tenant, move |database, _| {
-            let mut state = MeterState::default();
-            for (call, outcome) in
-                calls(&database.connection, hour_ago.min(month), Timestamp::from_millis(i64::MAX))?
-            {
-                let cached = outcome.as_ref().is_some_and(|outcome| outcome.cached);
-                if call.started_at > hour_ago && !cached {
-                    state.recent.push((call.kind, call.started_at));
-                }
-                let charged = outcome.filter(|outcome| outcome.status != CallStatus::Released);
-                if let Some(outcome) = charged
-                    && call.started_at >= month
-                {
-                    state.charged.push((call, outcome.cost));
-                }
-            }
+            let tables = &database.connection;
+            let charged = charged(tables, back)?;
+            let spent = spent(tables, back.charges, &charged)?;
             // However long ago they were begun.
-            let mut open = database
-                .connection
-                .prepare_cached("SELECT body FROM call WHERE status = 'open' ORDER BY started_at, id")?;
-            let rows = open.query_map([], |row| row.get::<_, String>(0))?;
-            state.open = rows.map(|body| from_text(&body?)).collect::<Result<_, Fault>>()?;
-            Ok(state)
+            let open = open_calls(tables, Timestamp::from_millis(0), Timestamp::from_millis(i64::MAX))?;
+            Ok(MeterState { recent: recent(tables, back.uses)?, open, charged, spent })
         })
         .await
     }
@@ -136,73 +125,105 @@ impl UsageStore for EmbeddedStore {
     ) -> Result<Private<'t, Vec<UsageRow>>, StoreError> {
         let query = query.clone();
         self.read_private(access.tenant(), move |database, _| {
-            let mut groups: BTreeMap<Vec<Option<String>>, UsageRow> = BTreeMap::new();
-            for (call, outcome) in calls(&database.connection, query.from, query.to)? {
-                let group: Vec<_> = query.group_by.iter().map(|by| group_value(&call, *by)).collect();
-                let row = groups.entry(group.clone()).or_insert_with(|| empty(group));
-                add(row, &call, outcome.as_ref());
-            }
-            Ok(groups.into_values().collect())
+            usage_report::report(&database.connection, &query)
         })
         .await
     }
+
+    async fn forget_calls(
+        &self,
+        access: &Access<'_, Delete<on::Usage>>,
+        before: Timestamp,
+        commit: Commit,
+    ) -> Result<u64, StoreError> {
+        let handle = self.handle(access.tenant()).await?;
+        handle
+            .write(false, commit, move |txn| {
+                let mut select = txn.tables().prepare_cached(
+                    "SELECT id FROM call WHERE started_at < ?1 AND status <> 'open' ORDER BY started_at LIMIT ?2",
+                )?;
+                let ids = select.query_map(params![before.millis(), FORGET_AT_ONCE], |row| row.get(0))?;
+                let ids = ids.collect::<Result<Vec<String>, _>>()?;
+                let count = ids.len() as u64;
+                ids.into_iter().try_for_each(|id| txn.delete(Table::Call, vec![Cell::from(id)]))?;
+                Ok(count)
+            })
+            .await
+    }
 }
 
-fn calls(
-    tables: &Executor,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<(Call, Option<CallOutcome>)>, Fault> {
+/// How many calls one call forgets, so that retention never holds a tenant's tables for long.
+const FORGET_AT_ONCE: u32 = 500;
+/// The steps in which recent uses are told.
+const STEP_MILLIS: i64 = 10_000;
+
+fn recent(tables: &Executor, since: Timestamp) -> Result<Vec<(CallKind, Timestamp, u64)>, Fault> {
     let mut select = tables.prepare_cached(
-        "SELECT body, outcome FROM call WHERE started_at >= ?1 AND started_at < ?2
+        "SELECT started_at / ?2 * ?2 AS step, kind, count(*) FROM call
+         WHERE started_at > ?1 AND (outcome IS NULL OR NOT json_extract(outcome, '$.cached'))
+         GROUP BY step, kind ORDER BY step, kind",
+    )?;
+    let rows = select.query_map(params![since.millis(), STEP_MILLIS], |row| {
+        Ok((row.get::<_, String>(1)?, Timestamp::from_millis(row.get(0)?), row.get(2)?))
+    })?;
+    rows.map(|row| row.map_err(Fault::from).and_then(|(kind, at, count)| Ok((kind_of(&kind)?, at, count))))
+        .collect()
+}
+
+/// Calls that ended within the last moments.
+fn charged(tables: &Executor, back: LookBack) -> Result<Vec<(Call, Usd)>, Fault> {
+    let mut select = tables.prepare_cached(
+        "SELECT body, outcome FROM call JOIN call_ended ON call_ended.call = call.id
+         WHERE call_ended.at > ?1 AND started_at >= ?2 AND status <> 'released' ORDER BY started_at, id",
+    )?;
+    let rows = select.query_map(params![back.moments.millis(), back.charges.millis()], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let mut charged: Vec<(Call, Usd)> = Vec::new();
+    for row in rows {
+        let (body, outcome) = row?;
+        let (call, outcome): (Call, CallOutcome) = (from_text(&body)?, from_text(&outcome)?);
+        // One whose outcome was corrected ended twice.
+        if charged.last().is_none_or(|(last, _)| last.id != call.id) {
+            charged.push((call, outcome.cost));
+        }
+    }
+    Ok(charged)
+}
+
+/// What all other calls were charged.
+fn spent(tables: &Executor, since: Timestamp, apart: &[(Call, Usd)]) -> Result<Vec<Spent>, Fault> {
+    let mut sums = BTreeMap::new();
+    let mut select = tables
+        .prepare_cached("SELECT hour, key, agent, workflow, totals FROM usage_hour WHERE hour >= ?1")?;
+    let mut rows = select.query(params![since.millis()])?;
+    while let Some(row) = rows.next()? {
+        let of = (Timestamp::from_millis(row.get(0)?), id(row.get(1)?)?, id(row.get(2)?)?, id(row.get(3)?)?);
+        let totals: Totals = from_text(&row.get::<_, String>(4)?)?;
+        let sum = sums.entry(of).or_insert(Usd::ZERO);
+        *sum = sum.plus(totals.cost);
+    }
+    for (call, cost) in apart {
+        if let Some(sum) = sums.get_mut(&(call.started_at.hour(), call.key, call.agent, call.workflow)) {
+            *sum = sum.minus(*cost);
+        }
+    }
+    let spent = sums.into_iter().filter(|(_, cost)| !cost.is_zero());
+    Ok(spent.map(|((hour, key, agent, workflow), cost)| Spent { hour, key, agent, workflow, cost }).collect())
+}
+
+fn id<I: std::str::FromStr>(text: String) -> Result<Option<I>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| Fault::Damaged("a sum of usage"))
+}
+
+pub(super) fn open_calls(tables: &Executor, from: Timestamp, to: Timestamp) -> Result<Vec<Call>, Fault> {
+    let mut select = tables.prepare_cached(
+        "SELECT body FROM call WHERE status = 'open' AND started_at >= ?1 AND started_at < ?2
          ORDER BY started_at, id",
     )?;
-    let rows = select.query_map(params![from.millis(), to.millis()], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
-    })?;
-    rows.map(|row| {
-        let (body, outcome) = row?;
-        Ok((from_text(&body)?, outcome.as_deref().map(from_text).transpose()?))
-    })
-    .collect()
-}
-
-fn group_value(call: &Call, by: GroupBy) -> Option<String> {
-    match by {
-        GroupBy::Hour => Some(call.started_at.hour().to_string()),
-        GroupBy::Day => Some(call.started_at.day().to_string()),
-        GroupBy::Model => (call.kind == CallKind::Model).then(|| call.target.clone()),
-        GroupBy::Tool => (call.kind == CallKind::Service).then(|| call.target.clone()),
-        GroupBy::Key => call.key.map(|id| id.to_string()),
-        GroupBy::Agent => call.agent.map(|id| id.to_string()),
-        GroupBy::Workflow => call.workflow.map(|id| id.to_string()),
-    }
-}
-
-fn empty(group: Vec<Option<String>>) -> UsageRow {
-    UsageRow {
-        group,
-        ai_calls: 0,
-        api_calls: 0,
-        input_tokens: 0,
-        output_tokens: 0,
-        cost_usd: Usd::ZERO,
-        unpriced_calls: 0,
-        cached_calls: 0,
-        unknown_calls: 0,
-    }
-}
-
-fn add(row: &mut UsageRow, call: &Call, outcome: Option<&CallOutcome>) {
-    match call.kind {
-        CallKind::Model => row.ai_calls += 1,
-        CallKind::Service => row.api_calls += 1,
-    }
-    let Some(outcome) = outcome else { return };
-    row.input_tokens += outcome.tokens.input();
-    row.output_tokens += outcome.tokens.output();
-    row.cost_usd = row.cost_usd.plus(outcome.cost);
-    row.unpriced_calls += u64::from(outcome.unpriced);
-    row.cached_calls += u64::from(outcome.cached);
-    row.unknown_calls += u64::from(outcome.status == CallStatus::Unknown);
+    let rows = select.query_map(params![from.millis(), to.millis()], |row| row.get::<_, String>(0))?;
+    rows.map(|body| from_text(&body?)).collect()
 }

@@ -33,8 +33,9 @@ fn carry(present: &Database, staged: &Connection) -> Result<(), Fault> {
     let last = last.unwrap_or(-1);
     copy_rows(from, &format!("{events} WHERE number > {last} ORDER BY number"), Table::AuditEvent, staged)?;
     erase_again(from, staged, last)?;
-    let calls = "SELECT id, kind, started_at, status, body, outcome FROM call";
-    copy_rows(from, calls, Table::Call, staged)?;
+    for table in ["call", "usage_hour", "call_ended"] {
+        take_as_it_is(from, table, staged)?;
+    }
     staged.execute(&format!("DELETE FROM object WHERE kind IN {AS_NOW}"), [])?;
     for kinds in [AS_NOW, NEWER_FIRST] {
         copy_rows(from, &format!("{OBJECTS} {kinds}"), Table::Object, staged)?;
@@ -54,15 +55,31 @@ fn erase_again(present: &Executor, staged: &Connection, last: i64) -> Result<(),
     Ok(())
 }
 
+/// Puts the present rows of a table in the place of the staged ones.
+fn take_as_it_is(from: &Executor, table: &str, to: &Connection) -> Result<(), Fault> {
+    to.execute(&format!("DELETE FROM {table}"), [])?;
+    let mut select = from.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = select.column_count();
+    let marks = vec!["?"; columns].join(", ");
+    let mut insert = to.prepare(&format!("INSERT INTO {table} VALUES({marks})"))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        insert.execute(sqlcipher::params_from_iter(cells(row, columns)?))?;
+    }
+    Ok(())
+}
+
+fn cells(row: &sqlcipher::Row<'_>, columns: usize) -> Result<Vec<Cell>, Fault> {
+    let cells = (0..columns).map(|at| Ok(Cell::read(row.get_ref(at)?)));
+    Ok(cells.collect::<Result<_, sqlcipher::Error>>()?)
+}
+
 fn copy_rows(from: &Executor, select: &str, table: Table, to: &Connection) -> Result<(), Fault> {
     let mut select = from.prepare(select)?;
     let columns = select.column_count();
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let cells = (0..columns)
-            .map(|at| Ok(Cell::read(row.get_ref(at)?)))
-            .collect::<Result<_, sqlcipher::Error>>()?;
-        RowChange::Put(table, cells).apply(to)?;
+        RowChange::Put(table, cells(row, columns)?).apply(to)?;
     }
     Ok(())
 }

@@ -4,8 +4,17 @@
 use crate::error::Fault;
 use sqlcipher::{Executor, set_user_version, user_version};
 
+/// Leads from one version to the next: statements, then what takes code.
+struct Migration {
+    statements: &'static str,
+    then: fn(&Executor) -> Result<(), Fault>,
+}
+
 /// Each migration leads from the version of its index to the next.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[Migration] = &[
+    Migration { statements: VERSION_1, then: |_| Ok(()) },
+    Migration { statements: VERSION_2, then: crate::areas::sum_up_calls },
+];
 
 /// The version that this program writes.
 pub(crate) const LATEST: u32 = MIGRATIONS.len() as u32;
@@ -115,6 +124,22 @@ const VERSION_1: &str = "
     CREATE INDEX remembered_by_end ON remembered(until);
 ";
 
+const VERSION_2: &str = "
+    -- What calls of one hour for one target and payer came to, so that nobody adds up single calls.
+    CREATE TABLE usage_hour(
+        hour INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        target TEXT NOT NULL,
+        key TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        workflow TEXT NOT NULL,
+        totals TEXT NOT NULL,
+        PRIMARY KEY(hour, kind, target, key, agent, workflow)
+    ) WITHOUT ROWID;
+    -- Calls that ended within the last minutes.
+    CREATE TABLE call_ended(at INTEGER NOT NULL, call TEXT NOT NULL, PRIMARY KEY(at, call)) WITHOUT ROWID;
+";
+
 /// Brings a database to the present version. `before_change` is called once, before the first migration of
 /// a database that is not new, to keep a copy.
 pub(crate) fn migrate(
@@ -132,8 +157,9 @@ pub(crate) fn migrate(
         before_change()?;
     }
     for version in found..LATEST {
-        let statements = MIGRATIONS[version as usize];
+        let Migration { statements, then } = &MIGRATIONS[version as usize];
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {statements}"))?;
+        then(connection)?;
         set_user_version(connection, version + 1)?;
         connection.execute_batch("COMMIT")?;
     }

@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 use steps::{ACTIONS, COSTS, ENDS, FILTERS, GROUPS, Happening, SORTS, STATUSES, Step, data, happening, step};
 use store::{
-    AuditQuery, CallKind, CollectionSettings, Commit, PlatformStore as _, RecordChange, StoreError,
+    AuditQuery, CallKind, CollectionSettings, Commit, LookBack, PlatformStore as _, RecordChange, StoreError,
     UsageQuery, WorkKind,
 };
 use store_memory::MemoryStore;
@@ -77,7 +77,9 @@ async fn take<S: Store>(store: &S, tenant: &Tenant<'_>, env: &env::Env, step: &S
             let (from, to) = (minutes_ago(150), NOW.plus(Duration::from_secs(1)));
             let query = UsageQuery { from, to, group_by: GROUPS[*group].to_vec() };
             let usage = store.usage(&access, &query).await.map(|rows| out(tenant, rows));
-            let meter = store.meter_state(tenant, minutes_ago(60), minutes_ago(120)).await;
+            let back =
+                LookBack { uses: minutes_ago(60), charges: minutes_ago(120).hour(), moments: minutes_ago(1) };
+            let meter = store.meter_state(tenant, back).await;
             told(usage) + &told(meter.map(|state| out(tenant, state)))
         }
         Step::PutAgent { number, name, expected } => {

@@ -1,0 +1,142 @@
+//! What calls came to, summed up by hour, target and payer as their outcomes become known.
+
+use super::{from_text, to_text};
+use crate::error::Fault;
+use crate::rows::{Cell, Table};
+use env::Timestamp;
+use money::Usd;
+use serde::{Deserialize, Serialize};
+use sqlcipher::{Executor, OptionalExtension, params, params_from_iter};
+use store::{Call, CallOutcome, CallStatus};
+
+/// How long it is known of a call that it ended a moment ago.
+const MOMENTS_MILLIS: i64 = 10 * 60_000;
+
+/// Sums over calls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Totals {
+    pub(super) calls: u64,
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) cost: Usd,
+    pub(super) unpriced: u64,
+    pub(super) cached: u64,
+    pub(super) unknown: u64,
+}
+
+impl Totals {
+    /// What one call came to. One that was released cost nothing.
+    pub(super) fn of(outcome: &CallOutcome) -> Self {
+        let released = outcome.status == CallStatus::Released;
+        Self {
+            calls: 1,
+            input_tokens: outcome.tokens.input(),
+            output_tokens: outcome.tokens.output(),
+            cost: if released { Usd::ZERO } else { outcome.cost },
+            unpriced: u64::from(outcome.unpriced),
+            cached: u64::from(outcome.cached),
+            unknown: u64::from(outcome.status == CallStatus::Unknown),
+        }
+    }
+
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        Self { cost: self.cost.plus(other.cost), ..self.counts(other, u64::saturating_add) }
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        Self { cost: self.cost.minus(other.cost), ..self.counts(other, u64::saturating_sub) }
+    }
+
+    fn counts(&self, other: &Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            calls: of(self.calls, other.calls),
+            input_tokens: of(self.input_tokens, other.input_tokens),
+            output_tokens: of(self.output_tokens, other.output_tokens),
+            cost: Usd::ZERO,
+            unpriced: of(self.unpriced, other.unpriced),
+            cached: of(self.cached, other.cached),
+            unknown: of(self.unknown, other.unknown),
+        }
+    }
+}
+
+/// Writes a call's outcome down and adds it to the sums, unless it is known: what a call cost is said once, and
+/// only where it was said to be unknown can it be said again.
+pub(crate) fn note_outcome(connection: &Executor, cells: &[Cell]) -> Result<(), Fault> {
+    let [Cell::Text(id), _, _, _, Cell::Text(body), Cell::Text(outcome)] = cells else {
+        return Err(Fault::Damaged("a call's outcome"));
+    };
+    let mut before = connection.prepare_cached("SELECT body, outcome FROM call WHERE id = ?1")?;
+    let before: Option<(String, Option<String>)> =
+        before.query_row(params![id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if let Some((body, Some(outcome))) = before {
+        let (call, outcome): (Call, CallOutcome) = (from_text(&body)?, from_text(&outcome)?);
+        if outcome.status != CallStatus::Unknown {
+            return Ok(());
+        }
+        change(connection, &call, |totals| totals.minus(&Totals::of(&outcome)))?;
+    }
+    connection.prepare_cached(Table::Call.put_statement())?.execute(params_from_iter(cells))?;
+    let (call, outcome): (Call, CallOutcome) = (from_text(body)?, from_text(outcome)?);
+    change(connection, &call, |totals| totals.plus(&Totals::of(&outcome)))?;
+    note_end(connection, id, outcome.finished_at)
+}
+
+/// Where a call is summed up.
+struct Place {
+    hour: i64,
+    kind: &'static str,
+    key: String,
+    agent: String,
+    workflow: String,
+}
+
+impl Place {
+    fn of(call: &Call) -> Self {
+        let text = |id: Option<String>| id.unwrap_or_default();
+        Self {
+            hour: call.started_at.hour().millis(),
+            kind: super::usage::kind_name(call.kind),
+            key: text(call.key.map(|id| id.to_string())),
+            agent: text(call.agent.map(|id| id.to_string())),
+            workflow: text(call.workflow.map(|id| id.to_string())),
+        }
+    }
+}
+
+/// Changes the sums that a call belongs to.
+fn change(connection: &Executor, call: &Call, change: impl FnOnce(&Totals) -> Totals) -> Result<(), Fault> {
+    let Place { hour, kind, key, agent, workflow } = Place::of(call);
+    let mut get = connection.prepare_cached(
+        "SELECT totals FROM usage_hour
+         WHERE hour = ?1 AND kind = ?2 AND target = ?3 AND key = ?4 AND agent = ?5 AND workflow = ?6",
+    )?;
+    let found: Option<String> =
+        get.query_row(params![hour, kind, call.target, key, agent, workflow], |row| row.get(0)).optional()?;
+    let totals: Totals = found.as_deref().map(from_text).transpose()?.unwrap_or_default();
+    let totals = to_text(&change(&totals))?;
+    let mut put =
+        connection.prepare_cached("INSERT OR REPLACE INTO usage_hour VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    put.execute(params![hour, kind, call.target, key, agent, workflow, totals])?;
+    Ok(())
+}
+
+fn note_end(connection: &Executor, id: &str, at: Timestamp) -> Result<(), Fault> {
+    let mut note = connection.prepare_cached("INSERT OR IGNORE INTO call_ended VALUES(?1, ?2)")?;
+    note.execute(params![at.millis(), id])?;
+    let mut forget = connection.prepare_cached("DELETE FROM call_ended WHERE at < ?1")?;
+    forget.execute(params![at.millis() - MOMENTS_MILLIS])?;
+    Ok(())
+}
+
+/// Sums up the calls of tables that were written before there were sums.
+pub(crate) fn sum_up_calls(connection: &Executor) -> Result<(), Fault> {
+    let mut select = connection.prepare("SELECT body, outcome FROM call WHERE outcome IS NOT NULL")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (body, outcome): (String, String) = (row.get(0)?, row.get(1)?);
+        let outcome: CallOutcome = from_text(&outcome)?;
+        change(connection, &from_text(&body)?, |totals| totals.plus(&Totals::of(&outcome)))?;
+    }
+    Ok(())
+}
