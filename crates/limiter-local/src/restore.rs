@@ -123,18 +123,11 @@ fn kind_of(kind: CallKind) -> Kind {
     }
 }
 
-fn scopes(call: &Call) -> Vec<BudgetScope> {
-    let key = call.key.map(BudgetScope::Key);
-    let agent = call.agent.map(BudgetScope::Agent);
-    let workflow = call.workflow.map(BudgetScope::Workflow);
-    [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect()
-}
-
 fn planned(call: &Call) -> PlannedCall {
     PlannedCall {
         id: call.id,
         kind: kind_of(call.kind),
-        scopes: scopes(call),
+        scopes: call.scopes(),
         worst_case: Some(call.reserved),
         at: call.started_at,
         lease_until: call.lease_until,
@@ -142,5 +135,5 @@ fn planned(call: &Call) -> PlannedCall {
 }
 
 fn charged((call, cost): (Call, money::Usd)) -> Charged {
-    Charged { call: call.id, scopes: scopes(&call), at: call.started_at, cost }
+    Charged { call: call.id, scopes: call.scopes(), at: call.started_at, cost }
 }

@@ -110,8 +110,8 @@ fn value(call: &Call, by: GroupBy) -> Option<String> {
         GroupBy::Day => Some(call.started_at.day().to_string()),
         GroupBy::Model => (call.kind == CallKind::Model).then(|| call.target.clone()),
         GroupBy::Tool => (call.kind == CallKind::Service).then(|| call.target.clone()),
-        GroupBy::Key => call.key.map(|id| id.to_string()),
-        GroupBy::Agent => call.agent.map(|id| id.to_string()),
+        GroupBy::Key => call.payer.key.map(|id| id.to_string()),
+        GroupBy::Agent => call.payer.agent.map(|id| id.to_string()),
         GroupBy::Workflow => call.workflow.map(|id| id.to_string()),
     }
 }

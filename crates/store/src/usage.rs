@@ -2,9 +2,11 @@
 
 use crate::{Commit, StoreError};
 use async_trait::async_trait;
-use context::{Access, Private, Read, Tenant, on};
+use audit::event::Action;
+use context::{Access, Principal, Private, Read, Tenant, on};
 use env::Timestamp;
 use ids::{AgentId, CallId, EventId, KeyId, RunId, WorkflowId};
+use metering::budget::BudgetScope;
 use metering::tokens::Tokens;
 use money::Usd;
 use schemars::JsonSchema;
@@ -46,6 +48,31 @@ impl CallStatus {
     }
 }
 
+/// Whose key and agent a call is charged to, beside the tenant: those that made it, or that started the run
+/// of which it is a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payer {
+    /// The key.
+    pub key: Option<KeyId>,
+    /// The agent.
+    pub agent: Option<AgentId>,
+}
+
+impl From<&Principal> for Payer {
+    fn from(principal: &Principal) -> Self {
+        Self { key: principal.key, agent: principal.agent }
+    }
+}
+
+/// The event that says that a call is about to be made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallIntent {
+    /// Its id, which the outcome's event names.
+    pub event: EventId,
+    /// What both events call what is done.
+    pub action: Action,
+}
+
 /// A call as it is begun: durable before its effect can be felt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
@@ -57,10 +84,8 @@ pub struct Call {
     pub target: String,
     /// The endpoint that served it.
     pub endpoint: Option<String>,
-    /// The key that it was made with.
-    pub key: Option<KeyId>,
-    /// The agent that made it.
-    pub agent: Option<AgentId>,
+    /// Whose key and agent it is charged to.
+    pub payer: Payer,
     /// The workflow that it was a step of.
     pub workflow: Option<WorkflowId>,
     /// The run that it was a step of.
@@ -71,6 +96,18 @@ pub struct Call {
     pub reserved: Usd,
     /// Until when it may be under way; then its reservation is charged.
     pub lease_until: Timestamp,
+    /// Its intent in the audit log, where it has one.
+    pub intent: Option<CallIntent>,
+}
+
+impl Call {
+    /// The budgets that cover it, where they are set.
+    pub fn scopes(&self) -> Vec<BudgetScope> {
+        let Payer { key, agent } = self.payer;
+        let (key, agent) = (key.map(BudgetScope::Key), agent.map(BudgetScope::Agent));
+        let workflow = self.workflow.map(BudgetScope::Workflow);
+        [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect()
+    }
 }
 
 /// How a call ended.
