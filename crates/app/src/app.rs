@@ -4,9 +4,9 @@ use crate::dispatch::Dispatch;
 use crate::gateway::Gateway;
 use crate::vault::Vault;
 use crate::{Credentials, OperatorSecrets, ReadLog, Scratch};
-use context::Authenticator;
+use context::{Authenticator, Operator};
 use env::Env;
-use ids::Slug;
+use ids::{Slug, TenantId};
 use limiter::Limiter;
 use secret::SecretBytes;
 use std::sync::Arc;
@@ -99,6 +99,17 @@ impl App {
             vault: parts.vault,
             credentials: parts.credentials,
             dispatch: parts.dispatch,
+        }
+    }
+
+    /// Ends the model calls under way of a tenant that is suspended, erased or restored, and forgets what is
+    /// kept of it in memory.
+    pub(crate) async fn halt(&self, operator: &Operator, tenant: TenantId) {
+        if self.gateway.halt(operator, tenant).await {
+            self.limiter.forget(operator, tenant).await;
+        } else {
+            // What they hold must not be forgotten before they have ended.
+            tracing::warn!(tenant.id = %tenant, "some model calls did not end in time; their leases will");
         }
     }
 }

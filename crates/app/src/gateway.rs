@@ -7,6 +7,7 @@
 mod cache;
 mod chat;
 mod complete;
+mod fetched;
 mod lease;
 mod models;
 mod reserve;
@@ -14,27 +15,29 @@ mod resolve;
 mod settle;
 mod start;
 mod stream;
+mod visits;
 
 pub use cache::CacheSettings;
 pub use chat::{ChatInput, Refused, Reply, StreamEvent, chat};
 pub use complete::{Attribution, Completed, complete};
 pub use lease::expire_leases;
 pub use models::{ModelView, model, models};
+pub use start::FailedCall;
 
 use async_trait::async_trait;
 use cache::ResponseCache;
-use context::Tenant;
-use egress::AddressPolicy;
+use context::{Operator, Tenant};
+use egress::{AddressPolicy, Resolve};
 use env::Timestamp;
 use errors::Problem;
-use ids::Slug;
+use ids::{Slug, TenantId};
 use metering::prices::PriceTable;
 use model::{EndpointUrl, ModelEndpoint};
 use secret::SecretText;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Endpoint;
-use tokio::sync::Semaphore;
+use visits::Visits;
 
 /// The keys that tenants bring for providers, from the vault.
 #[async_trait]
@@ -74,6 +77,8 @@ pub struct GatewayParts {
     pub offline: Option<Arc<dyn ModelEndpoint>>,
     /// Which addresses a request may have a provider fetch.
     pub policy: Arc<AddressPolicy>,
+    /// How the names in such requests become addresses.
+    pub resolver: Arc<dyn Resolve>,
     /// What models cost where the operator does not say.
     pub prices: PriceTable,
     /// The keys that tenants bring.
@@ -86,43 +91,45 @@ pub struct GatewayParts {
     pub cache: CacheSettings,
 }
 
-/// Calls that may be on their way or being settled, so that a stop can wait for them.
-const MAX_VISITS: u32 = 1 << 20;
+/// How long calls that are ended for their tenant's sake may take to be written down.
+const HALT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Tenants' way to models.
 pub struct Gateway {
     http: Arc<dyn ModelEndpoint>,
     offline: Option<Arc<dyn ModelEndpoint>>,
     policy: Arc<AddressPolicy>,
+    resolver: Arc<dyn Resolve>,
     prices: PriceTable,
     tenant_keys: Arc<dyn UpstreamKeys>,
     start_endpoint: Option<StartEndpoint>,
     call_time: Duration,
     cache: ResponseCache,
-    visits: Arc<Semaphore>,
+    visits: Visits,
 }
 
 impl Gateway {
     /// Puts the parts together.
     pub fn new(parts: GatewayParts) -> Self {
-        let GatewayParts { http, offline, policy, prices, tenant_keys, start_endpoint, call_time, cache } =
-            parts;
+        let GatewayParts { http, offline, policy, resolver, prices, tenant_keys, .. } = parts;
+        let GatewayParts { start_endpoint, call_time, cache, .. } = parts;
         Self {
             http,
             offline,
             policy,
+            resolver,
             prices,
             tenant_keys,
             start_endpoint,
             call_time,
             cache: ResponseCache::new(cache),
-            visits: Arc::new(Semaphore::new(MAX_VISITS as usize)),
+            visits: Visits::new(),
         }
     }
 
     /// Waits until every call under way has ended and is written down.
     pub async fn drained(&self) {
-        drop(self.visits.acquire_many(MAX_VISITS).await);
+        self.visits.drained().await;
     }
 
     /// Drops kept answers that are too old by now.
@@ -130,8 +137,11 @@ impl Gateway {
         self.cache.sweep(now);
     }
 
-    /// Forgets the answers kept for the tenant, which is suspended or being erased.
-    pub fn forget(&self, tenant: &Tenant<'_>) {
+    /// Ends the calls under way of a tenant that is suspended, erased or restored, each charged its prompt
+    /// and what was emitted, and forgets the answers kept for it. Whether all had ended in time.
+    pub async fn halt(&self, _: &Operator, tenant: TenantId) -> bool {
+        let in_time = self.visits.halt(tenant, HALT_PATIENCE).await;
         self.cache.forget(tenant);
+        in_time
     }
 }

@@ -66,7 +66,10 @@ pub async fn restore(
     let work = async {
         // What is under way belongs to what is replaced; what was restored is gone on with.
         app.dispatch.forget(id).await;
+        app.halt(operator, id).await;
         let restored = app.lifecycle.restore(operator, id, source, options).await;
+        // Nothing that was read before counts any more.
+        app.halt(operator, id).await;
         app.dispatch.recover(id);
         Ok(restored?)
     };

@@ -298,7 +298,10 @@ async fn set_status(
     // Runs under way were let in before; they are told.
     match status {
         TenantStatus::Active => app.dispatch.resume(id),
-        TenantStatus::Suspended | TenantStatus::Deleting => app.dispatch.suspend(id),
+        TenantStatus::Suspended | TenantStatus::Deleting => {
+            app.dispatch.suspend(id);
+            app.halt(operator, id).await;
+        }
     }
     viewed(app, row).await
 }
@@ -318,6 +321,7 @@ pub async fn delete(
             app.platform.update_tenant(operator, row).await?;
         }
         app.dispatch.forget(id).await;
+        app.halt(operator, id).await;
         Ok(app.lifecycle.erase(operator, id).await?)
     };
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await

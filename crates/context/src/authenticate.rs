@@ -209,8 +209,8 @@ impl Authenticator {
     }
 
     /// Lets a named piece of background work in, and writes that into the tenant's log. The only way in
-    /// that needs no credential; a tenant that is suspended or being erased is entered only for what the
-    /// operator does to it. Where the event cannot be written, nobody is let in.
+    /// that needs no credential; a tenant that is suspended is entered only for what the operator does to it
+    /// and to charge calls that were begun before, one that is being erased only for the former. Where the event cannot be written, nobody is let in.
     pub async fn admit_system(
         &self,
         name: SystemPrincipal,
@@ -219,7 +219,8 @@ impl Authenticator {
         request: RequestFacts,
     ) -> Result<Admission, Refusal> {
         let standing = self.index.standing(tenant).await?.ok_or(Refusal::Unauthorized)?;
-        if name != SystemPrincipal::OperatorAction {
+        let closes_books = name == SystemPrincipal::LeaseExpiry && standing.status == TenantStatus::Suspended;
+        if name != SystemPrincipal::OperatorAction && !closes_books {
             admissible(&standing)?;
         }
         let principal = system(name, AuthMethod::Internal, on_behalf_of);

@@ -3,8 +3,8 @@
 
 use crate::bulkhead::Place;
 use crate::connection::{Connection, Progress};
-use crate::resolve::{Resolve, ResolveFailed};
 use egress::{AddressPolicy, Destination, EgressError, Host, Scheme};
+use egress::{Resolve, ResolveFailed};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};

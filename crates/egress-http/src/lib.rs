@@ -15,7 +15,8 @@ mod resolve;
 
 pub use breaker::BreakerSettings;
 pub use connect::TlsSetupError;
-pub use resolve::{Resolve, ResolveFailed, SystemResolver};
+pub use egress::{Resolve, ResolveFailed};
+pub use resolve::SystemResolver;
 /// A root certificate in DER, for services whose certificates the operator signs.
 pub use rustls::pki_types::CertificateDer;
 

@@ -1,20 +1,8 @@
-//! [`Resolve`]: how a name becomes addresses. Asked once per connection; what it answers is what is checked
-//! and what is connected to.
+//! The operating system's resolver.
 
 use async_trait::async_trait;
+use egress::{Resolve, ResolveFailed};
 use std::net::IpAddr;
-
-/// The name has no address, or nobody could be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name could not be resolved")]
-pub struct ResolveFailed;
-
-/// Finds the addresses of a name.
-#[async_trait]
-pub trait Resolve: Send + Sync {
-    /// All addresses of `name`, the best one first.
-    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ResolveFailed>;
-}
 
 /// The operating system's resolver, which also knows its hosts file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +18,8 @@ impl Resolve for SystemResolver {
 
 #[cfg(test)]
 mod tests {
-    use super::{Resolve, SystemResolver};
+    use super::SystemResolver;
+    use egress::Resolve;
 
     #[tokio::test]
     async fn the_system_knows_localhost_and_not_what_cannot_be() {

@@ -13,6 +13,7 @@ mod host_port;
 mod policy;
 mod ranges;
 mod request;
+mod resolve;
 
 pub use credential::AttachedCredential;
 pub use destination::{Destination, DestinationError, MAX_URL_BYTES, Scheme};
@@ -23,6 +24,7 @@ pub use host_port::{HostPattern, HostPort, HostPortError};
 pub use policy::{AddressPolicy, Denied};
 pub use ranges::Closed;
 pub use request::{Method, MethodError, OutboundRequest, OutboundResponse};
+pub use resolve::{Resolve, ResolveFailed};
 
 use async_trait::async_trait;
 use context::{Private, Tenant};

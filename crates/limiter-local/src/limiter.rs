@@ -4,7 +4,7 @@ use crate::meter::{Charges, Meter};
 use crate::requests::Requests;
 use crate::restore;
 use async_trait::async_trait;
-use context::Tenant;
+use context::{Operator, Tenant};
 use env::{Env, Timestamp};
 use ids::{CallId, TenantId};
 use limiter::{Admitted, Kind, LimitError, LimitStanding, Limiter, LimiterUnavailable, PlannedCall};
@@ -27,11 +27,18 @@ pub struct Settings {
     pub tenants: usize,
     /// How long the meter of an idle tenant is kept.
     pub idle: Duration,
+    /// How long after a call's lease its row may take to tell how it ended.
+    pub lease_margin: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { parallel_model_calls: 256, tenants: 100_000, idle: Duration::from_secs(600) }
+        Self {
+            parallel_model_calls: 256,
+            tenants: 100_000,
+            idle: Duration::from_secs(600),
+            lease_margin: Duration::from_secs(60),
+        }
     }
 }
 
@@ -67,10 +74,18 @@ impl<S: UsageStore + ObjectStore> LocalLimiter<S> {
         Self { source, env, settings, requests, meters: Mutex::default() }
     }
 
-    /// Drops what is idle. To be called every now and then.
+    /// Drops what is idle, and charges calls whose lease ended and of which no row told. To be called every
+    /// now and then.
     pub fn sweep(&self) {
         let now = self.env.now();
         self.requests.sweep(now);
+        let slots: Vec<_> = locked(&self.meters).iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect();
+        for (tenant, slot) in slots {
+            let Some(meter) = slot.meter.get() else { continue };
+            for Closed { call, cost, .. } in locked(meter).expire(now.minus(self.settings.lease_margin)) {
+                tracing::warn!(tenant.id = %tenant, %call, %cost, "a call whose lease ended was charged what it held");
+            }
+        }
         drop_idle(&mut locked(&self.meters), now.minus(self.settings.idle));
     }
 
@@ -160,6 +175,13 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
         self.with(tenant, |meter, _| meter.release(call)).await
     }
 
+    fn abandon(&self, tenant: &Tenant<'_>, call: CallId) {
+        let slot = locked(&self.meters).get(&tenant.id()).cloned();
+        if let Some(meter) = slot.as_ref().and_then(|slot| slot.meter.get()) {
+            locked(meter).release(call);
+        }
+    }
+
     async fn standing(&self, tenant: &Tenant<'_>, kind: Kind) -> Result<LimitStanding, LimiterUnavailable> {
         let limits = Arc::clone(&tenant.standing().limits);
         let parallel = self.parallel(kind);
@@ -190,8 +212,8 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
         Ok(())
     }
 
-    async fn forget(&self, tenant: &Tenant<'_>) {
-        locked(&self.meters).remove(&tenant.id());
+    async fn forget(&self, _: &Operator, tenant: TenantId) {
+        locked(&self.meters).remove(&tenant);
     }
 }
 

@@ -133,6 +133,19 @@ impl Meter {
         self.ledger.release(call)
     }
 
+    /// Ends every call whose lease had ended by `now` at what it held, and says which and how much. A row that
+    /// tells later corrects it.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Closed> {
+        let expired = self.ledger.expire(now);
+        for Closed { call, cost, at, .. } in &expired {
+            let open = self.open.remove(call);
+            if let (Some(meanwhile), Some(open)) = (&mut self.meanwhile, open) {
+                meanwhile.push(Charged { call: *call, scopes: open.scopes, at: *at, cost: *cost });
+            }
+        }
+        expired
+    }
+
     /// Where the limits on calls of a kind stand.
     pub(crate) fn standing(
         &mut self,

@@ -130,18 +130,11 @@ fn kind_of(kind: CallKind) -> Kind {
     }
 }
 
-fn scopes(call: &Call) -> Vec<BudgetScope> {
-    let key = call.key.map(BudgetScope::Key);
-    let agent = call.agent.map(BudgetScope::Agent);
-    let workflow = call.workflow.map(BudgetScope::Workflow);
-    [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect()
-}
-
 fn planned(call: &Call) -> PlannedCall {
     PlannedCall {
         id: call.id,
         kind: kind_of(call.kind),
-        scopes: scopes(call),
+        scopes: call.scopes(),
         worst_case: Some(call.reserved),
         at: call.started_at,
         lease_until: call.lease_until,
@@ -152,18 +145,11 @@ impl Charges {
     fn of(calls: Vec<(Call, money::Usd)>, spent: Vec<Spent>) -> Self {
         let charged = |(call, cost): (Call, money::Usd)| Charged {
             call: call.id,
-            scopes: scopes(&call),
+            scopes: call.scopes(),
             at: call.started_at,
             cost,
         };
+        let sum = |spent: Spent| Sum { scopes: spent.scopes(), at: spent.hour, cost: spent.cost };
         Self { calls: calls.into_iter().map(charged).collect(), sums: spent.into_iter().map(sum).collect() }
     }
-}
-
-fn sum(spent: Spent) -> Sum {
-    let key = spent.key.map(BudgetScope::Key);
-    let agent = spent.agent.map(BudgetScope::Agent);
-    let workflow = spent.workflow.map(BudgetScope::Workflow);
-    let scopes = [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect();
-    Sum { scopes, at: spent.hour, cost: spent.cost }
 }

@@ -8,7 +8,7 @@ use context::{Admission, Tenant};
 use env::Timestamp;
 use errors::{Code, Problem};
 use ids::{CallId, TenantId};
-use limiter::{Kind, LimitError, Limiter, PlannedCall};
+use limiter::{Held, Kind, LimitError, Limiter, PlannedCall};
 use metering::budget::BudgetScope;
 use metering::plan::Limits;
 use money::Usd;
@@ -24,7 +24,12 @@ struct World {
     limiter: Arc<LocalLimiter<Rows>>,
 }
 
-const MANY: Settings = Settings { parallel_model_calls: 10_000, tenants: 10, idle: Duration::from_secs(600) };
+const MANY: Settings = Settings {
+    parallel_model_calls: 10_000,
+    tenants: 10,
+    idle: Duration::from_secs(600),
+    lease_margin: Duration::from_secs(60),
+};
 
 fn usd(text: &str) -> Usd {
     text.parse().unwrap()
@@ -60,7 +65,7 @@ impl World {
             scopes: vec![BudgetScope::Tenant],
             worst_case: worst_case.map(usd),
             at: now,
-            lease_until: now.plus(Duration::from_secs(60)),
+            lease_until: now.plus(Duration::from_secs(3600)),
         }
     }
 
@@ -254,6 +259,50 @@ async fn refusals_take_nothing() {
             world.limiter.release(&tenant, first).await.unwrap();
             assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, usd("0.25"));
             world.begin(&tenant, "0.25").await.unwrap();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_nobody_wrote_down_is_given_back() {
+    let world = World::new(Settings { parallel_model_calls: 1, ..MANY });
+    let (_, owner) = world.owner(hourly(9)).await;
+    owner
+        .enter(async |tenant| {
+            world.budget(&tenant, "1.00").await;
+            let planned = world.call(Some("1.00"));
+            let (held, _) = Held::begin(world.limiter.as_ref(), &tenant, &planned).await.unwrap();
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, usd("1.00"));
+            drop(held);
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, Usd::ZERO);
+            let planned = world.call(Some("1.00"));
+            let (held, _) = Held::begin(world.limiter.as_ref(), &tenant, &planned).await.unwrap();
+            held.written();
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, usd("1.00"));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_call_of_which_no_row_tells_is_charged_after_its_lease() {
+    let world = World::new(Settings { parallel_model_calls: 1, ..MANY });
+    let (_, owner) = world.owner(hourly(9)).await;
+    owner
+        .enter(async |tenant| {
+            world.budget(&tenant, "1.00").await;
+            let lost = world.begin(&tenant, "0.75").await.unwrap();
+            let seconds = |count: i64| world.fixture.clock().advance(count * 1000);
+            seconds(3600 + 59);
+            world.limiter.sweep();
+            assert_eq!(code(world.begin(&tenant, "0").await.unwrap_err()), Code::ConcurrencyLimited);
+            seconds(2);
+            world.limiter.sweep();
+            let standing = world.limiter.budgets(&tenant).await.unwrap()[0];
+            assert_eq!((standing.reserved, standing.spent), (Usd::ZERO, usd("0.75")));
+            world.begin(&tenant, "0").await.unwrap();
+            // A late word corrects it.
+            world.end(&tenant, lost, "0.50").await;
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].spent, usd("0.50"));
         })
         .await;
 }

@@ -106,8 +106,11 @@ mod tests {
             limit: "1".parse().unwrap(),
             reserved: "0.25".parse().unwrap(),
             spent: "0.5".parse().unwrap(),
+            resets_in_seconds: 7,
         };
-        let members = Problem::from(LimitError::Budget(exceeded)).members;
+        let problem = Problem::from(LimitError::Budget(exceeded));
+        assert_eq!(problem.retry_after, Some(7));
+        let members = problem.members;
         let told = ["scope", "per", "limit", "reserved", "spent"].map(|name| members[name].as_str().unwrap());
         assert_eq!(told, ["tenant", "day", "1.00", "0.25", "0.50"]);
     }

@@ -8,13 +8,15 @@
 
 mod call;
 mod error;
+mod held;
 
 pub use call::{Admitted, Kind, LimitStanding, Parallel, PlannedCall};
 pub use error::{LimitError, LimiterUnavailable};
+pub use held::Held;
 
 use async_trait::async_trait;
-use context::Tenant;
-use ids::CallId;
+use context::{Operator, Tenant};
+use ids::{CallId, TenantId};
 use metering::budget::{BudgetStanding, Closed};
 use metering::window::Standing;
 use money::Usd;
@@ -43,6 +45,10 @@ pub trait Limiter: Send + Sync {
     /// without end would cost others their turn. `None` where the call holds nothing.
     async fn release(&self, tenant: &Tenant<'_>, call: CallId) -> Result<Option<Closed>, LimiterUnavailable>;
 
+    /// Gives back, without waiting, what a call holds of which no row was written: whoever began it is gone. A
+    /// call that this does not reach is charged when its lease ends.
+    fn abandon(&self, tenant: &Tenant<'_>, call: CallId);
+
     /// Where the tenant's limits on calls of this kind stand.
     async fn standing(&self, tenant: &Tenant<'_>, kind: Kind) -> Result<LimitStanding, LimiterUnavailable>;
 
@@ -53,6 +59,7 @@ pub trait Limiter: Send + Sync {
     /// last of several at once sees all changes.
     async fn refresh_budgets(&self, tenant: &Tenant<'_>) -> Result<(), LimiterUnavailable>;
 
-    /// Forgets what is kept of the tenant, which was restored from a backup or is being erased.
-    async fn forget(&self, tenant: &Tenant<'_>);
+    /// Forgets what is kept of a tenant that was restored from a backup or is being erased. Calls under way
+    /// are forgotten, too: they must have ended.
+    async fn forget(&self, operator: &Operator, tenant: TenantId);
 }

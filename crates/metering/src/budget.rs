@@ -103,11 +103,13 @@ pub struct BudgetExceeded {
     pub reserved: Usd,
     /// What calls that ended cost.
     pub spent: Usd,
+    /// Seconds until the period ends and the next one begins.
+    pub resets_in_seconds: u64,
 }
 
 impl From<BudgetExceeded> for Problem {
     fn from(exceeded: BudgetExceeded) -> Self {
-        let BudgetExceeded { scope, per, limit, reserved, spent } = exceeded;
+        let BudgetExceeded { scope, per, limit, reserved, spent, resets_in_seconds } = exceeded;
         Self::new(
             Code::BudgetExceeded,
             format!("The budget of {limit} USD a {per} for the {scope} does not cover this call."),
@@ -115,6 +117,7 @@ impl From<BudgetExceeded> for Problem {
         .with("limit", limit.to_string())
         .with("reserved", reserved.to_string())
         .with("spent", spent.to_string())
+        .retry_after(resets_in_seconds)
     }
 }
 
@@ -237,6 +240,7 @@ impl Ledger {
                     limit: budget.limit,
                     reserved,
                     spent,
+                    resets_in_seconds: per.end(now).since(now).as_secs() + 1,
                 });
             }
         }
@@ -274,15 +278,15 @@ impl Ledger {
     }
 
     /// Charges every call whose lease has ended its whole reservation, and says which and how much.
-    pub fn expire(&mut self, now: Timestamp) -> Vec<(CallId, Usd)> {
+    pub fn expire(&mut self, now: Timestamp) -> Vec<Closed> {
         let mut expired = Vec::new();
         while let Some(call) = self.calls.first_ended(now) {
             let Some(open) = self.calls.close(call) else { break };
             let held = open.worst_case;
             self.unhold(&open);
             self.charge(&open, Usd::ZERO, held);
+            expired.push(open.closed(call, held));
             self.calls.remember(call, open, held);
-            expired.push((call, held));
         }
         expired
     }

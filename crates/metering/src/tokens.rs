@@ -147,6 +147,9 @@ pub struct PromptSize {
     pub items: u64,
     /// Images, audio and other parts that are not text, given inline or by address.
     pub media: u64,
+    /// Whether a part may hold any number of tokens, however few its bytes are: a video, a file, a sound to be
+    /// fetched.
+    pub boundless: bool,
 }
 
 /// What a chat template may add to a request and to each message or tool: role and separator tokens and a
@@ -163,10 +166,15 @@ impl PromptSize {
     /// SentencePiece with byte fallback) stands for at least one byte, so text has at most as many tokens as
     /// UTF-8 bytes; to that comes what templates add. The bound does not hold for text that a provider adds
     /// out of our sight (its own system prompt, its own tools).
-    pub fn upper_bound(self) -> u64 {
+    ///
+    /// `None` where a part of the prompt has no such number.
+    pub fn upper_bound(self) -> Option<u64> {
+        if self.boundless {
+            return None;
+        }
         let items = self.items.saturating_mul(TOKENS_PER_ITEM);
         let media = self.media.saturating_mul(TOKENS_PER_MEDIUM);
-        self.bytes.saturating_add(TOKENS_PER_REQUEST).saturating_add(items).saturating_add(media)
+        Some(self.bytes.saturating_add(TOKENS_PER_REQUEST).saturating_add(items).saturating_add(media))
     }
 }
 
@@ -274,9 +282,10 @@ mod tests {
 
     #[test]
     fn bounds_lean_high() {
-        let prompt = PromptSize { bytes: 100, items: 2, media: 1 };
-        assert_eq!(prompt.upper_bound(), 100 + 64 + 32 + 50_000);
-        assert_eq!(PromptSize { bytes: u64::MAX, items: 1, media: 1 }.upper_bound(), u64::MAX);
+        let prompt = PromptSize { bytes: 100, items: 2, media: 1, boundless: false };
+        assert_eq!(prompt.upper_bound(), Some(100 + 64 + 32 + 50_000));
+        assert_eq!(PromptSize { bytes: u64::MAX, ..prompt }.upper_bound(), Some(u64::MAX));
+        assert_eq!(PromptSize { boundless: true, ..prompt }.upper_bound(), None);
         assert_eq!(estimate(""), 0);
         assert_eq!(estimate("Hello, world"), 5);
         assert_eq!(estimate("привет"), 6);
@@ -300,8 +309,8 @@ mod tests {
 
         #[test]
         fn an_estimate_is_never_above_the_bound(text in ".*") {
-            let size = PromptSize { bytes: text.len() as u64, items: 0, media: 0 };
-            prop_assert!(estimate(&text) <= size.upper_bound());
+            let size = PromptSize { bytes: text.len() as u64, ..PromptSize::default() };
+            prop_assert!(estimate(&text) <= size.upper_bound().unwrap());
         }
     }
 }

@@ -125,7 +125,7 @@ async fn attempt_once(
             }
             Ok(response)
         }
-        Ok(Err(error)) => Err(judged(&error)),
+        Ok(Err(error)) => Err(judged(&error, prepared.body.len() as u64)),
         Err(_) => {
             let connected = connection.connection_metadata().is_some();
             let error = if connected { ModelError::Timeout(waiting) } else { Unsent::ConnectTimeout.into() };
@@ -134,7 +134,7 @@ async fn attempt_once(
     }
 }
 
-fn judged(error: &Error) -> Failed {
+fn judged(error: &Error, body: u64) -> Failed {
     if error.is_connect() {
         return no_connection(error);
     }
@@ -142,7 +142,7 @@ fn judged(error: &Error) -> Failed {
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extras);
     }
-    match extras.get::<Wire>().map_or(Reached::Provider, Wire::reached) {
+    match extras.get::<Wire>().map_or(Reached::Provider, |wire| wire.reached(body)) {
         Reached::Nothing => Failed { error: Unsent::Connect.into(), again: true },
         Reached::StaleConnection => Failed { error: ModelError::Broken, again: true },
         Reached::Provider => Failed { error: in_the_head(error), again: false },

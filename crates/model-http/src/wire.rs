@@ -5,10 +5,12 @@
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 /// What has passed over one connection.
 #[derive(Clone, Debug, Default)]
@@ -22,15 +24,24 @@ struct Counts {
     answered: AtomicU64,
     /// Whether the last bytes that passed were an answer's.
     reading: AtomicBool,
+    /// Bytes written of the last request.
+    written: AtomicU64,
+    /// When the last byte was written.
+    wrote_at: Mutex<Option<Instant>>,
 }
+
+/// How soon after the last byte of a request a close can still be a goodbye that the request crossed. What
+/// closes later may have been worked on.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How far a call got before its connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reached {
     /// No byte of it was written.
     Nothing,
-    /// It was written to a connection that had served before, and nothing came back: as a rule the server
-    /// had closed the idle connection, and the request crossed its goodbye.
+    /// It was written to a connection that had served before, which closed at once and gave nothing back, or
+    /// before all of it was written: the server had closed the idle connection, and the request crossed its
+    /// goodbye.
     StaleConnection,
     /// It may have been taken.
     Provider,
@@ -43,23 +54,36 @@ impl Wire {
         self.0.answered.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// How far the call that failed on this connection got.
-    pub(crate) fn reached(&self) -> Reached {
+    /// How far the call that fails on this connection now got. Its body alone has so many bytes.
+    pub(crate) fn reached(&self, body: u64) -> Reached {
         let begun = self.0.begun.load(Ordering::SeqCst);
         if begun == self.0.answered.load(Ordering::SeqCst) {
             Reached::Nothing
-        } else if begun > 1 && !self.0.reading.load(Ordering::SeqCst) {
+        } else if begun > 1 && !self.0.reading.load(Ordering::SeqCst) && self.crossed(body) {
             Reached::StaleConnection
         } else {
             Reached::Provider
         }
     }
 
+    /// Whether the request cannot have been taken: not all of it was written, or it was just now.
+    fn crossed(&self, body: u64) -> bool {
+        let part = self.0.written.load(Ordering::SeqCst) <= body;
+        let at = *self.0.wrote_at.lock().unwrap_or_else(PoisonError::into_inner);
+        part || at.is_some_and(|at| at.elapsed() < AT_ONCE)
+    }
+
     fn wrote(&self, bytes: usize) {
-        let first = self.0.begun.load(Ordering::SeqCst) == 0;
-        if bytes > 0 && (self.0.reading.swap(false, Ordering::SeqCst) || first) {
-            self.0.begun.fetch_add(1, Ordering::SeqCst);
+        if bytes == 0 {
+            return;
         }
+        let first = self.0.begun.load(Ordering::SeqCst) == 0;
+        if self.0.reading.swap(false, Ordering::SeqCst) || first {
+            self.0.begun.fetch_add(1, Ordering::SeqCst);
+            self.0.written.store(0, Ordering::SeqCst);
+        }
+        self.0.written.fetch_add(bytes as u64, Ordering::SeqCst);
+        *self.0.wrote_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn read(&self, bytes: usize) {
@@ -130,23 +154,35 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wired<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reached, Wire};
+    use super::{AT_ONCE, Reached, Wire};
 
     #[test]
     fn how_far_a_call_got() {
         let wire = Wire::default();
-        assert_eq!(wire.reached(), Reached::Nothing);
+        assert_eq!(wire.reached(5), Reached::Nothing);
         wire.wrote(10);
         wire.wrote(10);
-        assert_eq!(wire.reached(), Reached::Provider, "a fresh connection was not closed for idleness");
+        assert_eq!(wire.reached(5), Reached::Provider, "a fresh connection was not closed for idleness");
         wire.read(5);
         wire.answered();
         wire.read(5);
-        assert_eq!(wire.reached(), Reached::Nothing, "the next request was not begun");
+        assert_eq!(wire.reached(5), Reached::Nothing, "the next request was not begun");
         wire.wrote(10);
-        assert_eq!(wire.reached(), Reached::StaleConnection);
+        assert_eq!(wire.reached(5), Reached::StaleConnection);
         wire.read(1);
-        assert_eq!(wire.reached(), Reached::Provider, "a byte came back");
+        assert_eq!(wire.reached(5), Reached::Provider, "a byte came back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_written_whole_and_kept_a_while_may_have_been_taken() {
+        let wire = Wire::default();
+        wire.wrote(10);
+        wire.read(5);
+        wire.answered();
+        wire.wrote(10);
+        tokio::time::advance(AT_ONCE * 2).await;
+        assert_eq!(wire.reached(5), Reached::Provider, "all of it was written");
+        assert_eq!(wire.reached(100), Reached::StaleConnection, "its body was not written to the end");
     }
 
     #[test]
@@ -155,8 +191,8 @@ mod tests {
         wire.wrote(1);
         wire.read(1);
         wire.wrote(1);
-        assert_eq!(wire.reached(), Reached::StaleConnection);
+        assert_eq!(wire.reached(5), Reached::StaleConnection);
         wire.answered();
-        assert_eq!(wire.reached(), Reached::StaleConnection);
+        assert_eq!(wire.reached(5), Reached::StaleConnection);
     }
 }

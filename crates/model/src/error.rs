@@ -82,6 +82,10 @@ impl ModelError {
     /// What the call is charged.
     pub fn charge(&self) -> Charge {
         match self {
+            // The provider, or something on the way to it, gave up on what may have been worked on.
+            Self::Refused(ProviderError { status: 408 | 499 | 502 | 504 | 520 | 524, .. }) => {
+                Charge::PromptAndEmitted
+            }
             Self::Unsent(_)
             | Self::Busy
             | Self::CircuitOpen { .. }

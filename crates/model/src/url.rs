@@ -69,6 +69,11 @@ impl EndpointUrl {
         written.unwrap_or(if self.scheme == Scheme::HTTPS { 443 } else { 80 })
     }
 
+    /// Whether calls to it are encrypted on their way.
+    pub fn is_secure(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
     /// Whether this is Azure OpenAI, which wants its key in a header of its own.
     pub fn is_azure(&self) -> bool {
         [".openai.azure.com", ".cognitiveservices.azure.com"].iter().any(|end| self.host.ends_with(end))

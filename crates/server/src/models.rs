@@ -5,6 +5,7 @@ use app::App;
 use app::gateway::{CacheSettings, Gateway, GatewayParts, StartEndpoint, UpstreamKeys, expire_leases};
 use clap::Args;
 use egress::{AddressPolicy, HostPort, HostPortError};
+use egress_http::SystemResolver;
 use env::Env;
 use limiter_local::LocalLimiter;
 use metering::prices::{OperatorPrices, PriceDataError, PriceTable};
@@ -91,6 +92,7 @@ pub(crate) fn gateway(
         http: Arc::new(HttpModels::new(env.clone(), HttpSettings::default())?),
         offline: (!production).then_some(offline),
         policy: Arc::new(address_policy(config)?),
+        resolver: Arc::new(SystemResolver),
         prices: PriceTable::built_in()?,
         tenant_keys,
         start_endpoint: start_endpoint(arguments)?,

@@ -85,7 +85,7 @@ impl UsageStore for MemoryStore {
                         if outcome.finished_at > back.moments {
                             state.charged.push((call.clone(), outcome.cost));
                         } else {
-                            let of = (call.started_at.hour(), call.key, call.agent, call.workflow);
+                            let of = (call.started_at.hour(), call.payer, call.workflow);
                             let sum = spent.entry(of).or_insert(Usd::ZERO);
                             *sum = sum.plus(outcome.cost);
                         }
@@ -103,7 +103,7 @@ impl UsageStore for MemoryStore {
             state.spent = spent
                 .into_iter()
                 .filter(|(_, cost)| !cost.is_zero())
-                .map(|((hour, key, agent, workflow), cost)| Spent { hour, key, agent, workflow, cost })
+                .map(|((hour, payer, workflow), cost)| Spent { hour, payer, workflow, cost })
                 .collect();
             Ok(state)
         })
@@ -146,8 +146,8 @@ fn value(call: &Call, by: GroupBy) -> Option<String> {
         GroupBy::Day => Some(call.started_at.day().to_string()),
         GroupBy::Model => (call.kind == CallKind::Model).then(|| call.target.clone()),
         GroupBy::Tool => (call.kind == CallKind::Service).then(|| call.target.clone()),
-        GroupBy::Key => call.key.map(|id| id.to_string()),
-        GroupBy::Agent => call.agent.map(|id| id.to_string()),
+        GroupBy::Key => call.payer.key.map(|id| id.to_string()),
+        GroupBy::Agent => call.payer.agent.map(|id| id.to_string()),
         GroupBy::Workflow => call.workflow.map(|id| id.to_string()),
     }
 }

@@ -7,7 +7,7 @@ use ids::{CallId, Id, RecordId, RunId, StepId, WorkflowId};
 use metering::tokens::Tokens;
 use serde_json::{Map, Value, json};
 use store::{
-    Agent, Call, CallKind, CallOutcome, CallStatus, Commit, IdempotencyClaim, Record, Run, RunMode,
+    Agent, Call, CallKind, CallOutcome, CallStatus, Commit, IdempotencyClaim, Payer, Record, Run, RunMode,
     RunStatus, RunUpdate, StepRow, StoredRun,
 };
 
@@ -62,6 +62,7 @@ pub fn run(number: u8, workflow: WorkflowId, word: &str) -> StoredRun {
         status: RunStatus::Queued,
         mode: RunMode::Live,
         started_by: "key_1".into(),
+        payer: Payer::default(),
         last_error: None,
         due: None,
         created_at: NOW,
@@ -116,13 +117,13 @@ pub fn call(number: u8, kind: CallKind, target: &str, started_at: Timestamp) -> 
         kind,
         target: target.into(),
         endpoint: Some("main".into()),
-        key: Some(id(1)),
-        agent: None,
+        payer: Payer { key: Some(id(1)), agent: None },
         workflow: Some(id(number % 2)),
         run: None,
         started_at,
         reserved: "0.5".parse().unwrap(),
         lease_until: started_at.plus(std::time::Duration::from_secs(600)),
+        intent: None,
     }
 }
 

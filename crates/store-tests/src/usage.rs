@@ -149,8 +149,8 @@ pub async fn a_meter_goes_on<B: Backend>(world: World<B>) {
                 let step = |at: Timestamp| Timestamp::from_millis(at.millis() / 10_000 * 10_000);
                 let recent = [released, settled, open].map(|call| (call.kind, step(call.started_at), 1));
                 assert_eq!(state.recent, recent);
-                let Call { key, agent, workflow, started_at, .. } = past;
-                let sum = Spent { hour: started_at.hour(), key, agent, workflow, cost: usd("1") };
+                let Call { payer, workflow, started_at, .. } = past;
+                let sum = Spent { hour: started_at.hour(), payer, workflow, cost: usd("1") };
                 assert_eq!(state.spent, [sum]);
             })
             .await;

@@ -3,6 +3,9 @@
 use context::{AuditUnavailable, Crossing};
 use errors::{Code, Problem};
 
+/// Nobody knows when a full tenant deletes something; this keeps clients that repeat by themselves patient.
+const QUOTA_RETRY_SECONDS: u64 = 600;
+
 /// Why a store call did not do what was asked. The cause of a fault of ours is in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -66,7 +69,8 @@ impl From<StoreError> for Problem {
             StoreError::QuotaExceeded => Self::new(
                 Code::QuotaExceeded,
                 "The tenant's storage is full. Delete something, or ask for a larger plan.",
-            ),
+            )
+            .retry_after(QUOTA_RETRY_SECONDS),
             StoreError::Crossing => {
                 Self::new(Code::ContentBlocked, "A value that is not this tenant's was stopped.")
             }

@@ -43,8 +43,8 @@ pub use query::{Comparison, Filter, FilterError, Operator as FilterOperator, Sor
 pub use record::{CollectionSettings, Record, RecordChange, RecordQuery, RecordStore};
 pub use run::{Run, RunEvent, RunMode, RunStatus, RunStore, RunUpdate, StepRow, StoredRun, UnknownDelivery};
 pub use usage::{
-    Call, CallKind, CallOutcome, CallStatus, GroupBy, LookBack, MeterState, Spent, UsageQuery, UsageRow,
-    UsageStore,
+    Call, CallIntent, CallKind, CallOutcome, CallStatus, GroupBy, LookBack, MeterState, Payer, Spent,
+    UsageQuery, UsageRow, UsageStore,
 };
 pub use work::{Mark, PendingWork, WorkIndex, WorkKind};
 

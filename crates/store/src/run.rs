@@ -3,7 +3,7 @@
 //! The engine's state and events are opaque here. One [`RunUpdate`] is one durable commit: the steps that
 //! moved, the events that say so, and the cursor, which moves only from where it was read.
 
-use crate::{Commit, Page, PageRequest, StoreError};
+use crate::{Commit, Page, PageRequest, Payer, StoreError};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
 use env::Timestamp;
@@ -80,6 +80,9 @@ pub struct Run {
     pub mode: RunMode,
     /// Who started it.
     pub started_by: String,
+    /// Whose key and agent its calls are charged to: those of whoever started it.
+    #[serde(default)]
+    pub payer: Payer,
     /// What went wrong last, in words fit for the tenant.
     pub last_error: Option<String>,
     /// When it next does something by itself, where it waits.

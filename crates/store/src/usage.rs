@@ -2,9 +2,11 @@
 
 use crate::{Commit, StoreError};
 use async_trait::async_trait;
-use context::{Access, Delete, Private, Read, Tenant, on};
+use audit::event::Action;
+use context::{Access, Delete, Principal, Private, Read, Tenant, on};
 use env::Timestamp;
 use ids::{AgentId, CallId, EventId, KeyId, RunId, WorkflowId};
+use metering::budget::BudgetScope;
 use metering::tokens::Tokens;
 use money::Usd;
 use schemars::JsonSchema;
@@ -46,6 +48,31 @@ impl CallStatus {
     }
 }
 
+/// Whose key and agent a call is charged to, beside the tenant: those that made it, or that started the run
+/// of which it is a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Payer {
+    /// The key.
+    pub key: Option<KeyId>,
+    /// The agent.
+    pub agent: Option<AgentId>,
+}
+
+impl From<&Principal> for Payer {
+    fn from(principal: &Principal) -> Self {
+        Self { key: principal.key, agent: principal.agent }
+    }
+}
+
+/// The event that says that a call is about to be made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallIntent {
+    /// Its id, which the outcome's event names.
+    pub event: EventId,
+    /// What both events call what is done.
+    pub action: Action,
+}
+
 /// A call as it is begun: durable before its effect can be felt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
@@ -57,10 +84,9 @@ pub struct Call {
     pub target: String,
     /// The endpoint that served it.
     pub endpoint: Option<String>,
-    /// The key that it was made with.
-    pub key: Option<KeyId>,
-    /// The agent that made it.
-    pub agent: Option<AgentId>,
+    /// Whose key and agent it is charged to.
+    #[serde(flatten)]
+    pub payer: Payer,
     /// The workflow that it was a step of.
     pub workflow: Option<WorkflowId>,
     /// The run that it was a step of.
@@ -71,6 +97,15 @@ pub struct Call {
     pub reserved: Usd,
     /// Until when it may be under way; then its reservation is charged.
     pub lease_until: Timestamp,
+    /// Its intent in the audit log, where it has one.
+    pub intent: Option<CallIntent>,
+}
+
+impl Call {
+    /// The budgets that cover it, where they are set.
+    pub fn scopes(&self) -> Vec<BudgetScope> {
+        scopes(self.payer, self.workflow)
+    }
 }
 
 /// How a call ended.
@@ -117,19 +152,30 @@ pub struct LookBack {
     pub moments: Timestamp,
 }
 
-/// What the calls of one hour for one key, agent and workflow were charged together.
+/// What the calls of one hour for one payer and workflow were charged together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Spent {
     /// The hour's start.
     pub hour: Timestamp,
-    /// The key that they were made with.
-    pub key: Option<KeyId>,
-    /// The agent that made them.
-    pub agent: Option<AgentId>,
+    /// Whose key and agent they are charged to.
+    pub payer: Payer,
     /// The workflow that they were steps of.
     pub workflow: Option<WorkflowId>,
     /// The sum.
     pub cost: Usd,
+}
+
+impl Spent {
+    /// The budgets that cover the calls, where they are set.
+    pub fn scopes(&self) -> Vec<BudgetScope> {
+        scopes(self.payer, self.workflow)
+    }
+}
+
+fn scopes(Payer { key, agent }: Payer, workflow: Option<WorkflowId>) -> Vec<BudgetScope> {
+    let (key, agent) = (key.map(BudgetScope::Key), agent.map(BudgetScope::Agent));
+    let workflow = workflow.map(BudgetScope::Workflow);
+    [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect()
 }
 
 /// By what usage is broken down.

@@ -9,7 +9,7 @@ use crate::perform::Scene;
 use crate::scheduler::{Control, Rest, Start};
 use crate::worker::Shared;
 use app::dispatch::{Order, OrderKind};
-use context::{Access, Tenant, Update, on};
+use context::{Access, Admission, Tenant, Update, on};
 use env::Timestamp;
 use errors::{Code, Problem};
 use load::{Loaded, load};
@@ -42,13 +42,19 @@ pub(crate) enum DriveError {
 }
 
 /// Carries the run out as far as it goes, in this visit.
-pub(crate) async fn drive<'t>(shared: &Arc<Shared>, tenant: &Tenant<'t>, start: &mut Start) -> Rest {
+pub(crate) async fn drive<'t>(
+    shared: &Arc<Shared>,
+    tenant: &Tenant<'t>,
+    admission: &Admission,
+    start: &mut Start,
+) -> Rest {
     let run = start.job.run;
     let outcome = match load(shared, tenant, run).await {
         Ok(Loaded::Ready(machine, journal, access)) => {
             let driver = Driver {
                 shared,
                 tenant,
+                admission,
                 access,
                 machine: *machine,
                 journal: *journal,
@@ -86,6 +92,8 @@ fn told(error: &DriveError) -> Problem {
 struct Driver<'s, 't> {
     shared: &'s Arc<Shared>,
     tenant: &'s Tenant<'t>,
+    /// What this visit was entered with.
+    admission: &'s Admission,
     access: Access<'t, Update<on::Run>>,
     machine: Machine,
     journal: Journal,
@@ -276,7 +284,8 @@ impl Driver<'_, '_> {
                 let scene = Scene {
                     run: row.id,
                     workflow: row.workflow,
-                    started_by: row.started_by.clone(),
+                    admission: self.admission.clone(),
+                    payer: row.payer,
                     step,
                     node: node.clone(),
                     attempt,

@@ -6,14 +6,17 @@ mod outcome;
 mod record;
 
 use crate::worker::Shared;
-use context::Tenant;
+use context::{Admission, Tenant};
 use env::Timestamp;
 use ids::{CallId, Id, RecordId, RunId, StepId, WorkflowId};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
+use store::Payer;
 use workflow::definition::OnUnknown;
 use workflow::{NodeName, Outcome, Request};
 
+/// How long before the attempt's time is up its calls end, so that their ends are written down in time.
+const MARGIN: Duration = Duration::from_millis(250);
 /// How long an attempt waits for a place before it is put off.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
 
@@ -21,7 +24,10 @@ const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
 pub(crate) struct Scene {
     pub(crate) run: RunId,
     pub(crate) workflow: WorkflowId,
-    pub(crate) started_by: String,
+    /// Lets its calls to models in, as visits of their own.
+    pub(crate) admission: Admission,
+    /// Whose key and agent its calls are charged to.
+    pub(crate) payer: Payer,
     pub(crate) step: StepId,
     pub(crate) node: NodeName,
     pub(crate) attempt: u32,
@@ -30,6 +36,13 @@ pub(crate) struct Scene {
     pub(crate) dry_run: bool,
     pub(crate) began: Timestamp,
     pub(crate) on_unknown: OnUnknown,
+}
+
+impl Scene {
+    /// How long a call that begins now may take.
+    fn time_left(&self, shared: &Shared) -> Duration {
+        self.deadline.since(shared.app.env.now()).saturating_sub(MARGIN)
+    }
 }
 
 /// Performs an attempt whose beginning is durable.
@@ -49,7 +62,7 @@ pub(crate) async fn perform(
         return Outcome::RateLimited { until: shared.app.env.now() };
     };
     match request {
-        Request::Ai { .. } => ai::perform(shared, tenant, scene, request).await,
+        Request::Ai { .. } => ai::perform(shared, scene, request).await,
         Request::Http { .. } => http::perform(shared, tenant, scene, request).await,
         Request::Record { .. } => record::perform(shared, tenant, scene, request).await,
     }

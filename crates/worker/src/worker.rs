@@ -132,10 +132,11 @@ async fn visit(shared: Arc<Shared>, mut start: Start) -> (Start, Rest) {
         shared.app.authenticator.admit_system(SystemPrincipal::RunExecution, tenant, behalf, facts).await;
     match admitted {
         Ok(admission) => {
+            let own = admission.clone();
             let visit = admission.enter_boxed(move |tenant| {
                 Box::pin(async move {
                     shared.scheduler.refresh(&tenant);
-                    let rest = drive(&shared, &tenant, &mut start).await;
+                    let rest = drive(&shared, &tenant, &own, &mut start).await;
                     (start, rest)
                 })
             });

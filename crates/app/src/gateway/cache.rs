@@ -101,7 +101,8 @@ impl Wanted {
         resolved: &Resolved,
         kept: Private<'t, Completion>,
     ) -> Result<Private<'t, Value>, Problem> {
-        let call = row(app, tenant, resolved, Attribution::default(), Usd::ZERO);
+        let part_of = Attribution { payer: tenant.principal().into(), ..Attribution::default() };
+        let call = row(app, resolved, part_of, Usd::ZERO);
         let mut tokens = Tokens::default();
         kept.as_ref().map(|kept| tokens = kept.usage.unwrap_or_default());
         let outcome = CallOutcome {
@@ -270,8 +271,8 @@ impl ResponseCache {
     }
 
     /// Forgets all answers of the tenant.
-    pub(super) fn forget(&self, tenant: &Tenant<'_>) {
-        self.shelves().forget(tenant.id());
+    pub(super) fn forget(&self, tenant: TenantId) {
+        self.shelves().forget(tenant);
     }
 
     /// Nothing that holds the lock can panic half-way through a change.

@@ -5,18 +5,21 @@
 
 use super::cache::Wanted;
 use super::complete::{Whole, whole};
-use super::reserve::{self, Attribution, Prepared};
+use super::reserve::{self, Attribution, Begun, Prepared};
+use super::settle::Seen;
 use super::start::{Asked, ask};
 use super::stream::{forward, stopped};
+use super::visits::Caller;
 use crate::App;
 use bytes::Bytes;
 use context::{Admission, Tenant, door};
 use errors::Problem;
 use limiter::{Kind, LimitStanding};
-use model::dialect::openai::ChatRequest;
+use model::dialect::openai::{ChatRequest, Completion};
 use model::{ChatAnswer, ModelError};
 use serde_json::Value;
 use std::sync::Arc;
+use store::KeyPurpose;
 use tokio::sync::{mpsc, oneshot};
 
 /// Pieces that wait for a caller who reads slowly; then the provider waits.
@@ -72,12 +75,12 @@ pub struct Refused {
 /// Carries out a chat completion.
 pub async fn chat(app: &Arc<App>, admission: Admission, input: ChatInput) -> Result<Reply, Box<Refused>> {
     let (answer, answered) = oneshot::channel();
-    let visits = Arc::clone(&app.gateway.visits).acquire_owned().await;
-    let Ok(visit) = visits else { return Err(unlimited(Problem::internal())) };
+    let mut visit = app.gateway.visits.begin(&admission).await.map_err(unlimited)?;
+    let Some(halt) = visit.halt.take() else { return Err(unlimited(Problem::internal())) };
     let app = Arc::clone(app);
     let visited = admission.enter_boxed(move |tenant| {
         Box::pin(async move {
-            let mut caller = Caller(Some(answer));
+            let mut caller = Caller::new(answer, halt);
             if let Err(problem) = visit_for(&app, &tenant, input, &mut caller).await {
                 let limits = app.limiter.standing(&tenant, Kind::Ai).await.ok();
                 caller.tell(Err(Box::new(Refused { problem, limits })));
@@ -95,34 +98,14 @@ fn unlimited(problem: Problem) -> Box<Refused> {
     Box::new(Refused { problem, limits: None })
 }
 
-/// Whoever waits for the answer, until it is told.
-struct Caller(Option<oneshot::Sender<Result<Reply, Box<Refused>>>>);
-
-impl Caller {
-    fn tell(&mut self, reply: Result<Reply, Box<Refused>>) {
-        if let Some(waiting) = self.0.take() {
-            // A caller who is gone by now needs no answer.
-            let _ = waiting.send(reply);
-        }
-    }
-
-    async fn gone(&mut self) {
-        match &mut self.0 {
-            Some(waiting) => waiting.closed().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn is_gone(&self) -> bool {
-        self.0.as_ref().is_some_and(oneshot::Sender::is_closed)
-    }
-}
+/// Whoever waits over the wire.
+type Waiting = Caller<Result<Reply, Box<Refused>>>;
 
 async fn visit_for<'t>(
     app: &App,
     tenant: &Tenant<'t>,
     input: ChatInput,
-    caller: &mut Caller,
+    caller: &mut Waiting,
 ) -> Result<(), Problem> {
     let request = ChatRequest::parse(&input.body)?;
     let (stream, include_usage) = (request.stream(), request.include_usage());
@@ -156,16 +139,17 @@ async fn at_once<'t>(
     tenant: &Tenant<'t>,
     prepared: Prepared<'t>,
     wanted: Option<Wanted>,
-    caller: &mut Caller,
+    caller: &mut Waiting,
 ) -> Result<(), Problem> {
-    let (call, limits) = reserve::admit(app, tenant, &prepared, Attribution::default()).await?;
-    match whole(app, tenant, prepared, call, caller.gone()).await {
+    let begun = begin(app, tenant, &prepared).await?;
+    let limits = begun.limits;
+    match whole(app, tenant, prepared, begun, caller.gone()).await {
         Whole::CallerGone => Ok(()),
-        Whole::Failed(problem) => Err(problem),
+        Whole::Failed(failed) => Err(failed.problem),
         Whole::Answered(answered) => {
             let completion = door::answer(tenant, answered.completion).map_err(stopped)?;
             if let Some(wanted) = &wanted {
-                app.gateway.cache.keep(app, tenant, wanted, &completion);
+                keep(app, tenant, wanted, &completion).await;
             }
             let cached = wanted.map(|_| false);
             caller.tell(Ok(Reply::Whole { body: completion.body, limits, cached }));
@@ -179,20 +163,38 @@ async fn in_pieces<'t>(
     tenant: &Tenant<'t>,
     prepared: Prepared<'t>,
     include_usage: bool,
-    caller: &mut Caller,
+    caller: &mut Waiting,
 ) -> Result<(), Problem> {
-    let (call, limits) = reserve::admit(app, tenant, &prepared, Attribution::default()).await?;
-    let (under_way, answer) = match ask(app, tenant, prepared, call, caller.gone()).await {
+    let begun = begin(app, tenant, &prepared).await?;
+    let limits = begun.limits;
+    let (under_way, answer) = match ask(app, tenant, prepared, begun, caller.gone()).await {
         Asked::Answers(under_way, answer) => (*under_way, answer),
-        Asked::Failed(problem) => return Err(problem),
+        Asked::Failed(failed) => return Err(failed.problem),
         Asked::CallerGone => return Ok(()),
     };
     let ChatAnswer::Stream(pieces) = answer else {
         let error = ModelError::Garbled("a whole answer where a stream was asked for");
-        return Err(under_way.fail(app, tenant, super::settle::Seen::default(), error).await);
+        return Err(under_way.fail(app, tenant, Seen::default(), error).await.problem);
     };
     let (sender, events) = mpsc::channel(PIECES_AHEAD);
     caller.tell(Ok(Reply::Stream { events, limits }));
-    forward(app, tenant, under_way, pieces, include_usage, sender).await;
+    forward(app, tenant, under_way, pieces, include_usage, (sender, &mut caller.halt)).await;
     Ok(())
+}
+
+async fn begin<'v, 't>(
+    app: &'v App,
+    tenant: &'v Tenant<'t>,
+    prepared: &Prepared<'t>,
+) -> Result<Begun<'v, 't>, Problem> {
+    let part_of = Attribution { payer: tenant.principal().into(), ..Attribution::default() };
+    reserve::admit(app, tenant, prepared, part_of, app.gateway.call_time).await
+}
+
+/// Keeps an answer, unless the tenant's key is gone by then: what is forgotten stays so.
+async fn keep(app: &App, tenant: &Tenant<'_>, wanted: &Wanted, completion: &Completion) {
+    app.gateway.cache.keep(app, tenant, wanted, completion);
+    if app.store.key(tenant, KeyPurpose::Cache).await.is_err() {
+        app.gateway.cache.forget(tenant.id());
+    }
 }

@@ -1,50 +1,86 @@
 //! Whole answers, for callers inside the server and as a part of [`super::chat`].
 
-use super::reserve::{self, Prepared};
+use super::reserve::{self, Begun, Prepared};
 use super::settle::{Ending, Seen};
-use super::start::{Asked, ask};
+use super::start::{Asked, FailedCall, ask};
+use super::stream::stopped;
+use super::visits::{Caller, Gone};
 use crate::App;
-use context::{Private, Tenant};
+use context::{Admission, Private, Tenant, door};
 use errors::Problem;
-use limiter::LimitStanding;
 use model::dialect::openai::{ChatRequest, Completion};
 use model::{ChatAnswer, ModelError};
 use money::Usd;
 use serde_json::Value;
-use std::future::{Future, pending};
-use store::Call;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 pub use super::reserve::Attribution;
 
 /// A whole answer, with what it took.
-pub struct Completed<'t> {
+pub struct Completed {
     /// The answer's body, as the dialect has it.
-    pub body: Private<'t, Value>,
+    pub body: Value,
     /// What it cost.
     pub cost: Usd,
-    /// The call's row in usage.
-    pub call: Call,
-    /// Where the limits stand.
-    pub limits: LimitStanding,
 }
 
-/// Calls a model for a piece of work of the visit's tenant, such as a step of a run, and waits for the whole
-/// answer. Dropping the future leaves the call to be charged when its lease ends.
-pub async fn complete<'t>(
-    app: &App,
-    tenant: &Tenant<'t>,
+/// Calls a model for a piece of the tenant's work, such as a step of a run, and waits for the whole answer,
+/// at most so long.
+///
+/// The call is a visit of its own, entered with the admission of the work's own visit. So a caller who stops
+/// waiting is noticed: dropping the future cancels the call, which is charged its prompt at once.
+pub async fn complete(
+    app: &Arc<App>,
+    admission: Admission,
     request: ChatRequest,
     part_of: Attribution,
-) -> Result<Completed<'t>, Problem> {
+    time: Duration,
+) -> Result<Completed, Box<FailedCall>> {
+    let (answer, answered) = oneshot::channel();
+    let mut visit = app.gateway.visits.begin(&admission).await?;
+    let Some(halt) = visit.halt.take() else { return Err(Problem::internal().into()) };
+    let app = Arc::clone(app);
+    let time = time.min(app.gateway.call_time);
+    let visited = admission.enter_boxed(move |tenant| {
+        Box::pin(async move {
+            let mut caller = Caller::new(answer, halt);
+            let outcome = visit_for(&app, &tenant, request, (part_of, time), &mut caller).await;
+            if let Some(outcome) = outcome.transpose() {
+                caller.tell(outcome);
+            }
+        })
+    });
+    tokio::spawn(async move {
+        visited.await;
+        drop(visit);
+    });
+    answered.await.unwrap_or_else(|_| Err(Problem::internal().into()))
+}
+
+/// The answer; `None` where nobody waits for it any more.
+async fn visit_for(
+    app: &App,
+    tenant: &Tenant<'_>,
+    request: ChatRequest,
+    (part_of, time): (Attribution, Duration),
+    caller: &mut Caller<Result<Completed, Box<FailedCall>>>,
+) -> Result<Option<Completed>, Box<FailedCall>> {
     let prepared = reserve::prepare(app, tenant, request).await?;
-    let (call, limits) = reserve::admit(app, tenant, &prepared, part_of).await?;
-    match whole(app, tenant, prepared, call, pending()).await {
+    if caller.is_gone() {
+        return Ok(None);
+    }
+    let begun = reserve::admit(app, tenant, &prepared, part_of, time).await?;
+    match whole(app, tenant, prepared, begun, caller.gone()).await {
         Whole::Answered(answered) => {
-            let Answered { completion, cost, call } = *answered;
-            Ok(Completed { body: completion.map(|completion| completion.body), cost, call, limits })
+            let Answered { completion, cost } = *answered;
+            let body = door::answer(tenant, completion).map_err(stopped)?.body;
+            Ok(Some(Completed { body, cost }))
         }
-        Whole::Failed(problem) => Err(problem),
-        Whole::CallerGone => Err(Problem::internal()),
+        Whole::Failed(failed) => Err(Box::new(failed)),
+        Whole::CallerGone => Ok(None),
     }
 }
 
@@ -52,7 +88,6 @@ pub async fn complete<'t>(
 pub(super) struct Answered<'t> {
     pub(super) completion: Private<'t, Completion>,
     cost: Usd,
-    call: Call,
 }
 
 /// What came of asking for a whole answer.
@@ -60,7 +95,7 @@ pub(super) enum Whole<'t> {
     /// It is there, and its outcome is durable.
     Answered(Box<Answered<'t>>),
     /// It failed, and the call is settled.
-    Failed(Problem),
+    Failed(FailedCall),
     /// The caller went away, and the call is settled.
     CallerGone,
 }
@@ -70,26 +105,22 @@ pub(super) async fn whole<'t>(
     app: &App,
     tenant: &Tenant<'t>,
     prepared: Prepared<'t>,
-    call: Call,
-    gone: impl Future<Output = ()>,
+    begun: Begun<'_, 't>,
+    gone: impl Future<Output = Gone>,
 ) -> Whole<'t> {
-    let (under_way, answer) = match ask(app, tenant, prepared, call, gone).await {
+    let (under_way, answer) = match ask(app, tenant, prepared, begun, gone).await {
         Asked::Answers(under_way, answer) => (*under_way, answer),
-        Asked::Failed(problem) => return Whole::Failed(problem),
+        Asked::Failed(failed) => return Whole::Failed(failed),
         Asked::CallerGone => return Whole::CallerGone,
     };
     let ChatAnswer::Whole(completion) = answer else {
         let error = ModelError::Garbled("a stream where a whole answer was asked for");
         return Whole::Failed(under_way.fail(app, tenant, Seen::default(), error).await);
     };
-    let mut seen = Seen::default();
-    // Counts are no content: they go into the tenant's own usage.
-    completion.as_ref().map(|completion| {
-        seen = Seen { reported: completion.usage, emitted_bytes: completion.text_bytes };
-    });
+    let seen = Seen::of(&completion);
     if let Err(problem) = under_way.end(app, tenant, seen, Ending::Answered).await {
-        return Whole::Failed(problem);
+        return Whole::Failed(problem.into());
     }
     let cost = under_way.measure.cost(&under_way.measure.usage(seen.reported, seen.emitted_bytes).tokens);
-    Whole::Answered(Box::new(Answered { completion, cost, call: under_way.call }))
+    Whole::Answered(Box::new(Answered { completion, cost }))
 }

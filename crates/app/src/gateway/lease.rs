@@ -4,38 +4,54 @@ use super::settle::{Ending, outcome_event};
 use crate::App;
 use audit::event::Outcome;
 use authz::SystemPrincipal;
-use context::{Private, RequestFacts, Tenant, door};
+use context::{Private, Refusal, RequestFacts, Tenant, door};
 use errors::Problem;
-use ids::{CallId, Id};
+use ids::{CallId, Id, TenantId};
 use metering::tokens::Tokens;
-use store::{Call, CallKind, CallOutcome, CallStatus, Commit, PendingWork, StoreError, WorkKind};
+use std::collections::BTreeMap;
+use store::{Call, CallIntent, CallKind, CallOutcome, CallStatus, Commit, StoreError, WorkKind};
 
 /// Ends every call whose lease is over, and gives back how many there were. To be called at the start and
 /// every few seconds: calls that end as they should are never among them.
 pub async fn expire_leases(app: &App) -> Result<u64, StoreError> {
     let now = app.env.now();
     let mut ended = 0;
+    let mut over: BTreeMap<TenantId, Vec<CallId>> = BTreeMap::new();
     for work in app.store.pending(WorkKind::Call).await? {
-        if work.due.is_none_or(|due| due > now) {
-            continue;
+        if work.due.is_some_and(|due| due <= now) {
+            over.entry(work.tenant).or_default().push(CallId::from_bytes(work.id));
         }
-        match expire(app, work).await {
-            Ok(true) => ended += 1,
-            Ok(false) => {}
-            // One tenant that cannot be entered, being suspended say, keeps nobody else waiting.
+    }
+    for (tenant, calls) in over {
+        match expire(app, tenant, calls).await {
+            Ok(count) => ended += count,
+            // One tenant that cannot be entered keeps nobody else waiting.
             Err(problem) => {
-                tracing::warn!(tenant.id = %work.tenant, %problem, "a call's lease could not be ended");
+                tracing::warn!(tenant.id = %tenant, %problem, "the leases of calls could not be ended");
             }
         }
     }
     Ok(ended)
 }
 
-async fn expire(app: &App, work: PendingWork) -> Result<bool, Problem> {
+/// Ends these calls of a tenant, also of a suspended one.
+async fn expire(app: &App, tenant: TenantId, calls: Vec<CallId>) -> Result<u64, Problem> {
     let facts = RequestFacts::internal(app.env.id());
-    let admitted = app.authenticator.admit_system(SystemPrincipal::LeaseExpiry, work.tenant, None, facts);
-    let admission = admitted.await?;
-    admission.enter(async |tenant| charge(app, &tenant, CallId::from_bytes(work.id)).await).await
+    let admitted = app.authenticator.admit_system(SystemPrincipal::LeaseExpiry, tenant, None, facts);
+    let admission = match admitted.await {
+        Ok(admission) => admission,
+        // It is being erased, and its calls with it.
+        Err(Refusal::Unauthorized) => return Ok(0),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let visit = admission.enter(async |tenant| {
+        let mut ended = 0;
+        for call in calls {
+            ended += u64::from(charge(app, &tenant, call).await?);
+        }
+        Ok(ended)
+    });
+    visit.await
 }
 
 /// Charges an open call its whole reservation.
@@ -58,8 +74,10 @@ async fn charge(app: &App, tenant: &Tenant<'_>, id: CallId) -> Result<bool, Prob
     };
     let mut draft = outcome_event(tenant, &call, &outcome, Ending::Answered);
     draft.result = Outcome::OutcomeUnknown;
+    if let Some(CallIntent { event, action }) = &call.intent {
+        (draft.intent, draft.action) = (Some(*event), action.clone());
+    }
     if call.kind == CallKind::Service {
-        draft.action = SERVICE_CALL;
         "service".clone_into(&mut draft.resource.kind);
     }
     app.store.end_call(tenant, &call, outcome, Commit::event(draft)).await?;
@@ -67,5 +85,3 @@ async fn charge(app: &App, tenant: &Tenant<'_>, id: CallId) -> Result<bool, Prob
     tracing::warn!(tenant.id = %tenant.id(), call = %id, reserved = %call.reserved, "a call with an unknown outcome was charged its reservation");
     Ok(true)
 }
-
-const SERVICE_CALL: audit::event::Action = audit::event::Action::new("service.call");

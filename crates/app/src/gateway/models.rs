@@ -1,6 +1,6 @@
 //! The models that a tenant may call, as `GET /v1/models` lists them.
 
-use super::resolve::{unknown, usable};
+use super::resolve::{lacks_key, unknown, usable};
 use crate::App;
 use context::{Private, Read, Tenant, on};
 use errors::Problem;
@@ -26,6 +26,9 @@ pub async fn models<'t>(app: &App, tenant: &Tenant<'t>) -> Result<Private<'t, Ve
     tenant.authorize::<Read<on::Model>>()?;
     let mut found = BTreeMap::new();
     for usable in usable(app, tenant).await? {
+        if lacks_key(app, tenant, &usable).await {
+            continue;
+        }
         for id in &usable.endpoint.models {
             let owned_by = usable.endpoint.name.to_string();
             found.entry(id.clone()).or_insert_with(|| ModelView {

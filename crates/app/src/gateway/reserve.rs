@@ -1,14 +1,14 @@
 //! What a call may cost at most, and its admission with that reserved.
 
+use super::fetched;
 use super::resolve::{Resolved, resolve};
+use super::settle::CALL;
 use crate::App;
 use context::{Invoke, Private, Tenant, on};
-use egress::Destination;
 use errors::{Code, Problem};
 use hmac::{Hmac, KeyInit, Mac};
 use ids::{RunId, WorkflowId};
-use limiter::{Kind, LimitStanding, PlannedCall};
-use metering::budget::BudgetScope;
+use limiter::{Held, Kind, LimitError, LimitStanding, PlannedCall};
 use metering::prices::Price;
 use metering::tokens::{Tokens, Usage, estimate};
 use model::KeyOwner;
@@ -16,16 +16,18 @@ use model::dialect::openai::{ChatCall, ChatRequest, Upstream};
 use money::Usd;
 use sha2::Sha256;
 use std::time::Duration;
-use store::{Call, CallKind, KeyPurpose};
+use store::{Call, CallIntent, CallKind, KeyPurpose, Payer};
 
 /// The most output tokens of an answer where neither the caller nor the endpoint says.
 const DEFAULT_OUTPUT: u64 = 4096;
 /// How much longer a lease is than the call may take: for the outcome to be written down.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
+pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// What a call is a part of.
+/// Whom a call is charged to, and what it is a part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attribution {
+    /// Whose key and agent it is charged to.
+    pub payer: Payer,
     /// The workflow that it is a step of.
     pub workflow: Option<WorkflowId>,
     /// The run that it is a step of.
@@ -43,16 +45,17 @@ pub(super) struct Prepared<'t> {
 #[derive(Clone, Debug)]
 pub(super) struct Measure {
     pub(super) price: Option<Price>,
-    prompt_bound: u64,
+    /// `None` where the prompt has no bound.
+    prompt_bound: Option<u64>,
     prompt_estimate: u64,
     /// Of all choices together.
     output_bound: u64,
 }
 
 impl Measure {
-    /// The most that the call can cost; `None` where it has no price.
+    /// The most that the call can cost; `None` where it has no price, or there is no such amount.
     fn worst_case(&self) -> Option<Usd> {
-        self.price.as_ref().map(|price| price.worst_case(self.prompt_bound, self.output_bound))
+        Some(self.price.as_ref()?.worst_case(self.prompt_bound?, self.output_bound))
     }
 
     /// The provider's counts where they came, else ours from what was emitted.
@@ -77,8 +80,8 @@ pub(super) async fn prepare<'t>(
     request: ChatRequest,
 ) -> Result<Prepared<'t>, Problem> {
     tenant.authorize::<Invoke<on::Model>>()?;
-    check_urls(app, &request)?;
     let resolved = resolve(app, tenant, request.model()).await?;
+    fetched::check(app, &resolved, &request).await?;
     let endpoint_limit = resolved.endpoint.max_output_tokens;
     let limit = endpoint_limit.or(request.max_output_tokens()).unwrap_or(DEFAULT_OUTPUT);
     let prompt = request.prompt_size();
@@ -95,25 +98,10 @@ pub(super) async fn prepare<'t>(
     let measure = Measure {
         price: resolved.price.clone(),
         prompt_bound,
-        prompt_estimate: estimate(&body).min(prompt_bound),
+        prompt_estimate: estimate(&body).min(prompt_bound.unwrap_or(u64::MAX)),
         output_bound: chat.max_output_tokens.saturating_mul(u64::from(chat.choices)),
     };
     Ok(Prepared { resolved, chat: Private::sent(tenant, chat), measure })
-}
-
-/// Every address that the provider would fetch must be one that the tenant could reach itself.
-fn check_urls(app: &App, request: &ChatRequest) -> Result<(), Problem> {
-    for url in request.fetched_urls() {
-        let destination = Destination::parse(url).map_err(|error| {
-            let detail = format!("An address in the request cannot be used: {error}.");
-            Problem::new(Code::FieldNotAllowed, detail).with("param", "messages")
-        })?;
-        app.gateway.policy.permits_unresolved(&destination).map_err(|_| {
-            let detail = "An address in the request is not one of the open internet.";
-            Problem::new(Code::EgressDenied, detail).with("param", "messages")
-        })?;
-    }
-    Ok(())
 }
 
 /// A name for the principal that tells the provider nothing, where the request names its user.
@@ -135,54 +123,62 @@ async fn caller_name(
     Ok(digest.get(..16).map(hex::encode))
 }
 
-/// Admits the call: its row as it will be written, and where the limits stand.
-pub(super) async fn admit(
-    app: &App,
-    tenant: &Tenant<'_>,
+/// A call that was admitted: its row as it will be written, what it holds until then, and where the limits
+/// stand.
+pub(super) struct Begun<'v, 't> {
+    pub(super) call: Call,
+    pub(super) held: Held<'v, 't>,
+    pub(super) limits: LimitStanding,
+}
+
+/// Admits the call, which may take so long.
+pub(super) async fn admit<'v, 't>(
+    app: &'v App,
+    tenant: &'v Tenant<'t>,
     prepared: &Prepared<'_>,
     part_of: Attribution,
-) -> Result<(Call, LimitStanding), Problem> {
+    time: Duration,
+) -> Result<Begun<'v, 't>, Problem> {
     let worst_case = prepared.measure.worst_case();
-    let call = row(app, tenant, &prepared.resolved, part_of, worst_case.unwrap_or_default());
+    let mut call = row(app, &prepared.resolved, part_of, worst_case.unwrap_or_default());
+    call.lease_until = call.started_at.plus(time).plus(LEASE_MARGIN);
+    call.intent = Some(CallIntent { event: app.env.id(), action: CALL });
     let planned = PlannedCall {
         id: call.id,
         kind: Kind::Ai,
-        scopes: scopes(&call),
+        scopes: call.scopes(),
         worst_case,
         at: call.started_at,
         lease_until: call.lease_until,
     };
-    let admitted = app.limiter.begin(tenant, &planned).await?;
-    Ok((call, admitted.standing))
+    let begun = Held::begin(app.limiter.as_ref(), tenant, &planned).await;
+    let (held, admitted) = begun.map_err(|error| match error {
+        LimitError::Unpriced if prepared.measure.price.is_some() => boundless(),
+        error => error.into(),
+    })?;
+    Ok(Begun { call, held, limits: admitted.standing })
 }
 
-/// The row of a call that begins now.
-pub(super) fn row(
-    app: &App,
-    tenant: &Tenant<'_>,
-    resolved: &Resolved,
-    part_of: Attribution,
-    reserved: Usd,
-) -> Call {
+fn boundless() -> Problem {
+    let detail = "A money budget covers the call, and what a video, a file or a sound to be fetched costs has \
+                  no bound that could be reserved. Send images or text.";
+    Problem::new(Code::FieldNotAllowed, detail).with("param", "messages")
+}
+
+/// The row of a call that begins and ends now.
+pub(super) fn row(app: &App, resolved: &Resolved, part_of: Attribution, reserved: Usd) -> Call {
     let now = app.env.now();
     Call {
         id: app.env.id(),
         kind: CallKind::Model,
         target: resolved.model.clone(),
         endpoint: Some(resolved.endpoint.name.to_string()),
-        key: tenant.principal().key,
-        agent: tenant.principal().agent,
+        payer: part_of.payer,
         workflow: part_of.workflow,
         run: part_of.run,
         started_at: now,
         reserved,
-        lease_until: now.plus(app.gateway.call_time).plus(LEASE_MARGIN),
+        lease_until: now,
+        intent: None,
     }
-}
-
-fn scopes(call: &Call) -> Vec<BudgetScope> {
-    let key = call.key.map(BudgetScope::Key);
-    let agent = call.agent.map(BudgetScope::Agent);
-    let workflow = call.workflow.map(BudgetScope::Workflow);
-    [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect()
 }

@@ -80,11 +80,32 @@ fn built_in(gateway: &Gateway) -> Result<Option<Usable>, Problem> {
     Ok(Some(Usable { endpoint: Arc::new(endpoint), server: Server::BuiltIn(Arc::clone(offline)) }))
 }
 
-/// The endpoint that serves `model` to the tenant. A name that none of them serves is no model.
+/// The first endpoint that serves `model` to the tenant and that it has a key for. A name that none of them serves is no model.
 pub(super) async fn resolve(app: &App, tenant: &Tenant<'_>, model: &str) -> Result<Resolved, Problem> {
     let serves = |usable: &Usable| usable.endpoint.models.iter().any(|name| name == model);
-    let found = usable(app, tenant).await?.into_iter().find(serves);
-    let Usable { endpoint, server } = found.ok_or_else(|| unknown(model))?;
+    let mut without_key = None;
+    for usable in usable(app, tenant).await?.into_iter().filter(serves) {
+        match with_key(app, tenant, usable, model).await {
+            // Another endpoint may serve the model without a key of the tenant's.
+            Err(problem) if problem.code == Code::NeedsReauthorization => {
+                without_key.get_or_insert(problem);
+            }
+            resolved => return resolved,
+        }
+    }
+    Err(without_key.unwrap_or_else(|| unknown(model)))
+}
+
+/// Whether the tenant lacks the key with which alone it could call the endpoint's models.
+pub(super) async fn lacks_key(app: &App, tenant: &Tenant<'_>, usable: &Usable) -> bool {
+    let Usable { endpoint, server: Server::Row } = usable else { return false };
+    let (None, Some(_)) = (&endpoint.sealed_api_key, &endpoint.tenant_credential) else { return false };
+    let Ok(url) = endpoint.url.parse::<EndpointUrl>() else { return false };
+    key(app, tenant, endpoint, &url).await.is_err_and(|problem| problem.code == Code::NeedsReauthorization)
+}
+
+async fn with_key(app: &App, tenant: &Tenant<'_>, usable: Usable, model: &str) -> Result<Resolved, Problem> {
+    let Usable { endpoint, server } = usable;
     let url: EndpointUrl = endpoint.url.parse().map_err(|_| misconfigured(&endpoint))?;
     let provider = provider_of_host(url.host());
     let price = price_of(&endpoint.prices, &app.gateway.prices, provider, model, app.env.now());

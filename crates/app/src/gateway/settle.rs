@@ -3,10 +3,10 @@
 use super::reserve::Measure;
 use crate::{App, fail, note};
 use audit::event::{Action, CostRef, Draft, Outcome, ReasonCode};
-use context::Tenant;
+use context::{Private, Tenant};
 use errors::Problem;
-use ids::EventId;
 use metering::tokens::{Tokens, UsageSource};
+use model::dialect::openai::Completion;
 use money::Usd;
 use serde_json::json;
 use std::time::Duration;
@@ -40,9 +40,21 @@ pub(super) struct Seen {
     pub(super) emitted_bytes: u64,
 }
 
+impl Seen {
+    /// What a whole answer shows. Counts are no content: they go into the tenant's own usage.
+    pub(super) fn of(completion: &Private<'_, Completion>) -> Self {
+        let mut seen = Self::default();
+        completion.as_ref().map(|completion| {
+            seen = Self { reported: completion.usage, emitted_bytes: completion.text_bytes };
+        });
+        seen
+    }
+}
+
 /// The event that a call is about to be made.
 pub(super) fn intent(tenant: &Tenant<'_>, call: &Call) -> Draft {
     let mut draft = about(tenant, call);
+    draft.id = call.intent.as_ref().map(|intent| intent.event);
     draft.result = Outcome::Intent;
     draft.details.insert("reserved_usd".into(), json!(call.reserved.to_string()));
     draft
@@ -66,7 +78,6 @@ pub(super) async fn end(
     tenant: &Tenant<'_>,
     call: &Call,
     measure: &Measure,
-    intents: &[EventId],
     seen: Seen,
     ending: Ending<'_>,
 ) -> Result<(), Problem> {
@@ -83,7 +94,7 @@ pub(super) async fn end(
         cached: false,
     };
     let mut draft = outcome_event(tenant, call, &outcome, ending);
-    draft.intent = intents.first().copied();
+    draft.intent = call.intent.as_ref().map(|intent| intent.event);
     let cost = outcome.cost;
     let written = written(app, tenant, call, outcome, draft).await;
     if let Err(error) = written {

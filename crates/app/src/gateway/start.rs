@@ -1,24 +1,45 @@
 //! How a call begins: its intent becomes durable while the provider is being asked, and is durable before
 //! anything of the answer is looked at.
 
-use super::reserve::{Measure, Prepared};
+use super::reserve::{Begun, LEASE_MARGIN, Measure, Prepared};
 use super::settle::{self, Ending, Seen};
+use super::visits::{Gone, halted};
 use crate::App;
 use context::Tenant;
 use errors::Problem;
 use futures::future::{Either, select};
-use ids::EventId;
 use model::{Charge, ChatAnswer, ModelError, Waiting};
+use money::Usd;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use store::{Call, Commit};
+use store::{Call, Commit, StoreError};
 
 /// A call under way, with all that its end needs.
 pub(super) struct UnderWay {
     pub(super) call: Call,
     pub(super) measure: Measure,
-    pub(super) intents: Vec<EventId>,
+}
+
+/// A call that failed, with what it was charged.
+pub struct FailedCall {
+    /// What to tell.
+    pub problem: Problem,
+    /// What it cost all the same.
+    pub cost: Usd,
+}
+
+impl From<Problem> for FailedCall {
+    fn from(problem: Problem) -> Self {
+        Self { problem, cost: Usd::ZERO }
+    }
+}
+
+impl From<Problem> for Box<FailedCall> {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.into())
+    }
 }
 
 impl UnderWay {
@@ -30,27 +51,42 @@ impl UnderWay {
         seen: Seen,
         ending: Ending<'_>,
     ) -> Result<(), Problem> {
-        settle::end(app, tenant, &self.call, &self.measure, &self.intents, seen, ending).await
+        settle::end(app, tenant, &self.call, &self.measure, seen, ending).await
     }
 
-    /// Ends a call that failed so, and gives the problem to tell.
+    /// Ends a call that failed so, and gives what to tell.
     pub(super) async fn fail(
         &self,
         app: &App,
         tenant: &Tenant<'_>,
         seen: Seen,
         error: ModelError,
-    ) -> Problem {
+    ) -> FailedCall {
         let charge = error.charge();
-        let problem = Problem::from(error);
-        let ending = match charge {
-            Charge::Nothing => Ending::Released(&problem),
-            Charge::PromptAndEmitted => Ending::Failed(&problem),
+        self.failed(app, tenant, seen, (charge, error.into())).await
+    }
+
+    /// Ends a call with this problem, at this charge.
+    async fn failed(
+        &self,
+        app: &App,
+        tenant: &Tenant<'_>,
+        seen: Seen,
+        (charge, problem): (Charge, Problem),
+    ) -> FailedCall {
+        let (ending, cost) = match charge {
+            Charge::Nothing => (Ending::Released(&problem), Usd::ZERO),
+            Charge::PromptAndEmitted => (Ending::Failed(&problem), self.cost(seen)),
         };
         match self.end(app, tenant, seen, ending).await {
-            Ok(()) => problem,
-            Err(unwritten) => unwritten,
+            Ok(()) => FailedCall { problem, cost },
+            Err(unwritten) => FailedCall { problem: unwritten, cost },
         }
+    }
+
+    /// What the call costs if this is all that it used.
+    pub(super) fn cost(&self, seen: Seen) -> Usd {
+        self.measure.cost(&self.measure.usage(seen.reported, seen.emitted_bytes).tokens)
     }
 }
 
@@ -59,53 +95,59 @@ pub(super) enum Asked<'t> {
     /// The provider answers.
     Answers(Box<UnderWay>, ChatAnswer<'t>),
     /// It failed, and the call is settled.
-    Failed(Problem),
+    Failed(FailedCall),
     /// The caller went away, and the call is settled.
     CallerGone,
 }
 
-/// Asks the provider. `gone` is ready when the caller has gone away.
+/// Asks the provider. `gone` is ready when the call need not go on.
 pub(super) async fn ask<'t>(
     app: &App,
     tenant: &Tenant<'t>,
     prepared: Prepared<'t>,
-    call: Call,
-    gone: impl Future<Output = ()>,
+    begun: Begun<'_, 't>,
+    gone: impl Future<Output = Gone>,
 ) -> Asked<'t> {
     let Prepared { resolved, chat, measure } = prepared;
+    let Begun { call, held, .. } = begun;
     let commit = Commit::event(settle::intent(tenant, &call));
     let row = call.clone();
-    let begun = pin!(app.store.begin_call(tenant, &row, commit));
+    let under_way = UnderWay { call, measure };
+    let time = time_left(app, &under_way.call);
+    let written = pin!(async {
+        held.written();
+        app.store.begin_call(tenant, &row, commit).await
+    });
+    let left = AtomicBool::new(false);
     let asked = async {
+        left.store(true, Ordering::SeqCst);
         let answer = resolved.adapter.chat(tenant, &resolved.target, chat);
-        let in_time = tokio::time::timeout(app.gateway.call_time, answer).await;
-        in_time.unwrap_or(Err(ModelError::Timeout(Waiting::Total)))
+        tokio::time::timeout(time, answer).await.unwrap_or(Err(ModelError::Timeout(Waiting::Total)))
     };
-    let asked = pin!(asked);
-    let (intents, answer) = match select(begun, asked).await {
-        Either::Left((intents, asked)) => (intents, Either::Left(asked)),
-        Either::Right((answer, begun)) => (begun.await, Either::Right(answer)),
+    // In a box, so that dropping it cancels the call at the provider before anything else is waited for.
+    let (written, answer) = match select(written, Box::pin(asked)).await {
+        Either::Left((written, asked)) => (written, Either::Left(asked)),
+        Either::Right((answer, written)) => (written.await, Either::Right(answer)),
     };
-    let intents = match intents {
-        Ok(intents) => intents,
-        Err(error) => {
-            // Nothing of it is written, so the call is cancelled, and charged as if it had left.
-            tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call's intent was not written");
-            let cost = measure.cost(&measure.usage(None, 0).tokens);
-            if let Err(error) = app.limiter.settle(tenant, call.id, cost).await {
-                tracing::error!(tenant.id = %tenant.id(), %error, "a call was not settled");
+    if let Err(error) = written {
+        let answer = match answer {
+            Either::Left(asked) => {
+                drop(asked);
+                None
             }
-            return Asked::Failed(error.into());
-        }
-    };
-    let under_way = UnderWay { call, measure, intents };
+            Either::Right(answer) => Some(answer),
+        };
+        let left = left.load(Ordering::SeqCst);
+        return unwritten(app, tenant, under_way, (left, answer), error).await;
+    }
     let answer = match answer {
         Either::Right(answer) => answer,
         Either::Left(asked) => match select(asked, pin!(gone)).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(((), _)) => {
-                // Dropping what was asked cancels it at the provider, which may have begun with the prompt.
-                return cancelled(app, tenant, &under_way).await;
+            Either::Right((gone, asked)) => {
+                // The provider may have begun with the prompt.
+                drop(asked);
+                return cancelled(app, tenant, &under_way, gone).await;
             }
         },
     };
@@ -115,14 +157,41 @@ pub(super) async fn ask<'t>(
     }
 }
 
-async fn cancelled<'t>(app: &App, tenant: &Tenant<'_>, under_way: &UnderWay) -> Asked<'t> {
-    match under_way.end(app, tenant, Seen::default(), Ending::Cancelled).await {
-        Ok(()) => Asked::CallerGone,
-        Err(problem) => Asked::Failed(problem),
+async fn cancelled<'t>(app: &App, tenant: &Tenant<'_>, under_way: &UnderWay, gone: Gone) -> Asked<'t> {
+    let ended = under_way.end(app, tenant, Seen::default(), Ending::Cancelled).await;
+    match (ended, gone) {
+        (Ok(()), Gone::Caller) => Asked::CallerGone,
+        (Ok(()), Gone::Tenant) => {
+            Asked::Failed(FailedCall { problem: halted(), cost: under_way.cost(Seen::default()) })
+        }
+        (Err(problem), _) => Asked::Failed(problem.into()),
     }
+}
+
+/// Ends a call whose intent was not written: nobody gets its answer, and a call that had not left does not.
+/// What one that had left may have cost is written down all the same, or stays held until its lease ends.
+async fn unwritten<'t>(
+    app: &App,
+    tenant: &Tenant<'_>,
+    mut under_way: UnderWay,
+    (left, answer): (bool, Option<Result<ChatAnswer<'t>, ModelError>>),
+    error: StoreError,
+) -> Asked<'t> {
+    let call = &mut under_way.call;
+    tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call's intent was not written");
+    call.intent = None;
+    let (seen, charge) = match &answer {
+        None if !left => (Seen::default(), Charge::Nothing),
+        None => (Seen::default(), Charge::PromptAndEmitted),
+        Some(Ok(ChatAnswer::Whole(completion))) => (Seen::of(completion), Charge::PromptAndEmitted),
+        Some(Ok(ChatAnswer::Stream(_))) => (Seen::default(), Charge::PromptAndEmitted),
+        Some(Err(error)) => (Seen::default(), error.charge()),
+    };
+    drop(answer);
+    Asked::Failed(under_way.failed(app, tenant, seen, (charge, error.into())).await)
 }
 
 /// How long a call under way may still take, so that it ends before its lease does.
 pub(super) fn time_left(app: &App, call: &Call) -> Duration {
-    call.started_at.plus(app.gateway.call_time).since(app.env.now())
+    call.lease_until.minus(LEASE_MARGIN).since(app.env.now())
 }

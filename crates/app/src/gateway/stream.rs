@@ -4,6 +4,7 @@
 use super::chat::StreamEvent;
 use super::settle::{Ending, Seen};
 use super::start::{UnderWay, time_left};
+use super::visits::{Halt, halted};
 use crate::App;
 use context::{Tenant, door};
 use errors::Problem;
@@ -18,6 +19,8 @@ enum Stopped {
     Ended,
     /// The caller went away.
     CallerGone,
+    /// The tenant is to be left alone.
+    Halted,
     /// The provider failed, or what it sent was stopped.
     Failed(ModelError),
 }
@@ -29,13 +32,18 @@ pub(super) async fn forward<'t>(
     under_way: UnderWay,
     pieces: ChunkStream<'t>,
     include_usage: bool,
-    caller: Sender<StreamEvent>,
+    (caller, halt): (Sender<StreamEvent>, &mut Halt),
 ) {
     let mut seen = Seen::default();
     let left = time_left(app, &under_way.call);
     let passing = pass_on(tenant, pieces, include_usage, &caller, &mut seen);
-    let stopped = tokio::time::timeout(left, passing).await;
-    let stopped = stopped.unwrap_or(Stopped::Failed(ModelError::Timeout(Waiting::Total)));
+    let stopped = tokio::select! {
+        biased;
+        () = halt.told() => Stopped::Halted,
+        stopped = tokio::time::timeout(left, passing) => {
+            stopped.unwrap_or(Stopped::Failed(ModelError::Timeout(Waiting::Total)))
+        }
+    };
     let last = match stopped {
         Stopped::Ended => match under_way.end(app, tenant, seen, Ending::Answered).await {
             Ok(()) => StreamEvent::Done,
@@ -47,7 +55,11 @@ pub(super) async fn forward<'t>(
             }
             return;
         }
-        Stopped::Failed(error) => StreamEvent::Failed(under_way.fail(app, tenant, seen, error).await),
+        Stopped::Halted => {
+            let ended = under_way.end(app, tenant, seen, Ending::Cancelled).await;
+            StreamEvent::Failed(ended.err().unwrap_or_else(halted))
+        }
+        Stopped::Failed(error) => StreamEvent::Failed(under_way.fail(app, tenant, seen, error).await.problem),
     };
     // A caller who is gone by now has been charged for what it got.
     let _ = caller.send(last).await;

@@ -106,6 +106,7 @@ fn opened(
         status: RunStatus::Queued,
         mode,
         started_by: started_by(tenant),
+        payer: tenant.principal().into(),
         last_error: None,
         due: None,
         created_at: now,

@@ -81,7 +81,8 @@ impl Vault {
         self.open(&access, service).await?.try_map(secret)
     }
 
-    /// The tenant's own key for a model's provider, if it has one that may go to this host.
+    /// The tenant's own key for a model's provider, if it has one that may go to this host. In the clear it
+    /// goes only where the operator made an exception for the host and port.
     ///
     /// Whoever may call the model may have its call carried by the tenant's key: the operator bound the
     /// endpoint to the service, and the tenant stored the key for its host.
@@ -89,14 +90,17 @@ impl Vault {
         &self,
         tenant: &Tenant<'t>,
         service: &Slug,
-        host: &Host,
-        port: u16,
+        (host, port, secure): (&Host, u16, bool),
     ) -> Result<Option<SecretText>, Problem> {
         let access = Use::Model(tenant.authorize()?);
         let contents = match self.live(&access, service, Need::Due).await {
             Err(problem) if problem.code == Code::NotFound => return Ok(None),
             contents => contents?,
         };
+        // The operator chose the endpoint, but not to show the tenant's key to everyone on the way there.
+        if !secure && !self.refresher.policy.opens(host, port) {
+            return Err(egress::EgressError::CredentialInTheClear.into());
+        }
         let key = contents.map(|contents| names(&contents, host, port).then(|| key(contents)).flatten());
         Ok(door::upstream(tenant, key).map_err(StoreError::from)?)
     }
@@ -223,7 +227,7 @@ impl UpstreamKeys for Vault {
         endpoint: &EndpointUrl,
     ) -> Result<Option<SecretText>, Problem> {
         let host = Host::parse(endpoint.host()).map_err(|_| Problem::internal())?;
-        self.upstream_key(tenant, service, &host, endpoint.port()).await
+        self.upstream_key(tenant, service, (&host, endpoint.port(), endpoint.is_secure())).await
     }
 }
 

@@ -83,7 +83,7 @@ async fn a_key_for_models_goes_to_its_host_and_any_caller_of_the_model_may_use_i
         let (service, host) = (slug(service), Host::parse(host).unwrap());
         let admission = world.admit(tenant, Role::Member).await;
         let use_it =
-            async |tenant: Tenant<'_>| world.vault.upstream_key(&tenant, &service, &host, port).await;
+            async |tenant: Tenant<'_>| world.vault.upstream_key(&tenant, &service, (&host, port, true)).await;
         admission.enter(use_it).await.unwrap().map(|key| key.expose().to_owned())
     };
     assert_eq!(key(world.one, "openai", "api.test", 443).await.as_deref(), Some("sk-1"));

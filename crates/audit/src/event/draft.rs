@@ -16,6 +16,9 @@ pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 /// An event before it has its place in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
+    /// Its id where that is settled before it is written, so that what begins with it can name it. Else it
+    /// gets one with its place.
+    pub id: Option<EventId>,
     /// Who did it.
     pub actor: Actor,
     /// What was done.
@@ -54,6 +57,7 @@ impl Draft {
     /// An event of which only the necessary is said.
     pub fn new(actor: Actor, action: Action, resource: Resource, result: Outcome) -> Self {
         Self {
+            id: None,
             actor,
             action,
             resource,

@@ -121,12 +121,13 @@ struct Leaf<'a> {
     v: u8,
 }
 
-/// Gives a draft its id, time and place, and makes its leaf. The caller makes the leaf durable before
+/// Gives a draft its time, place and, where it has none, its id, and makes its leaf. The caller makes the leaf durable before
 /// the action's effect (an intent) or its acknowledgement.
 pub fn seal(mut draft: Draft, position: &Position, env: &Env) -> Result<Sealed, EventError> {
     check(&draft, position)?;
     let time = env.now();
-    let event_id = EventId::from_parts(u64::try_from(time.millis()).unwrap_or(0), env.random());
+    let made = || EventId::from_parts(u64::try_from(time.millis()).unwrap_or(0), env.random());
+    let event_id = draft.id.unwrap_or_else(made);
     let disclosures = take_disclosures(&mut draft, env);
     let leaf = Leaf {
         action: &draft.action,

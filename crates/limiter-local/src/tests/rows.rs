@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use store::{
     Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, MeterState, Object, ObjectScope, ObjectStore,
-    Page, PageRequest, StoreError, UsageQuery, UsageRow, UsageStore,
+    Page, PageRequest, Payer, StoreError, UsageQuery, UsageRow, UsageStore,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -48,13 +48,13 @@ impl Rows {
             kind: CallKind::Model,
             target: "model".into(),
             endpoint: None,
-            key: None,
-            agent: None,
+            payer: Payer::default(),
             workflow: None,
             run: None,
             started_at: planned.at,
             reserved: planned.worst_case.unwrap_or_default(),
             lease_until: planned.lease_until,
+            intent: None,
         };
         self.calls.lock().unwrap().insert(call.id, (tenant, call, None));
     }

@@ -14,7 +14,7 @@ async fn ask(more: Value) -> (Vec<Value>, Option<Tokens>, u64) {
     let mut body = json!({ "model": MODEL, "messages": [{ "role": "user", "content": "How are you?" }] });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let request = ChatRequest::from_value(body).unwrap();
-    let bound = request.prompt_size().upper_bound();
+    let bound = request.prompt_size().upper_bound().unwrap();
     let target = Target::at("offline".parse().unwrap(), "http://offline.invalid".parse().unwrap());
     let upstream = Upstream {
         model: MODEL.into(),

@@ -145,7 +145,7 @@ impl World {
     /// A tenant whose own OAuth credential opens the endpoint that serves `gpt-test`.
     async fn new() -> Self {
         let (tokens, models) = (TokenEndpoint::start().await, Provider::start().await);
-        let config = format!("[egress]\nallow = [\"127.0.0.1:{}\"]\n", tokens.port);
+        let config = format!("[egress]\nallow = [\"127.0.0.1:{}\", \"{}\"]\n", tokens.port, models.host());
         let server = Server::start_with(&config, &[]);
         let tenant = server.tenant("Acme").await;
         let endpoint = json!({"url": models.url, "dialect": "openai", "models": ["gpt-test"],

@@ -5,6 +5,8 @@ mod chat;
 mod crash;
 mod endpoints;
 mod official_clients;
+mod runs;
+mod suspended;
 
 use crate::harness::{Server, Tenant};
 use crate::provider::Provider;
@@ -21,17 +23,28 @@ struct World {
     client: Client,
 }
 
-const MODELS: [&str; 9] =
-    ["gpt-test", "refuses", "breaks", "hangs", "slow", "silent", "overbills", "unpriced", "other"];
+const MODELS: [&str; 10] = [
+    "gpt-test",
+    "times-out",
+    "refuses",
+    "breaks",
+    "hangs",
+    "slow",
+    "silent",
+    "overbills",
+    "unpriced",
+    "other",
+];
 
 impl World {
     async fn new() -> Self {
         Self::with("", json!({})).await
     }
 
+    /// In the configuration, `PROVIDER` stands for the provider's host and port.
     async fn with(config: &str, limits: Value) -> Self {
-        let server = Server::start_with(config, &[]);
         let provider = Provider::start().await;
+        let server = Server::start_with(&config.replace("PROVIDER", provider.host()), &[]);
         let tenant = server.tenant_on("acme-plan", &limits, "acme").await;
         let client = tenant.owner.clone();
         let world = Self { server, provider, tenant, client };

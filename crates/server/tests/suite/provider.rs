@@ -54,6 +54,11 @@ impl Provider {
         Self { url, seen }
     }
 
+    /// Its host and port.
+    pub(crate) fn host(&self) -> &str {
+        self.url.trim_start_matches("http://").trim_end_matches("/v1")
+    }
+
     pub(crate) fn requests(&self) -> Vec<Value> {
         self.seen.requests.lock().unwrap().clone()
     }
@@ -73,6 +78,7 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
     seen.requests.lock().unwrap().push(body);
     Ok(match model.as_str() {
         "refuses" => refusal(StatusCode::BAD_REQUEST, "that is too long"),
+        "times-out" => refusal(StatusCode::GATEWAY_TIMEOUT, "too slow"),
         "breaks" => refusal(StatusCode::INTERNAL_SERVER_ERROR, "sk-of-the-operator leaked"),
         "hangs" => {
             tokio::time::sleep(Duration::from_secs(3600)).await;

@@ -34,12 +34,12 @@ async fn stage() -> (Server, Service) {
 }
 
 /// A workflow with this definition.
-async fn workflow(tenant: &Tenant, definition: &Value) -> String {
+pub(crate) async fn workflow(tenant: &Tenant, definition: &Value) -> String {
     tenant.make("/v1/workflows", json!({"name": "under test", "definition": definition})).await
 }
 
 /// Starts a run.
-async fn start(who: &Client, workflow: &str, input: Value) -> String {
+pub(crate) async fn start(who: &Client, workflow: &str, input: Value) -> String {
     let path = format!("/v1/workflows/{workflow}/runs");
     let run = who.post(&path, &json!({"input": input})).await.unwrap();
     assert_eq!(run["status"], "queued");
@@ -47,7 +47,7 @@ async fn start(who: &Client, workflow: &str, input: Value) -> String {
 }
 
 /// The run, once it stands as wanted.
-async fn until(who: &Client, run: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(who: &Client, run: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..PATIENCE {
         let found = who.get(&format!("/v1/runs/{run}")).await.unwrap();
         if wanted(&found) {
@@ -59,12 +59,12 @@ async fn until(who: &Client, run: &str, wanted: impl Fn(&Value) -> bool) -> Valu
 }
 
 /// The run, once it is over.
-async fn over(who: &Client, run: &str) -> Value {
+pub(crate) async fn over(who: &Client, run: &str) -> Value {
     until(who, run, |run| matches!(run["status"].as_str(), Some("succeeded" | "failed" | "cancelled"))).await
 }
 
 /// The step of a node.
-fn step<'a>(run: &'a Value, node: &str) -> &'a Value {
+pub(crate) fn step<'a>(run: &'a Value, node: &str) -> &'a Value {
     run["steps"].as_array().unwrap().iter().find(|step| step["node"] == node).unwrap()
 }
 

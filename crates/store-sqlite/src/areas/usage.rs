@@ -16,7 +16,7 @@ use sqlcipher::{Executor, OptionalExtension, params};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{
-    Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, Mark, MeterState, Spent, StoreError,
+    Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, Mark, MeterState, Payer, Spent, StoreError,
     UsageQuery, UsageRow, UsageStore, WorkKind,
 };
 
@@ -198,18 +198,19 @@ fn spent(tables: &Executor, since: Timestamp, apart: &[(Call, Usd)]) -> Result<V
         .prepare_cached("SELECT hour, key, agent, workflow, totals FROM usage_hour WHERE hour >= ?1")?;
     let mut rows = select.query(params![since.millis()])?;
     while let Some(row) = rows.next()? {
-        let of = (Timestamp::from_millis(row.get(0)?), id(row.get(1)?)?, id(row.get(2)?)?, id(row.get(3)?)?);
+        let payer = Payer { key: id(row.get(1)?)?, agent: id(row.get(2)?)? };
+        let of = (Timestamp::from_millis(row.get(0)?), payer, id(row.get(3)?)?);
         let totals: Totals = from_text(&row.get::<_, String>(4)?)?;
         let sum = sums.entry(of).or_insert(Usd::ZERO);
         *sum = sum.plus(totals.cost);
     }
     for (call, cost) in apart {
-        if let Some(sum) = sums.get_mut(&(call.started_at.hour(), call.key, call.agent, call.workflow)) {
+        if let Some(sum) = sums.get_mut(&(call.started_at.hour(), call.payer, call.workflow)) {
             *sum = sum.minus(*cost);
         }
     }
     let spent = sums.into_iter().filter(|(_, cost)| !cost.is_zero());
-    Ok(spent.map(|((hour, key, agent, workflow), cost)| Spent { hour, key, agent, workflow, cost }).collect())
+    Ok(spent.map(|((hour, payer, workflow), cost)| Spent { hour, payer, workflow, cost }).collect())
 }
 
 fn id<I: std::str::FromStr>(text: String) -> Result<Option<I>, Fault> {

@@ -97,8 +97,8 @@ impl Place {
         Self {
             hour: call.started_at.hour().millis(),
             kind: super::usage::kind_name(call.kind),
-            key: text(call.key.map(|id| id.to_string())),
-            agent: text(call.agent.map(|id| id.to_string())),
+            key: text(call.payer.key.map(|id| id.to_string())),
+            agent: text(call.payer.agent.map(|id| id.to_string())),
             workflow: text(call.workflow.map(|id| id.to_string())),
         }
     }

@@ -29,8 +29,8 @@ impl<'a> Facts<'a> {
             at: call.started_at,
             kind: call.kind,
             target: &call.target,
-            key: call.key.map(|id| id.to_string()),
-            agent: call.agent.map(|id| id.to_string()),
+            key: call.payer.key.map(|id| id.to_string()),
+            agent: call.payer.agent.map(|id| id.to_string()),
             workflow: call.workflow.map(|id| id.to_string()),
         }
     }

@@ -1,10 +1,8 @@
 //! `ai` steps: a question to a model, through the gateway like everyone else's.
 
 use super::{Scene, outcome};
-use crate::open::open;
 use crate::worker::Shared;
-use app::gateway::{Attribution, complete};
-use context::Tenant;
+use app::gateway::{Attribution, Completed, FailedCall, complete};
 use errors::Problem;
 use model::dialect::openai::ChatRequest;
 use money::Usd;
@@ -12,12 +10,7 @@ use serde_json::{Map, Value, json};
 use workflow::engine::{StepError, StepErrorCode};
 use workflow::{Outcome, Request};
 
-pub(super) async fn perform(
-    shared: &Shared,
-    tenant: &Tenant<'_>,
-    scene: &Scene,
-    request: Request,
-) -> Outcome {
+pub(super) async fn perform(shared: &Shared, scene: &Scene, request: Request) -> Outcome {
     let Request::Ai { model, system, prompt, max_tokens, temperature, output_schema } = request else {
         return outcome::invalid("The step is not an `ai` step.");
     };
@@ -38,22 +31,16 @@ pub(super) async fn perform(
         let format = json!({"type": "json_schema", "json_schema": {"name": "output", "schema": schema}});
         body.insert("response_format".into(), format);
     }
-    match ask(shared, tenant, scene, Value::Object(body)).await {
-        Ok((answer, cost)) => read(&answer, cost, structured),
-        Err(problem) => outcome::of(problem, shared.app.env.now()),
+    match ask(shared, scene, Value::Object(body)).await {
+        Ok(Completed { body, cost }) => read(&body, cost, structured),
+        Err(failed) => outcome::charged(failed.problem, failed.cost, shared.app.env.now()),
     }
 }
 
-async fn ask(
-    shared: &Shared,
-    tenant: &Tenant<'_>,
-    scene: &Scene,
-    body: Value,
-) -> Result<(Value, Usd), Problem> {
-    let request = ChatRequest::from_value(body)?;
-    let part_of = Attribution { workflow: Some(scene.workflow), run: Some(scene.run) };
-    let completed = complete(&shared.app, tenant, request, part_of).await?;
-    Ok((open(tenant, completed.body)?, completed.cost))
+async fn ask(shared: &Shared, scene: &Scene, body: Value) -> Result<Completed, Box<FailedCall>> {
+    let request = ChatRequest::from_value(body).map_err(Problem::from)?;
+    let part_of = Attribution { payer: scene.payer, workflow: Some(scene.workflow), run: Some(scene.run) };
+    complete(&shared.app, scene.admission.clone(), request, part_of, scene.time_left(shared)).await
 }
 
 /// The step's output: the text, or the object that the schema asked for.

@@ -8,22 +8,19 @@ use audit::event::{Action, Draft, Outcome as Ending};
 use context::{Invoke, Private, Tenant, on};
 use egress::{Destination, EgressError, Headers, Method, OutboundRequest, OutboundResponse};
 use errors::Problem;
-use ids::{AgentId, EventId, KeyId, Slug};
-use limiter::{Kind, PlannedCall};
-use metering::budget::BudgetScope;
+use ids::Slug;
+use limiter::{Held, Kind, PlannedCall};
 use metering::tokens::Tokens;
 use money::Usd;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use store::{Call, CallKind, CallOutcome, CallStatus, Commit};
+use store::{Call, CallIntent, CallKind, CallOutcome, CallStatus, Commit};
 use workflow::definition::OnUnknown;
 use workflow::engine::{StepError, StepErrorCode};
 use workflow::{Outcome, Request};
 
 const CALL: Action = Action::new("http.call");
-/// How long before the attempt's time is up the call ends, so that its end is written down in time.
-const MARGIN: Duration = Duration::from_millis(250);
 /// How much longer a lease is than the call may take.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
@@ -39,21 +36,22 @@ pub(super) async fn perform(
         Err(problem) => return outcome::of(problem, now),
     };
     let call = row(shared, scene, &prepared);
-    if let Err(error) = shared.app.limiter.begin(tenant, &planned(&call)).await {
+    let held = match Held::begin(shared.app.limiter.as_ref(), tenant, &planned(&call)).await {
+        Ok((held, _)) => held,
+        Err(error) => return outcome::of(error.into(), now),
+    };
+    let method = prepared.method.as_str();
+    let event = call.intent.as_ref().map(|intent| intent.event);
+    let intent = Draft { id: event, result: Ending::Intent, ..about(tenant, scene, &call, method) };
+    let written = shared.app.store.begin_call(tenant, &call, Commit::event(intent));
+    held.written();
+    if let Err(error) = written.await {
+        // It has not left, and it does not.
+        let _ = shared.app.limiter.release(tenant, call.id).await;
         return outcome::of(error.into(), now);
     }
-    let method = prepared.method.as_str();
-    let intent = Draft { result: Ending::Intent, ..about(tenant, scene, &call, method) };
-    let intents = match shared.app.store.begin_call(tenant, &call, Commit::event(intent)).await {
-        Ok(intents) => intents,
-        Err(error) => {
-            // It has not left, and it does not.
-            let _ = shared.app.limiter.release(tenant, call.id).await;
-            return outcome::of(error.into(), now);
-        }
-    };
     let answer = shared.egress.send(tenant, Private::sent(tenant, prepared)).await;
-    let ended = end(shared, tenant, scene, &call, (method, &intents), &answer).await;
+    let ended = end(shared, tenant, scene, &call, method, &answer).await;
     let answered = match (answer, ended) {
         // An effect whose outcome is not durable is as unknown as after a stop.
         (_, Err(_)) => return Outcome::Unknown,
@@ -96,7 +94,7 @@ async fn prepare(
     outbound.body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
     outbound.credential = attached(shared, tenant, credential.as_ref()).await?;
     outbound.max_response_bytes = usize::try_from(max_response_bytes).unwrap_or(usize::MAX);
-    outbound.timeout = time_left(shared, scene);
+    outbound.timeout = scene.time_left(shared);
     Ok(outbound)
 }
 
@@ -109,11 +107,6 @@ async fn attached(
         None => Ok(None),
         Some(service) => Ok(Some(shared.app.credentials.attach(tenant, service).await?)),
     }
-}
-
-fn time_left(shared: &Shared, scene: &Scene) -> Duration {
-    let millis = scene.deadline.millis().saturating_sub(shared.app.env.now().millis()).max(0);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).saturating_sub(MARGIN)
 }
 
 fn addressed(url: &str, query: &BTreeMap<String, String>) -> String {
@@ -144,25 +137,21 @@ fn row(shared: &Shared, scene: &Scene, request: &OutboundRequest) -> Call {
         kind: CallKind::Service,
         target: request.url.authority(),
         endpoint: None,
-        key: scene.started_by.parse::<KeyId>().ok(),
-        agent: scene.started_by.parse::<AgentId>().ok(),
+        payer: scene.payer,
         workflow: Some(scene.workflow),
         run: Some(scene.run),
         started_at: now,
         reserved: Usd::ZERO,
         lease_until: now.plus(request.timeout).plus(LEASE_MARGIN),
+        intent: Some(CallIntent { event: shared.app.env.id(), action: CALL }),
     }
 }
 
 fn planned(call: &Call) -> PlannedCall {
-    let key = call.key.map(BudgetScope::Key);
-    let agent = call.agent.map(BudgetScope::Agent);
-    let workflow = call.workflow.map(BudgetScope::Workflow);
-    let scopes = [Some(BudgetScope::Tenant), key, agent, workflow].into_iter().flatten().collect();
     PlannedCall {
         id: call.id,
         kind: Kind::Api,
-        scopes,
+        scopes: call.scopes(),
         worst_case: Some(Usd::ZERO),
         at: call.started_at,
         lease_until: call.lease_until,
@@ -189,11 +178,11 @@ async fn end(
     tenant: &Tenant<'_>,
     scene: &Scene,
     call: &Call,
-    (method, intents): (&str, &[EventId]),
+    method: &str,
     answer: &Result<Private<'_, OutboundResponse>, EgressError>,
 ) -> Result<(), store::StoreError> {
     let mut draft = about(tenant, scene, call, method);
-    draft.intent = intents.first().copied();
+    draft.intent = call.intent.as_ref().map(|intent| intent.event);
     let status = match answer {
         Ok(answer) => {
             let mut status = 0;

@@ -2,6 +2,7 @@
 
 use env::Timestamp;
 use errors::{Code, Problem};
+use money::Usd;
 use std::time::Duration;
 use workflow::Outcome;
 use workflow::engine::{StepError, StepErrorCode};
@@ -18,6 +19,8 @@ pub(super) fn of(problem: Problem, now: Timestamp) -> Outcome {
             let wait = Duration::from_secs(problem.retry_after.unwrap_or(1));
             Outcome::RateLimited { until: now.plus(wait) }
         }
+        // It goes on when the tenant takes part again.
+        Code::TenantSuspended => Outcome::RateLimited { until: now },
         Code::BudgetExceeded => Outcome::BudgetExceeded { message: problem.detail },
         Code::UpstreamFailed | Code::UpstreamTimeout => {
             failed(StepErrorCode::UpstreamFailed, true, problem.detail)
@@ -29,6 +32,16 @@ pub(super) fn of(problem: Problem, now: Timestamp) -> Outcome {
             failed(StepErrorCode::InvalidRequest, false, problem.detail)
         }
         _ => failed(StepErrorCode::Refused, false, problem.detail),
+    }
+}
+
+/// The same, for an attempt that was charged all the same.
+pub(super) fn charged(problem: Problem, paid: Usd, now: Timestamp) -> Outcome {
+    match of(problem, now) {
+        Outcome::Failed { error, retryable, .. } if !paid.is_zero() => {
+            Outcome::Failed { error, retryable, cost: Some(paid) }
+        }
+        outcome => outcome,
     }
 }
 

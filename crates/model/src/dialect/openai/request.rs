@@ -168,6 +168,7 @@ impl ChatRequest {
             bytes: counted.0.saturating_sub(self.found.image_bytes),
             items: length("messages") + length("tools") + length("functions"),
             media: self.found.media,
+            boundless: self.found.boundless,
         }
     }
 

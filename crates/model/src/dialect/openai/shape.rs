@@ -62,6 +62,9 @@ pub(super) struct Findings {
     pub(super) own_key_only: Vec<String>,
     /// Images, files and sounds.
     pub(super) media: u64,
+    /// Whether there is a video, a file, or a sound to be fetched: a few bytes of it can be any number of
+    /// tokens.
+    pub(super) boundless: bool,
     /// Bytes of images in the body itself, which become tokens by their size in pixels, not in bytes.
     pub(super) image_bytes: u64,
 }
@@ -228,7 +231,12 @@ fn tagged(
     if matches!(*kind, "image_url" | "video_url" | "input_audio" | "file") {
         found.media = found.media.saturating_add(1);
     }
-    with_members(object, Some(tag), members, place, found)
+    let fetched = found.addresses.len();
+    let kind = *kind;
+    with_members(object, Some(tag), members, place, found)?;
+    let sound_is_fetched = kind == "input_audio" && found.addresses.len() > fetched;
+    found.boundless |= matches!(kind, "video_url" | "file") || sound_is_fetched;
+    Ok(())
 }
 
 fn with_members(

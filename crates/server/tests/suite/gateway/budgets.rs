@@ -24,6 +24,8 @@ async fn a_budget_stops_calls_and_says_what_is_reserved_and_spent() {
     let told =
         ["limit", "reserved", "spent", "scope", "per"].map(|name| body[name].as_str().unwrap().to_owned());
     assert_eq!(told, ["0.0001", "0.00", "0.00", "tenant", "month"]);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=31 * 24 * 3600 + 1).contains(&wait), "until the month ends: {wait}");
     assert!(world.provider.requests().is_empty());
 
     let unpriced = world.chat(ask("unpriced")).await;
@@ -87,6 +89,18 @@ async fn a_hundred_calls_at_once_spend_no_more_than_the_budget() {
     assert!(amount(&budget["spent"]) <= amount(&budget["usd"]), "{budget}");
     assert!(answered > 1 && amount(&json!(reserved)) > amount(&json!("0.001")), "{answered} {reserved}");
     assert_eq!(world.usage("gpt-test").await["ai_calls"], answered + 1, "refused calls are no calls");
+}
+
+#[tokio::test]
+async fn what_has_no_bound_is_refused_under_a_budget() {
+    let world = World::new().await;
+    let file = json!({ "type": "file", "file": { "file_data": "data:application/pdf;base64,JVBERi0=" } });
+    let body = json!({ "model": "gpt-test", "messages": [{ "role": "user", "content": [file] }] });
+    assert_eq!(world.chat(body.clone()).await.status, 200);
+    world.set_budget("5").await;
+    let refused = world.chat(body).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (400, &json!("field_not_allowed")));
+    assert_eq!(world.provider.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ async fn a_call_that_a_crash_left_unknown_is_charged_its_reservation_when_its_le
         (&json!("outcome_unknown"), &json!("lease_expiry"))
     );
     assert_eq!(outcome["details"]["call"], intent["details"]["call"]);
+    assert_eq!((&outcome["action"], &outcome["intent"]), (&intent["action"], &intent["event_id"]));
 
     // Another start finds nothing left to charge.
     world.server.crash_and_restart();

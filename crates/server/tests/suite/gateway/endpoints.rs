@@ -8,7 +8,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn a_tenants_own_key_carries_its_calls_and_nobody_elses() {
-    let world = World::new().await;
+    let world = World::with("[egress]\nallow = [\"PROVIDER\"]\n", json!({})).await;
     let endpoint = json!({ "url": world.provider.url, "dialect": "openai", "models": ["theirs"],
         "tenant_credential": "provider" });
     world.server.operator.put("/v1/endpoints/bring-your-own", &endpoint).await.unwrap();
@@ -26,6 +26,37 @@ async fn a_tenants_own_key_carries_its_calls_and_nobody_elses() {
     let theirs = world.call(&other.owner, ask("theirs"), &[]).await;
     assert_eq!(theirs.status, 409, "another tenant has no key");
     assert_eq!(world.provider.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_tenants_own_key_does_not_go_in_the_clear() {
+    let world = World::new().await;
+    let endpoint = json!({ "url": world.provider.url, "dialect": "openai", "models": ["theirs"],
+        "tenant_credential": "provider" });
+    world.server.operator.put("/v1/endpoints/bring-your-own", &endpoint).await.unwrap();
+    let key = json!({ "kind": "api_key", "key": "sk-of-acme", "hosts": ["127.0.0.1"] });
+    world.client.put("/v1/credentials/provider", &key).await.unwrap();
+    let refused = world.chat(ask("theirs")).await;
+    assert_eq!(refused.json()["code"], "egress_denied", "{}", refused.text());
+    assert!(world.provider.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_a_tenant_has_no_key_for_is_passed_over() {
+    let world = World::new().await;
+    let put = async |name: &str, models: serde_json::Value, own: serde_json::Value| {
+        let endpoint = json!({ "url": world.provider.url, "dialect": "openai", "models": models,
+            "tenant_credential": own });
+        world.server.operator.put(&format!("/v1/endpoints/{name}"), &endpoint).await.unwrap();
+    };
+    put("a-first", json!(["both", "theirs"]), json!("provider")).await;
+    put("b-second", json!(["both"]), json!(null)).await;
+    assert_eq!(world.chat(ask("both")).await.status, 200);
+    assert_eq!(world.chat(ask("theirs")).await.json()["code"], "needs_reauthorization");
+    let models = world.client.get("/v1/models").await.unwrap();
+    let listed = |id: &str| models["data"].as_array().unwrap().iter().find(|it| it["id"] == id).cloned();
+    assert_eq!(listed("both").unwrap()["owned_by"], "b-second");
+    assert_eq!(listed("theirs"), None, "it cannot be called without a key");
 }
 
 #[tokio::test]

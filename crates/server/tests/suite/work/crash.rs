@@ -44,7 +44,8 @@ async fn what_must_not_be_repeated_stops_the_run() {
     let workflow = workflow(
         &tenant,
         &chain(vec![
-            json!({"id": "during", "type": "http", "method": "POST", "url": service.url("/slow/1500")}),
+            json!({"id": "during", "type": "http", "method": "POST", "url": service.url("/slow/1500"),
+                "timeout": 3}),
             json!({"id": "after", "type": "http", "method": "POST", "url": service.url("/ok/after")}),
         ]),
     )
@@ -60,6 +61,20 @@ async fn what_must_not_be_repeated_stops_the_run() {
     owner.post(&format!("/v1/runs/{run}/retry"), &json!({})).await.unwrap();
     let seen = until(&owner, &run, |run| run["status"] == "succeeded").await;
     assert_eq!(step(&seen, "during")["status"], "succeeded");
+    // When its lease is over, the call that nobody knows of has an outcome that names its intent.
+    let calls = async || crate::harness::events(&owner, "/v1/audit/events", "action=http.call").await;
+    let intent = calls().await.pop().unwrap();
+    let mut unknown = None;
+    for _ in 0..300 {
+        unknown = calls().await.into_iter().find(|event| event["result"] == "outcome_unknown");
+        if unknown.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let unknown = unknown.unwrap();
+    assert_eq!((&intent["result"], &unknown["intent"]), (&json!("intent"), &intent["event_id"]));
+    assert_eq!(unknown["details"]["call"], intent["details"]["call"]);
 }
 
 #[tokio::test]
