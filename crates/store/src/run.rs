@@ -81,6 +81,7 @@ pub struct Run {
     /// Who started it.
     pub started_by: String,
     /// Whose key and agent its calls are charged to: those of whoever started it.
+    #[serde(default)]
     pub payer: Payer,
     /// What went wrong last, in words fit for the tenant.
     pub last_error: Option<String>,

@@ -85,6 +85,7 @@ pub struct Call {
     /// The endpoint that served it.
     pub endpoint: Option<String>,
     /// Whose key and agent it is charged to.
+    #[serde(flatten)]
     pub payer: Payer,
     /// The workflow that it was a step of.
     pub workflow: Option<WorkflowId>,
@@ -229,6 +230,9 @@ pub trait UsageStore: Send + Sync {
         hour_ago: Timestamp,
         month: Timestamp,
     ) -> Result<Private<'t, MeterState>, StoreError>;
+
+    /// The bytes that count against what the plan lets the tenant store.
+    async fn stored<'t>(&self, tenant: &Tenant<'t>) -> Result<Private<'t, u64>, StoreError>;
 
     /// Usage, added up.
     async fn usage<'t>(
