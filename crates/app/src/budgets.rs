@@ -69,7 +69,18 @@ pub async fn put<'t>(
     app.limiter.refresh_budgets(tenant).await?;
     let standings = app.limiter.budgets(tenant).await?;
     let set = standings.into_iter().find(|it| it.scope == wanted && it.per == input.per);
-    Ok(Private::sent(tenant, view(tenant, set.ok_or_else(Problem::internal)?)))
+    // Somebody may have taken it away by now: then it is as it was written, and nothing was counted in it.
+    let now = app.env.now();
+    let written = BudgetStanding {
+        scope: wanted,
+        per: input.per,
+        limit: input.usd,
+        reserved: Usd::ZERO,
+        spent: Usd::ZERO,
+        period_start: input.per.start(now),
+        period_end: input.per.end(now),
+    };
+    Ok(Private::sent(tenant, view(tenant, set.unwrap_or(written))))
 }
 
 /// Where the budgets stand. There are few: they are one page.

@@ -20,6 +20,9 @@ pub trait Dispatch: Send + Sync {
     /// Puts a durable run into its place.
     fn enqueue(&self, tenant: &Tenant<'_>, place: Place, run: RunId);
 
+    /// How many of the tenant's runs are being carried out.
+    fn under_way(&self, tenant: &Tenant<'_>) -> u64;
+
     /// Has the run's driver do this; gives back where the run stands once that is durable. The caller has
     /// made sure that its principal may order it.
     async fn order(&self, tenant: &Tenant<'_>, run: RunId, order: Order) -> Result<RunStatus, Problem>;

@@ -6,6 +6,7 @@ use errors::Problem;
 use ids::Slug;
 use limiter::{Kind, LimitStanding};
 use metering::plan::Limits;
+use metering::window::Standing;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -20,12 +21,23 @@ pub struct LimitsView {
     pub windows: Vec<WindowView>,
     /// What may be under way at once.
     pub concurrency: Vec<ConcurrencyView>,
+    /// What is stored.
+    pub storage: StorageView,
+}
+
+/// What is stored.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct StorageView {
+    /// The most, in bytes. A tenant that has reached it can read and delete.
+    pub limit: Option<u64>,
+    /// How many bytes there are.
+    pub bytes: u64,
 }
 
 /// A window that slides.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct WindowView {
-    /// `ai` for model calls, `api` for calls to outside services.
+    /// `ai` for model calls, `api` for calls to outside services, `requests` for requests to this server.
     pub name: &'static str,
     /// The most that any span may hold.
     pub limit: Option<u64>,
@@ -40,7 +52,7 @@ pub struct WindowView {
 /// What may be under way at once.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ConcurrencyView {
-    /// `ai` for model calls.
+    /// `ai` for model calls, `runs` for runs of workflows.
     pub name: &'static str,
     /// The most.
     pub limit: Option<u64>,
@@ -51,11 +63,15 @@ pub struct ConcurrencyView {
 /// Where the tenant's limits stand.
 pub async fn limits<'t>(app: &App, tenant: &Tenant<'t>) -> Result<Private<'t, LimitsView>, Problem> {
     tenant.authorize::<Read<on::Account>>()?;
+    let limits = *tenant.standing().limits;
+    let mut storage = StorageView { limit: limits.storage_bytes, bytes: 0 };
+    app.store.stored(tenant).await?.as_ref().map(|bytes| storage.bytes = *bytes);
     let mut view = LimitsView {
         plan: tenant.standing().plan.clone(),
-        limits: *tenant.standing().limits,
+        limits,
         windows: Vec::new(),
         concurrency: Vec::new(),
+        storage,
     };
     for kind in Kind::ALL {
         let LimitStanding { window, standing, parallel, .. } = app.limiter.standing(tenant, kind).await?;
@@ -71,5 +87,9 @@ pub async fn limits<'t>(app: &App, tenant: &Tenant<'t>) -> Result<Private<'t, Li
             view.concurrency.push(ConcurrencyView { name: kind.as_str(), limit: parallel.limit, under_way });
         }
     }
+    let Standing { limit, remaining, reset_seconds } = app.limiter.requests(tenant);
+    view.windows.push(WindowView { name: "requests", limit, remaining, window_seconds: 1, reset_seconds });
+    let under_way = app.dispatch.under_way(tenant);
+    view.concurrency.push(ConcurrencyView { name: "runs", limit: limits.concurrent_runs, under_way });
     Ok(Private::sent(tenant, view))
 }

@@ -12,6 +12,7 @@ mod credentials;
 mod flight;
 mod header;
 mod input;
+mod metered;
 mod oauth;
 mod refresh;
 mod seal;
@@ -23,6 +24,7 @@ use context::Authenticator;
 use egress::{AddressPolicy, Egress};
 use env::Env;
 use flight::Flights;
+use limiter::Limiter;
 use refresh::Refresher;
 use std::sync::Arc;
 use store::TenantStore;
@@ -35,6 +37,8 @@ pub struct VaultParts {
     pub authenticator: Arc<Authenticator>,
     /// The way to token endpoints.
     pub egress: Arc<dyn Egress>,
+    /// How often tenants may call outside services, of which token endpoints are some.
+    pub limiter: Arc<dyn Limiter>,
     /// Where a token endpoint may be spoken to without TLS.
     pub policy: Arc<AddressPolicy>,
     /// Clock and randomness.
@@ -53,8 +57,8 @@ pub struct Vault {
 impl Vault {
     /// Puts the parts together.
     pub fn new(parts: VaultParts) -> Self {
-        let VaultParts { store, authenticator, egress, policy, env, alone } = parts;
-        let refresher = Refresher { store, authenticator, egress, policy, env, alone };
+        let VaultParts { store, authenticator, egress, limiter, policy, env, alone } = parts;
+        let refresher = Refresher { store, authenticator, egress, limiter, policy, env, alone };
         Self { refresher: Arc::new(refresher), flights: Arc::default() }
     }
 

@@ -195,7 +195,13 @@ where
     }
 }
 
-fn claim(api: &Api, principal: &str, conditions: &Conditions, body: [u8; 32]) -> Option<IdempotencyClaim> {
+/// The caller's idempotency key, bound to its principal and to what it sent.
+pub(crate) fn claim(
+    api: &Api,
+    principal: &str,
+    conditions: &Conditions,
+    body: [u8; 32],
+) -> Option<IdempotencyClaim> {
     let key = conditions.idempotency?;
     let key = Sha256::new().chain_update(principal).chain_update([0]).chain_update(key).finalize();
     Some(IdempotencyClaim { key: key.into(), request: body, until: api.app.env.now().plus(KEPT) })
@@ -214,7 +220,7 @@ async fn replay(
 }
 
 /// The answer that is remembered, if it is to the same body.
-fn replayed(found: Remembered, claim: &IdempotencyClaim) -> Answer {
+pub(crate) fn replayed(found: Remembered, claim: &IdempotencyClaim) -> Answer {
     if found.request != claim.request {
         let detail = "The `Idempotency-Key` was used with another body. Use a fresh key for another request.";
         return Err(Problem::new(Code::IdempotencyConflict, detail).into());

@@ -155,6 +155,10 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
         self.requests.admit(tenant, self.env.now()).map_err(LimitError::Requests)
     }
 
+    fn requests(&self, tenant: &Tenant<'_>) -> Standing {
+        self.requests.standing(tenant, self.env.now())
+    }
+
     async fn begin(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<Admitted, LimitError> {
         let limits = Arc::clone(&tenant.standing().limits);
         let parallel = self.parallel(call.kind);

@@ -36,6 +36,17 @@ impl Requests {
         rate.try_take(now)
     }
 
+    /// Where the tenant's rate stands.
+    pub(crate) fn standing(&self, tenant: &Tenant<'_>, now: Timestamp) -> Standing {
+        let per_second = tenant.standing().limits.requests_per_second;
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rate) = rates.get_mut(&tenant.id()) else {
+            return RequestRate::new(per_second, now).standing(now);
+        };
+        rate.set_rate(per_second, now);
+        rate.standing(now)
+    }
+
     /// Drops the rates that say nothing any more.
     pub(crate) fn sweep(&self, now: Timestamp) {
         self.rates.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, rate| !rate.is_idle(now));

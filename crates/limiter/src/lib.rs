@@ -27,6 +27,9 @@ pub trait Limiter: Send + Sync {
     /// Admits one request to the server.
     async fn request(&self, tenant: &Tenant<'_>) -> Result<Standing, LimitError>;
 
+    /// Where the tenant's rate of requests stands, without a request.
+    fn requests(&self, tenant: &Tenant<'_>) -> Standing;
+
     /// Admits a call: a place among those under way, a use of its window, its worst case in every budget that
     /// covers it. All of them or none. A call without a price is refused where a budget covers it.
     async fn begin(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<Admitted, LimitError>;

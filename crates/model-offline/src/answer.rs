@@ -4,10 +4,9 @@ use crate::fill::fill;
 use crate::prompt::Prompt;
 use crate::source::{Source, excerpt};
 use crate::{MODEL, tokens, tool};
-use env::Timestamp;
+use env::Env;
 use model::dialect::openai::{ChatCall, Chunk, Completion};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// Says which rules answered; it changes whenever they do.
 const FINGERPRINT: &str = "tenantry-offline-rules-1";
@@ -33,14 +32,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// What the rules say to this call.
-    pub(crate) fn to(call: &ChatCall, now: Timestamp) -> Self {
+    /// What the rules say to this call: always the same, but for its date and its id, which is its own as every
+    /// provider's is.
+    pub(crate) fn to(call: &ChatCall, env: &Env) -> Self {
         let prompt = Prompt::read(&call.body);
         let (said, finish, tokens) = limited(decide(&call.body, &prompt), &call.body, call.max_output_tokens);
-        let digest = Sha256::digest(call.body.to_string().as_bytes());
         Self {
-            id: hex::encode(&digest[..12]),
-            created: now.seconds(),
+            id: hex::encode(env.random::<12>()),
+            created: env.now().seconds(),
             choices: call.choices.max(1),
             said,
             finish,

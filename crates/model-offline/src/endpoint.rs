@@ -18,7 +18,7 @@ pub struct OfflineModel {
 }
 
 impl OfflineModel {
-    /// The model, with the clock that dates its answers.
+    /// The model, with the clock that dates its answers and the chance that names them.
     pub fn new(env: Env) -> Self {
         Self { env }
     }
@@ -32,13 +32,12 @@ impl ModelEndpoint for OfflineModel {
         _: &Target,
         call: Private<'t, ChatCall>,
     ) -> Result<ChatAnswer<'t>, ModelError> {
-        let now = self.env.now();
         if !call.is(|call| call.stream) {
-            return Ok(ChatAnswer::Whole(call.map(|call| Answer::to(&call, now).whole())));
+            return Ok(ChatAnswer::Whole(call.map(|call| Answer::to(&call, &self.env).whole())));
         }
         let pieces = call.map(|call| {
             let with_usage = call.body.pointer("/stream_options/include_usage").and_then(Value::as_bool);
-            VecDeque::from(Answer::to(&call, now).pieces(with_usage.unwrap_or(false)))
+            VecDeque::from(Answer::to(&call, &self.env).pieces(with_usage.unwrap_or(false)))
         });
         Ok(ChatAnswer::Stream(Box::pin(futures::stream::unfold(pieces, |pieces| async move {
             let (piece, rest) = split(pieces)?;

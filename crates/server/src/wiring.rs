@@ -70,6 +70,7 @@ pub(crate) async fn wire(
         store: shared.clone(),
         authenticator: authenticator.clone(),
         egress: egress.clone(),
+        limiter: limiter.clone(),
         policy: Arc::new(models::address_policy(config)?),
         env: env.clone(),
         // The store holds the folder for this process.

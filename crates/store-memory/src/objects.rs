@@ -117,6 +117,14 @@ impl IdempotencyStore for MemoryStore {
         })
         .map(drop)
     }
+
+    async fn give_back(&self, tenant: &Tenant<'_>, claim: &IdempotencyClaim) -> Result<(), StoreError> {
+        self.write(tenant, Commit::default(), |tables| {
+            tables.claims.remove(&claim.key);
+            Ok(())
+        })
+        .map(drop)
+    }
 }
 
 const LAYERS_ABOVE: Purpose = Purpose::new("layers above");

@@ -109,6 +109,10 @@ impl UsageStore for MemoryStore {
         })
     }
 
+    async fn stored<'t>(&self, tenant: &Tenant<'t>) -> Result<Private<'t, u64>, StoreError> {
+        self.read(tenant, |known| Ok(known.tables.bytes()))
+    }
+
     async fn usage<'t>(
         &self,
         access: &Access<'t, Read<on::Usage>>,

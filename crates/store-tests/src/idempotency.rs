@@ -85,6 +85,21 @@ pub async fn answers_are_remembered<B: Backend>(world: World<B>) {
     }
 }
 
+pub async fn a_key_is_given_back<B: Backend>(world: World<B>) {
+    let claim = claim(&world.env(), 1);
+    for (tenant, _) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let store = world.store();
+                write(store, &tenant, 1, claim.clone()).await.unwrap();
+                store.give_back(&tenant, &claim).await.unwrap();
+                assert_eq!(remembered(store, &tenant, &claim).await, None);
+                assert_eq!(write(store, &tenant, 2, claim.clone()).await, Ok(()));
+            })
+            .await;
+    }
+}
+
 pub async fn a_failed_write_claims_nothing<B: Backend>(world: World<B>) {
     for (tenant, _) in world.tenants() {
         world

@@ -51,7 +51,7 @@ macro_rules! conformance {
             audit_trail: in_order_and_at_once, filtered_and_paged, proofs_hold, an_export_verifies,
                 erased_values_break_no_proof, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
             idempotency: a_key_is_claimed_once, a_key_is_free_after_its_time, answers_are_remembered,
-                a_failed_write_claims_nothing, claimed_once_also_at_once;
+                a_key_is_given_back, a_failed_write_claims_nothing, claimed_once_also_at_once;
             keys: differ_by_tenant_and_purpose, work_is_marked_until_it_ends, who_has_stored_something_is_listed;
             platform: tenants_are_made_once, a_stale_change_is_refused, regions_and_plans_are_checked,
                 plans_hold_from_the_next_request_on, templates_count_versions, endpoints_are_listed_by_name,

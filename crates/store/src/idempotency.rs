@@ -45,4 +45,7 @@ pub trait IdempotencyStore: Send + Sync {
         status: u16,
         body: Vec<u8>,
     ) -> Result<(), StoreError>;
+
+    /// Gives a key back whose request came to nothing, so that it can be repeated.
+    async fn give_back(&self, tenant: &Tenant<'_>, claim: &IdempotencyClaim) -> Result<(), StoreError>;
 }

@@ -267,6 +267,9 @@ pub trait UsageStore: Send + Sync {
         back: LookBack,
     ) -> Result<Private<'t, MeterState>, StoreError>;
 
+    /// The bytes that count against what the plan lets the tenant store.
+    async fn stored<'t>(&self, tenant: &Tenant<'t>) -> Result<Private<'t, u64>, StoreError>;
+
     /// Usage, added up.
     async fn usage<'t>(
         &self,

@@ -139,6 +139,10 @@ impl Dispatch for Scheduler {
         self.0.changed.notify_one();
     }
 
+    fn under_way(&self, tenant: &Tenant<'_>) -> u64 {
+        self.state().under_way(tenant.id())
+    }
+
     async fn order(&self, tenant: &Tenant<'_>, run: RunId, order: Order) -> Result<RunStatus, Problem> {
         let (answer, answered) = oneshot::channel();
         let principal = tenant.principal();

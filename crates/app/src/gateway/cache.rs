@@ -27,7 +27,7 @@ use sha2::Sha256;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{CallOutcome, CallStatus, Commit, KeyPurpose};
+use store::{CallOutcome, CallStatus, Commit, IdempotencyClaim, KeyPurpose};
 
 const DOMAIN: &str = "tenantry kept answer v1";
 /// What an entry costs beside its sealed bytes.
@@ -100,6 +100,7 @@ impl Wanted {
         tenant: &Tenant<'t>,
         resolved: &Resolved,
         kept: Private<'t, Completion>,
+        claim: Option<IdempotencyClaim>,
     ) -> Result<Private<'t, Value>, Problem> {
         let part_of = Attribution { payer: tenant.principal().into(), ..Attribution::default() };
         let call = row(app, resolved, part_of, Usd::ZERO);
@@ -115,7 +116,7 @@ impl Wanted {
             cached: true,
         };
         let event = outcome_event(tenant, &call, &outcome, Ending::Answered);
-        app.store.end_call(tenant, &call, outcome, Commit::event(event)).await?;
+        app.store.end_call(tenant, &call, outcome, Commit::event(event).claiming(claim)).await?;
         Ok(kept.map(|kept| kept.body))
     }
 }

@@ -12,14 +12,14 @@ use super::stream::{forward, stopped};
 use super::visits::Caller;
 use crate::App;
 use bytes::Bytes;
-use context::{Admission, Tenant, door};
-use errors::Problem;
+use context::{Admission, Invoke, Tenant, door, on};
+use errors::{Code, Problem};
 use limiter::{Kind, LimitStanding};
 use model::dialect::openai::{ChatRequest, Completion};
 use model::{ChatAnswer, ModelError};
 use serde_json::Value;
 use std::sync::Arc;
-use store::KeyPurpose;
+use store::{IdempotencyClaim, KeyPurpose, Remembered};
 use tokio::sync::{mpsc, oneshot};
 
 /// Pieces that wait for a caller who reads slowly; then the provider waits.
@@ -31,6 +31,8 @@ pub struct ChatInput {
     pub body: Bytes,
     /// Whether an answer kept from an identical request will do, and this one may be kept.
     pub cache: bool,
+    /// The caller's idempotency key.
+    pub claim: Option<IdempotencyClaim>,
 }
 
 /// An answer on its way to the caller.
@@ -43,6 +45,15 @@ pub enum Reply {
         limits: LimitStanding,
         /// Whether it was kept from an earlier request; `None` where the caller did not ask for that.
         cached: Option<bool>,
+    },
+    /// What an earlier call with the same idempotency key was answered with.
+    Remembered {
+        /// The request and its answer.
+        found: Remembered,
+        /// The key, with this request.
+        claim: IdempotencyClaim,
+        /// Where the limits stand.
+        limits: LimitStanding,
     },
     /// In pieces.
     Stream {
@@ -109,6 +120,17 @@ async fn visit_for<'t>(
 ) -> Result<(), Problem> {
     let request = ChatRequest::parse(&input.body)?;
     let (stream, include_usage) = (request.stream(), request.include_usage());
+    if let Some(claim) = &input.claim {
+        if stream {
+            let detail =
+                "A stream takes no `Idempotency-Key`: it cannot be told twice. Leave the header out.";
+            return Err(Problem::invalid(detail));
+        }
+        if let Some(remembered) = remembered(app, tenant, claim).await? {
+            caller.tell(Ok(remembered));
+            return Ok(());
+        }
+    }
     let asked = (input.cache && !stream).then(|| request.body().clone());
     let prepared = reserve::prepare(app, tenant, request).await?;
     let wanted = match asked {
@@ -118,8 +140,9 @@ async fn visit_for<'t>(
     if let Some(wanted) = &wanted
         && let Some(kept) = app.gateway.cache.find(app, tenant, wanted)
     {
-        let kept = wanted.answered(app, tenant, &prepared.resolved, kept).await?;
+        let kept = wanted.answered(app, tenant, &prepared.resolved, kept, input.claim.clone()).await?;
         let body = door::answer(tenant, kept).map_err(stopped)?;
+        remember(app, tenant, input.claim.as_ref(), &body).await;
         let limits = app.limiter.standing(tenant, Kind::Ai).await?;
         caller.tell(Ok(Reply::Whole { body, limits, cached: Some(true) }));
         return Ok(());
@@ -130,7 +153,7 @@ async fn visit_for<'t>(
     if stream {
         in_pieces(app, tenant, prepared, include_usage, caller).await
     } else {
-        at_once(app, tenant, prepared, wanted, caller).await
+        at_once(app, tenant, prepared, (wanted, input.claim), caller).await
     }
 }
 
@@ -138,19 +161,27 @@ async fn at_once<'t>(
     app: &App,
     tenant: &Tenant<'t>,
     prepared: Prepared<'t>,
-    wanted: Option<Wanted>,
+    (wanted, claim): (Option<Wanted>, Option<IdempotencyClaim>),
     caller: &mut Waiting,
 ) -> Result<(), Problem> {
-    let begun = begin(app, tenant, &prepared).await?;
+    let mut begun = begin(app, tenant, &prepared).await?;
     let limits = begun.limits;
-    match whole(app, tenant, prepared, begun, caller.gone()).await {
+    begun.claim.clone_from(&claim);
+    // Whoever gave the call a key will ask for its answer again.
+    let stays = claim.is_some();
+    let gone = async { if stays { caller.halted().await } else { caller.gone().await } };
+    match whole(app, tenant, prepared, begun, gone).await {
         Whole::CallerGone => Ok(()),
-        Whole::Failed(failed) => Err(failed.problem),
+        Whole::Failed(failed) => {
+            give_back(app, tenant, claim.as_ref(), &failed.problem).await;
+            Err(failed.problem)
+        }
         Whole::Answered(answered) => {
             let completion = door::answer(tenant, answered.completion).map_err(stopped)?;
             if let Some(wanted) = &wanted {
                 keep(app, tenant, wanted, &completion).await;
             }
+            remember(app, tenant, claim.as_ref(), &completion.body).await;
             let cached = wanted.map(|_| false);
             caller.tell(Ok(Reply::Whole { body: completion.body, limits, cached }));
             Ok(())
@@ -196,5 +227,37 @@ async fn keep(app: &App, tenant: &Tenant<'_>, wanted: &Wanted, completion: &Comp
     app.gateway.cache.keep(app, tenant, wanted, completion);
     if app.store.key(tenant, KeyPurpose::Cache).await.is_err() {
         app.gateway.cache.forget(tenant.id());
+    }
+}
+
+/// What an earlier call with this key was answered with.
+async fn remembered(
+    app: &App,
+    tenant: &Tenant<'_>,
+    claim: &IdempotencyClaim,
+) -> Result<Option<Reply>, Problem> {
+    tenant.authorize::<Invoke<on::Model>>()?;
+    let Some(found) = app.store.remembered(tenant, &claim.key, app.env.now()).await? else {
+        return Ok(None);
+    };
+    let found = door::answer(tenant, found).map_err(stopped)?;
+    let limits = app.limiter.standing(tenant, Kind::Ai).await?;
+    Ok(Some(Reply::Remembered { found, claim: claim.clone(), limits }))
+}
+
+/// Keeps an answer for whoever asks again with the same key. The call is settled: where this fails, asking
+/// again is refused.
+async fn remember(app: &App, tenant: &Tenant<'_>, claim: Option<&IdempotencyClaim>, body: &Value) {
+    let Some(claim) = claim else { return };
+    if let Err(error) = app.store.remember(tenant, claim, 200, body.to_string().into_bytes()).await {
+        tracing::error!(tenant.id = %tenant.id(), %error, "an answer was not remembered");
+    }
+}
+
+/// Lets the same key be used again after a call that failed, unless it was taken before this call.
+async fn give_back(app: &App, tenant: &Tenant<'_>, claim: Option<&IdempotencyClaim>, problem: &Problem) {
+    let Some(claim) = claim.filter(|_| problem.code != Code::IdempotencyConflict) else { return };
+    if let Err(error) = app.store.give_back(tenant, claim).await {
+        tracing::error!(tenant.id = %tenant.id(), %error, "an idempotency key was not given back");
     }
 }

@@ -16,7 +16,7 @@ use model::dialect::openai::{ChatCall, ChatRequest, Upstream};
 use money::Usd;
 use sha2::Sha256;
 use std::time::Duration;
-use store::{Call, CallIntent, CallKind, KeyPurpose, Payer};
+use store::{Call, CallIntent, CallKind, IdempotencyClaim, KeyPurpose, Payer};
 
 /// The most output tokens of an answer where neither the caller nor the endpoint says.
 const DEFAULT_OUTPUT: u64 = 4096;
@@ -129,6 +129,8 @@ pub(super) struct Begun<'v, 't> {
     pub(super) call: Call,
     pub(super) held: Held<'v, 't>,
     pub(super) limits: LimitStanding,
+    /// The caller's idempotency key, taken with the call's intent.
+    pub(super) claim: Option<IdempotencyClaim>,
 }
 
 /// Admits the call, which may take so long.
@@ -156,7 +158,7 @@ pub(super) async fn admit<'v, 't>(
         LimitError::Unpriced if prepared.measure.price.is_some() => boundless(),
         error => error.into(),
     })?;
-    Ok(Begun { call, held, limits: admitted.standing })
+    Ok(Begun { call, held, limits: admitted.standing, claim: None })
 }
 
 fn boundless() -> Problem {

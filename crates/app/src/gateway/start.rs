@@ -109,8 +109,10 @@ pub(super) async fn ask<'t>(
     gone: impl Future<Output = Gone>,
 ) -> Asked<'t> {
     let Prepared { resolved, chat, measure } = prepared;
-    let Begun { call, held, .. } = begun;
-    let commit = Commit::event(settle::intent(tenant, &call));
+    let Begun { call, held, claim, .. } = begun;
+    // A key that is taken must be known before anything leaves.
+    let waits = claim.is_some();
+    let commit = Commit::event(settle::intent(tenant, &call)).claiming(claim);
     let row = call.clone();
     let under_way = UnderWay { call, measure };
     let time = time_left(app, &under_way.call);
@@ -125,9 +127,14 @@ pub(super) async fn ask<'t>(
         tokio::time::timeout(time, answer).await.unwrap_or(Err(ModelError::Timeout(Waiting::Total)))
     };
     // In a box, so that dropping it cancels the call at the provider before anything else is waited for.
-    let (written, answer) = match select(written, Box::pin(asked)).await {
-        Either::Left((written, asked)) => (written, Either::Left(asked)),
-        Either::Right((answer, written)) => (written.await, Either::Right(answer)),
+    let asked = Box::pin(asked);
+    let (written, answer) = if waits {
+        (written.await, Either::Left(asked))
+    } else {
+        match select(written, asked).await {
+            Either::Left((written, asked)) => (written, Either::Left(asked)),
+            Either::Right((answer, written)) => (written.await, Either::Right(answer)),
+        }
     };
     if let Err(error) = written {
         let answer = match answer {
@@ -178,6 +185,12 @@ async fn unwritten<'t>(
     error: StoreError,
 ) -> Asked<'t> {
     let call = &mut under_way.call;
+    if error == StoreError::Claimed {
+        if let Err(error) = app.limiter.release(tenant, call.id).await {
+            tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call was not released");
+        }
+        return Asked::Failed(Problem::from(error).into());
+    }
     tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call's intent was not written");
     call.intent = None;
     let (seen, charge) = match &answer {

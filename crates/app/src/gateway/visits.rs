@@ -144,6 +144,12 @@ impl<R> Caller<R> {
         }
     }
 
+    /// The same where the call goes on without its caller.
+    pub(super) async fn halted(&mut self) -> Gone {
+        self.halt.told().await;
+        Gone::Tenant
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         self.waiting.as_ref().is_some_and(oneshot::Sender::is_closed)
     }

@@ -5,6 +5,7 @@
 
 use super::accept::token_endpoint;
 use super::contents::{AccessToken, Contents, Grant, Need, OAuth2, Secret};
+use super::metered::planned;
 use super::oauth::{self, Answer, Tokens};
 use super::seal::{Place, SealError, Sealer};
 use crate::{fail, note};
@@ -15,10 +16,11 @@ use egress::{AddressPolicy, Egress, EgressError};
 use env::{Env, Timestamp};
 use errors::{Code, Problem};
 use ids::{EventId, Slug, TenantId};
+use limiter::{Held, Limiter};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Commit, Credential, CredentialStatus, KeyPurpose, Objects, StoreError, TenantStore};
+use store::{CallIntent, Commit, Credential, CredentialStatus, KeyPurpose, Objects, StoreError, TenantStore};
 
 const REFRESH: Action = Action::new("credential.refresh");
 
@@ -34,6 +36,7 @@ pub(super) struct Refresher {
     pub(super) store: Arc<dyn TenantStore>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) egress: Arc<dyn Egress>,
+    pub(super) limiter: Arc<dyn Limiter>,
     pub(super) policy: Arc<AddressPolicy>,
     pub(super) env: Env,
     /// Whether no other server works on the same store.
@@ -130,9 +133,18 @@ impl Refresher {
             let detail = "The token endpoint failed a moment ago.";
             return Err(Problem::new(Code::UpstreamFailed, detail).retry_after(left.as_secs() + 1));
         }
+        let mut call = self.call(&oauth.token_url);
+        let (held, _) = Held::begin(self.limiter.as_ref(), tenant, &planned(&call)).await?;
         let begun = self.begin(tenant, &write, row, version, contents).await?;
-        let ending = self.ask(tenant, &begun).await;
-        self.end(tenant, &write, &sealer, begun, ending).await
+        call.intent = begun.intent.map(|event| CallIntent { event, action: REFRESH });
+        let (ending, sent) = match self.write_call(tenant, &call, held).await {
+            Ok(()) => self.ask(tenant, &begun).await,
+            Err(problem) => (Ending::Failed(problem), false),
+        };
+        // A token that is not kept is lost; a count that is not, only late.
+        let outcome = self.end(tenant, &write, &sealer, begun, ending).await;
+        self.end_call(tenant, &call, sent).await;
+        outcome
     }
 
     /// Whether a refresh that was begun then has ended without a word. This server has none under way: one
@@ -165,23 +177,24 @@ impl Refresher {
         }
     }
 
-    /// Asks the token endpoint.
-    async fn ask(&self, tenant: &Tenant<'_>, begun: &Begun) -> Ending {
-        let Secret::OAuth2(oauth) = &begun.contents.secret else { return Ending::Unknown };
+    /// Asks the token endpoint: what became of it, and whether anything may have left.
+    async fn ask(&self, tenant: &Tenant<'_>, begun: &Begun) -> (Ending, bool) {
+        let Secret::OAuth2(oauth) = &begun.contents.secret else { return (Ending::Unknown, false) };
         let request = match token_endpoint(&oauth.token_url, &self.policy) {
             Ok(endpoint) => oauth::request(oauth, endpoint).map_err(|_| Problem::internal()),
             Err(problem) => Err(problem),
         };
         let request = match request {
             Ok(request) => request,
-            Err(problem) => return Ending::Failed(problem),
+            Err(problem) => return (Ending::Failed(problem), false),
         };
         let answer = match self.egress.send(tenant, Private::sent(tenant, request)).await {
             Ok(answer) => door::answer(tenant, answer).map_err(EgressError::from),
             Err(error) => Err(error),
         };
         let rotates = oauth.grant == Grant::RefreshToken;
-        match answer.map(|answer| oauth::read(answer.status, answer.body)) {
+        let sent = answer.as_ref().map_or_else(EgressError::sent, |_| true);
+        let ending = match answer.map(|answer| oauth::read(answer.status, answer.body)) {
             Ok(Answer::Tokens(tokens)) => Ending::Renewed(tokens),
             Ok(Answer::Refused(code)) => Ending::Refused(code),
             Ok(Answer::Unreadable) if rotates => Ending::Unknown,
@@ -190,7 +203,8 @@ impl Refresher {
             }
             Err(error) if error.sent() && rotates => Ending::Unknown,
             Err(error) => Ending::Failed(error.into()),
-        }
+        };
+        (ending, sent)
     }
 
     /// Writes down what became of a refresh.

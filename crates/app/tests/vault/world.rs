@@ -18,6 +18,7 @@ use egress_http::{HttpEgress, Resolve, ResolveFailed, Settings};
 use env::{Env, FixedClock, Timestamp};
 use errors::Problem;
 use ids::{KeyId, Slug, TenantId};
+use limiter_local::LocalLimiter;
 use metering::plan::Overrides;
 use secret::SecretBytes;
 use serde_json::{Value, json};
@@ -68,6 +69,7 @@ pub(crate) struct World {
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) authenticator: Arc<Authenticator>,
+    limiter: Arc<LocalLimiter<MemoryStore>>,
     policy: Arc<AddressPolicy>,
     operator: Operator,
     pub(crate) one: TenantId,
@@ -91,10 +93,13 @@ impl World {
         let settings = Settings { calls_per_tenant: 100, ..Settings::default() };
         let egress = HttpEgress::new(policy.clone(), Arc::new(Names), settings, env.clone()).unwrap();
         let (policy, egress) = (Arc::new(policy), Arc::new(egress) as Arc<dyn Egress>);
+        let settings = limiter_local::Settings::default();
+        let limiter = Arc::new(LocalLimiter::new(Arc::new(store.clone()), env.clone(), settings));
         let parts = VaultParts {
             store: Arc::new(store.clone()),
             authenticator: authenticator.clone(),
             egress: egress.clone(),
+            limiter: limiter.clone(),
             policy: policy.clone(),
             env: env.clone(),
             alone: true,
@@ -102,8 +107,20 @@ impl World {
         let vault = Arc::new(Vault::new(parts));
         let operator = Fixture::new(1).operator().await;
         let (one, two) = (env.id(), env.id());
-        let world =
-            Self { store, env, clock, provider, egress, vault, authenticator, policy, operator, one, two };
+        let world = Self {
+            store,
+            env,
+            clock,
+            provider,
+            egress,
+            vault,
+            authenticator,
+            limiter,
+            policy,
+            operator,
+            one,
+            two,
+        };
         world.create(one).await;
         world.create(two).await;
         world
@@ -115,6 +132,7 @@ impl World {
             store: Arc::new(self.store.clone()),
             authenticator: self.authenticator.clone(),
             egress,
+            limiter: self.limiter.clone(),
             policy: self.policy.clone(),
             env: self.env.clone(),
             alone,

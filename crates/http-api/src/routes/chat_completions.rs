@@ -2,11 +2,15 @@
 //!
 //! `x-tenantry-cache: on` takes an answer kept from an identical request where there is one, and has this
 //! one kept; the answer's header of the same name says `hit` or `miss`. Streams are never kept.
+//!
+//! With an `Idempotency-Key`, which only whole answers take, a repeated call gets the first one's answer and
+//! costs nothing; the first goes on to its end although its caller has gone. A call that fails gives its key
+//! back.
 
 use crate::body::JsonBytes;
 use crate::call::TenantCall;
 use crate::problem::{self, Refused};
-use crate::respond::Answer;
+use crate::respond::{Answer, claim, replayed};
 use crate::{Api, Audited, Operation, metered};
 use app::gateway::{self, ChatInput, Reply, StreamEvent};
 use axum::Extension;
@@ -14,7 +18,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use context::{Invoke, on};
+use context::{Invoke, Tenant, on};
 use errors::Problem;
 use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -22,6 +26,7 @@ use ids::RequestId;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use tokio::sync::mpsc::Receiver;
 
@@ -82,8 +87,12 @@ async fn handle(
     body: JsonBytes,
 ) -> Answer {
     let cache = wants_cache(&headers)?;
-    let input = ChatInput { body: body.0, cache };
-    match gateway::chat(&api.app, call.admission, input).await {
+    let TenantCall { admission, conditions } = call;
+    let hash = Sha256::digest(&body.0).into();
+    let claimed = async |tenant: Tenant<'_>| claim(&api, &tenant.principal().id, &conditions, hash);
+    let claim = admission.clone().enter(claimed).await;
+    let input = ChatInput { body: body.0, cache, claim };
+    match gateway::chat(&api.app, admission, input).await {
         Err(refused) => {
             let mut response = Refused(refused.problem).into_response();
             if let Some(limits) = &refused.limits {
@@ -98,6 +107,11 @@ async fn handle(
                 let value = HeaderValue::from_static(if cached { "hit" } else { "miss" });
                 response.headers_mut().insert(CACHE, value);
             }
+            Ok(response)
+        }
+        Ok(Reply::Remembered { found, claim, limits }) => {
+            let mut response = replayed(found, &claim)?;
+            metered::tell(&mut response, &limits);
             Ok(response)
         }
         Ok(Reply::Stream { events, limits }) => {

@@ -152,6 +152,10 @@ impl UsageStore for Rows {
         Ok(Private::arrived(tenant, Origin::authenticated(tenant.id()), state))
     }
 
+    async fn stored<'t>(&self, _: &Tenant<'t>) -> Result<Private<'t, u64>, StoreError> {
+        Err(StoreError::Unavailable)
+    }
+
     async fn usage<'t>(
         &self,
         _: &Access<'t, Read<on::Usage>>,

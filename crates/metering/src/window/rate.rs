@@ -33,17 +33,24 @@ impl RequestRate {
         self.held = if was_unlimited { capacity } else { self.held.min(capacity) };
     }
 
+    /// Where the rate stands.
+    pub fn standing(&mut self, now: Timestamp) -> Standing {
+        self.refill(now);
+        let remaining = self.per_second.map(|_| self.held / REQUEST);
+        Standing { limit: self.per_second, remaining, reset_seconds: 1 }
+    }
+
     /// Admits one request, or says when one will be.
     pub fn try_take(&mut self, now: Timestamp) -> Result<Standing, Refusal> {
         let Some(rate) = self.per_second else {
-            return Ok(Standing { limit: None, remaining: None, reset_seconds: 1 });
+            return Ok(self.standing(now));
         };
         self.refill(now);
         if self.held < REQUEST {
             return Err(Refusal { limit: rate, remaining: 0, retry_after_seconds: 1 });
         }
         self.held -= REQUEST;
-        Ok(Standing { limit: Some(rate), remaining: Some(self.held / REQUEST), reset_seconds: 1 })
+        Ok(self.standing(now))
     }
 
     /// Whether the bucket is full, so that it need not be kept.

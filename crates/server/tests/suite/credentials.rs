@@ -194,6 +194,12 @@ async fn a_models_key_is_renewed_as_it_is_used() {
     let events = world.tenant.events("action=credential.refresh").await;
     assert_eq!(events.len(), 6);
     assert_eq!(events[0]["intent"], events[1]["event_id"]);
+    // Token endpoints are outside services.
+    let usage = world.owner().get("/v1/usage?group_by=tool").await.unwrap();
+    let line =
+        usage["data"].as_array().unwrap().iter().find(|line| !line["group"]["tool"].is_null()).unwrap();
+    let asked = format!("127.0.0.1:{}", world.tokens.port);
+    assert_eq!((&line["group"]["tool"], &line["api_calls"]), (&json!(asked), &json!(3)));
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ mod budgets;
 mod chat;
 mod crash;
 mod endpoints;
+mod limits;
 mod official_clients;
+mod repeated;
 mod runs;
 mod suspended;
 
@@ -23,8 +25,9 @@ struct World {
     client: Client,
 }
 
-const MODELS: [&str; 10] = [
+const MODELS: [&str; 11] = [
     "gpt-test",
+    "takes-its-time",
     "times-out",
     "refuses",
     "breaks",

@@ -80,6 +80,10 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
         "refuses" => refusal(StatusCode::BAD_REQUEST, "that is too long"),
         "times-out" => refusal(StatusCode::GATEWAY_TIMEOUT, "too slow"),
         "breaks" => refusal(StatusCode::INTERNAL_SERVER_ERROR, "sk-of-the-operator leaked"),
+        "takes-its-time" => {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            whole(&model, usage())
+        }
         "hangs" => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             refusal(StatusCode::GATEWAY_TIMEOUT, "late")

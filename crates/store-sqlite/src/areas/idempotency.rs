@@ -53,4 +53,11 @@ impl IdempotencyStore for EmbeddedStore {
         handle.append(Append { rows, ..Append::default() }).await?;
         Ok(())
     }
+
+    async fn give_back(&self, tenant: &Tenant<'_>, claim: &IdempotencyClaim) -> Result<(), StoreError> {
+        let rows = vec![RowChange::Delete(Table::Remembered, vec![Cell::from(claim.key.to_vec())])];
+        let handle = self.handle(tenant).await?;
+        handle.append(Append { rows, ..Append::default() }).await?;
+        Ok(())
+    }
 }

@@ -118,6 +118,10 @@ impl UsageStore for EmbeddedStore {
         .await
     }
 
+    async fn stored<'t>(&self, tenant: &Tenant<'t>) -> Result<Private<'t, u64>, StoreError> {
+        self.read_private(tenant, |database, _| database.bytes()).await
+    }
+
     async fn usage<'t>(
         &self,
         access: &Access<'t, Read<on::Usage>>,

@@ -126,6 +126,11 @@ impl State {
         Ok(())
     }
 
+    /// How many of the tenant's runs hold a place.
+    pub(super) fn under_way(&self, tenant: TenantId) -> u64 {
+        self.lanes.get(&tenant).map_or(0, |lane| lane.held)
+    }
+
     pub(super) fn give_back(&mut self, tenant: TenantId) {
         self.reserved = self.reserved.saturating_sub(1);
         let lane = self.lane(tenant);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 impl World {
     /// A workflow that asks this model once.
-    async fn asking(&self, model: &str, timeout: u64) -> String {
+    pub(super) async fn asking(&self, model: &str, timeout: u64) -> String {
         let definition = json!({"name": "Ask", "nodes": [
             {"id": "start", "type": "source", "kind": "manual"},
             {"id": "ask", "type": "ai", "after": ["start"], "model": model, "prompt": "Say hello, please.",
