@@ -3,6 +3,7 @@
 
 mod check;
 mod config;
+mod cost;
 mod document;
 mod effects;
 mod fault;
