@@ -1,6 +1,6 @@
 //! How a run becomes durable and gets into the queue.
 
-use crate::{App, note};
+use crate::{App, definitions, note};
 use audit::event::{Action, Draft};
 use context::{Access, Create, Private, Tenant, door, on};
 use errors::{Code, Problem};
@@ -50,7 +50,7 @@ pub(crate) async fn begin<'t>(
     // The run is written back into the store that the workflow came from.
     let workflow = door::answer(tenant, workflow).map_err(StoreError::from)?;
     let id: RunId = app.env.id();
-    let stored = opened(app, tenant, id, workflow, input, mode)?;
+    let stored = opened(app, tenant, id, workflow, input, mode).await?;
     let details = [("workflow", json!(stored.run.workflow)), ("mode", json!(mode))];
     let made = note(tenant, CREATE, "run", id.to_string(), details);
     let commit = Commit { events: event.into_iter().chain([made]).collect(), ..Commit::default() }
@@ -66,7 +66,7 @@ pub(crate) async fn begin<'t>(
 }
 
 /// The run as it is stored first.
-fn opened(
+async fn opened(
     app: &App,
     tenant: &Tenant<'_>,
     id: RunId,
@@ -74,11 +74,7 @@ fn opened(
     input: Value,
     mode: RunMode,
 ) -> Result<StoredRun, Problem> {
-    let definition = workflow::validate(&workflow.definition).map_err(|faults| {
-        let first = faults.first().map(ToString::to_string).unwrap_or_default();
-        let detail = format!("The workflow's definition is not valid any more: {first}.");
-        Problem::new(Code::InvalidDefinition, detail)
-    })?;
+    let definition = definitions::read(&workflow.definition).await?;
     let now = app.env.now();
     let engine_mode = match mode {
         RunMode::Live => Mode::Live,

@@ -84,8 +84,7 @@ impl Checker<'_> {
         let mut seen: BTreeMap<&NodeName, &str> = BTreeMap::new();
         for (node, pointer) in nodes {
             if let Some(first) = seen.insert(&node.id, pointer) {
-                let line = self.document.line(first);
-                let message = format!("The id is taken by the node on line {line}. Choose another.");
+                let message = format!("The id is taken by the node at `{first}`. Choose another.");
                 self.fault(FaultCode::DuplicateNode, Some(&node.id), &format!("{pointer}/id"), message);
             }
         }
