@@ -1,7 +1,7 @@
 //! `http` steps: a call to an outside service. That it will be made is durable before its first byte
 //! leaves, and how it went is written down after.
 
-use super::{Scene, call_id, outcome};
+use super::{Scene, call_id, outcome, time_left};
 use crate::open::open;
 use crate::worker::Shared;
 use audit::event::{Action, Draft, Outcome as Ending};
@@ -96,7 +96,7 @@ async fn prepare(
     outbound.body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
     outbound.credential = attached(shared, tenant, credential.as_ref()).await?;
     outbound.max_response_bytes = usize::try_from(max_response_bytes).unwrap_or(usize::MAX);
-    outbound.timeout = time_left(shared, scene);
+    outbound.timeout = time_left(shared, scene).saturating_sub(MARGIN);
     Ok(outbound)
 }
 
@@ -109,11 +109,6 @@ async fn attached(
         None => Ok(None),
         Some(service) => Ok(Some(shared.app.credentials.attach(tenant, service).await?)),
     }
-}
-
-fn time_left(shared: &Shared, scene: &Scene) -> Duration {
-    let millis = scene.deadline.millis().saturating_sub(shared.app.env.now().millis()).max(0);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).saturating_sub(MARGIN)
 }
 
 fn addressed(url: &str, query: &BTreeMap<String, String>) -> String {
