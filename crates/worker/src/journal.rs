@@ -148,7 +148,6 @@ fn mark(row: &store::Run) -> Mark {
 }
 
 fn row(step: &Step, node: &NodeName, kind: &str, input: Option<Value>, output: Option<Value>) -> StepRow {
-    let priced = step.attempts.iter().any(|attempt| attempt.cost.is_some());
     StepRow {
         id: step.id,
         node: node.to_string(),
@@ -158,7 +157,7 @@ fn row(step: &Step, node: &NodeName, kind: &str, input: Option<Value>, output: O
         input,
         output,
         error: step.error.as_ref().map(|error| error.message.clone()),
-        cost: priced.then(|| step.cost()),
+        cost: step.cost(),
         started_at: step.attempts.first().map(|attempt| attempt.started_at).or(step.ended_at),
         finished_at: step.ended_at,
     }
