@@ -5,7 +5,7 @@ mod steps;
 
 use crate::journal::{Journal, status};
 use crate::machine::{Batch, EngineLost, Machine};
-use crate::perform::Scene;
+use crate::perform::{Scene, Turn};
 use crate::scheduler::{Broken, Control, Rest, Start};
 use crate::worker::Shared;
 use app::dispatch::{Order, OrderKind};
@@ -149,7 +149,12 @@ impl Driver<'_, '_> {
         }
         for command in self.machine.outstanding().await? {
             let Command::Perform { step, node, attempt, request, .. } = command else { continue };
-            let call = crate::perform::call_id(self.journal.row().id, step, attempt, self.began(&node));
+            let call = crate::perform::call_id(
+                self.journal.row().id,
+                step,
+                (attempt, Turn::First),
+                self.began(&node),
+            );
             let outcome = match *request {
                 workflow::Request::Http { .. } if !has_begun(self.shared, self.tenant, call).await? => {
                     self.machine.handed_back()

@@ -77,8 +77,20 @@ fn time_left(shared: &Shared, scene: &Scene) -> Duration {
 
 /// The id of an attempt's call, the same whenever it is asked for: so after a stop it can be found out
 /// whether the attempt had begun.
-pub(crate) fn call_id(run: RunId, step: StepId, attempt: u32, began: Timestamp) -> CallId {
-    derived(&format!("call\n{run}\n{step}\n{attempt}"), began)
+pub(crate) fn call_id(run: RunId, step: StepId, (attempt, turn): (u32, Turn), began: Timestamp) -> CallId {
+    let turn = match turn {
+        Turn::First => "",
+        Turn::Renewed => "\nrenewed",
+    };
+    derived(&format!("call\n{run}\n{step}\n{attempt}{turn}"), began)
+}
+
+/// Which call of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    First,
+    /// After the service refused the access token, with a new one.
+    Renewed,
 }
 
 /// The id of the record that a step adds, the same for every attempt of it.
