@@ -1,7 +1,7 @@
 //! Inbound deliveries: from the token to a durable run, once per delivery.
 
 use crate::runs::{Started, Starting, begin};
-use crate::{App, note};
+use crate::{App, definitions, note};
 use audit::event::Action;
 use context::{Create, HookAdmission, Read, Refusal, RequestFacts, Tenant, door, on};
 use errors::{Code, Problem};
@@ -10,17 +10,25 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{Objects, RunMode, StoreError, Workflow};
-use workflow::hook::{self, Hook, HookRefusal, Received};
+use workflow::hook::{self, Hook, HookRefusal, Received, Scheme};
 
 const DELIVER: Action = Action::new("hook.deliver");
 const REFUSE: Action = Action::new("hook.refuse");
+const CHALLENGE: Action = Action::new("hook.challenge");
 
 /// A delivery as it arrived.
 pub struct Inbound<'a> {
-    /// Looks a header up by its name in lower case.
-    pub header: &'a (dyn Fn(&str) -> Option<&'a str> + Sync),
+    /// Its headers, names in lower case, in their order.
+    pub headers: &'a [(&'a str, &'a str)],
     /// The body's bytes.
     pub body: &'a [u8],
+}
+
+impl<'a> Inbound<'a> {
+    /// The first header of this name, which is in lower case.
+    fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
 }
 
 /// The run that a delivery started.
@@ -33,6 +41,19 @@ pub struct Delivered {
     pub repeated: bool,
 }
 
+/// What came of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Taken {
+    /// There is a run for it.
+    Run(Delivered),
+    /// Its sender asked whether anybody is there, and is told back what it said.
+    Challenge {
+        /// What it said.
+        challenge: String,
+    },
+}
+
 /// Takes a delivery. When this is back without a problem, its run is durable. Whoever has no token that
 /// holds, or no signature that does, gets one and the same answer.
 pub async fn deliver(
@@ -40,7 +61,7 @@ pub async fn deliver(
     token: &str,
     inbound: &Inbound<'_>,
     facts: RequestFacts,
-) -> Result<Delivered, Problem> {
+) -> Result<Taken, Problem> {
     let admitted = app.authenticator.admit_hook(token, facts).await.map_err(|refusal| match refusal {
         Refusal::Unauthorized | Refusal::TenantMismatch => refused(),
         Refusal::Suspended | Refusal::Unavailable => refusal.into(),
@@ -51,7 +72,16 @@ pub async fn deliver(
         .enter(async |tenant| {
             let workflow = stored(app, &tenant, workflow, hook).await?;
             match checked(app, &tenant, &workflow, inbound).await {
-                Ok(delivery) => accept(app, &tenant, workflow, hook, delivery, inbound.body).await,
+                Ok((delivery, scheme)) => {
+                    let input = hook::input(inbound.header("content-type"), inbound.body);
+                    if let Some(challenge) = hook::challenge(scheme, &input) {
+                        app.reads.note(&noting, &tenant, CHALLENGE, "hook", &hook.to_string(), app.env.now());
+                        return Ok(Taken::Challenge { challenge: challenge.to_owned() });
+                    }
+                    let headers = hook::plain_headers(inbound.headers.iter().copied());
+                    let delivery = workflow::engine::Delivered { id: delivery, headers };
+                    accept(app, &tenant, workflow, hook, delivery, input).await.map(Taken::Run)
+                }
                 Err(Unchecked::Refused(reason)) => {
                     // Whoever holds the token may repeat this at will, so it is counted by the minute.
                     app.reads.note(&noting, &tenant, REFUSE, "hook", &hook.to_string(), app.env.now());
@@ -89,14 +119,14 @@ enum Unchecked {
     Problem(Problem),
 }
 
-/// The delivery's id, if its signature holds.
+/// The delivery's id, where something identifies it, if its signature holds.
 async fn checked(
     app: &App,
     tenant: &Tenant<'_>,
     workflow: &Workflow,
     inbound: &Inbound<'_>,
-) -> Result<String, Unchecked> {
-    let rules = rules(workflow).map_err(Unchecked::Problem)?;
+) -> Result<(Option<String>, Scheme), Unchecked> {
+    let rules = rules(workflow).await.map_err(Unchecked::Problem)?;
     let secret = match &rules.secret {
         None => None,
         Some(service) => match app.credentials.signing_secret(tenant, service).await {
@@ -105,15 +135,16 @@ async fn checked(
             Err(problem) => return Err(Unchecked::Problem(problem)),
         },
     };
-    let received = Received { header: inbound.header, body: inbound.body };
+    let named = |name: &str| inbound.header(name);
+    let received = Received { header: &named, body: inbound.body };
     let header = rules.delivery_id_header.as_deref();
     let verified =
         hook::verify(rules.scheme, secret.as_ref(), &received, app.env.now(), rules.tolerance, header);
-    verified.map(|delivery| delivery.id).map_err(Unchecked::Refused)
+    verified.map(|delivery| (delivery.id, rules.scheme)).map_err(Unchecked::Refused)
 }
 
-fn rules(workflow: &Workflow) -> Result<Hook, Problem> {
-    let definition = workflow::validate(&workflow.definition).map_err(|_| refused())?;
+async fn rules(workflow: &Workflow) -> Result<Hook, Problem> {
+    let definition = definitions::read(&workflow.definition).await.map_err(|_| refused())?;
     // What cannot be checked is refused like what does not hold.
     definition.hook(&workflow.config).ok().flatten().ok_or_else(refused)
 }
@@ -123,12 +154,10 @@ async fn accept(
     tenant: &Tenant<'_>,
     workflow: Workflow,
     hook: HookId,
-    delivery: String,
-    body: &[u8],
+    delivery: workflow::engine::Delivered,
+    input: Value,
 ) -> Result<Delivered, Problem> {
     let access = tenant.authorize::<Create<on::Run>>()?;
-    let input = serde_json::from_slice(body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
     let event = note(tenant, DELIVER, "hook", hook.to_string(), [("workflow", json!(workflow.id))]);
     let workflow = context::Private::sent(tenant, workflow);
     let delivery = Some(delivery);

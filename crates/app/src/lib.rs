@@ -7,6 +7,7 @@ mod app;
 pub mod audit_log;
 pub mod budgets;
 mod credentials;
+pub mod definitions;
 pub mod dispatch;
 pub mod endpoints;
 mod events;

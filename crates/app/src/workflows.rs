@@ -4,7 +4,7 @@ mod upgrade;
 
 pub use upgrade::{UpgradeInput, UpgradePreview, preview_upgrade, upgrade};
 
-use crate::templates::DefinitionInput;
+use crate::definitions::{self, DefinitionInput, is_hooked};
 use crate::{App, note};
 use audit::event::Action;
 use context::{
@@ -21,8 +21,6 @@ use store::{
     Commit, IdempotencyClaim, Objects, Page, PageRequest, StoreError, TemplateRef, Versioned, Workflow,
     WorkflowHook,
 };
-use workflow::definition::{SourceKind, check_config};
-use workflow::{Definition, Fault};
 
 const CREATE: Action = Action::new("workflow.create");
 const UPDATE: Action = Action::new("workflow.update");
@@ -131,14 +129,13 @@ pub async fn create<'t>(
         (Some(template), None) => {
             (app.platform.template(&template.name, Some(template.version)).await?.definition, Some(template))
         }
-        (None, Some(definition)) => (definition.checked()?, None),
+        (None, Some(definition)) => (definition.checked().await?, None),
         _ => {
             return Err(Problem::invalid("Give either `template` or `definition`."));
         }
     };
-    let definition = read_definition(&text)?;
     let config = Value::Object(input.config);
-    must_fit(&definition, &config)?;
+    let definition = definitions::read_for(&text, &config).await?;
     let now = app.env.now();
     let hook = is_hooked(&definition).then(|| WorkflowHook { id: app.env.id(), created_at: now });
     let workflow = Workflow {
@@ -197,7 +194,7 @@ pub async fn change<'t>(
     }
     if let Some(config) = change.config {
         let config = Value::Object(config);
-        must_fit(&read_definition(&workflow.definition)?, &config)?;
+        definitions::read_for(&workflow.definition, &config).await?;
         workflow.config = config;
     }
     workflow.updated_at = app.env.now();
@@ -234,7 +231,7 @@ pub async fn rotate_hook<'t>(
 ) -> Result<Private<'t, Hooked>, Problem> {
     let access = tenant.authorize::<Update<on::Workflow>>()?;
     let (mut workflow, version) = found(app, tenant, id, expected).await?;
-    if !is_hooked(&read_definition(&workflow.definition)?) {
+    if !is_hooked(&definitions::read(&workflow.definition).await?) {
         let detail = "The workflow's source is `manual`: it takes no deliveries.";
         return Err(Problem::new(Code::Conflict, detail));
     }
@@ -288,42 +285,4 @@ fn check_name(name: &str) -> Result<(), Problem> {
     } else {
         Err(Problem::invalid("`name` must have 1 to 100 characters."))
     }
-}
-
-/// The definition, which was valid when it was stored.
-fn read_definition(text: &str) -> Result<Definition, Problem> {
-    workflow::validate(text).map_err(|faults| {
-        let first = faults.first().map(ToString::to_string).unwrap_or_default();
-        let detail = format!("The definition is not valid: {first}.");
-        with_faults(Problem::new(Code::InvalidDefinition, detail), &faults)
-    })
-}
-
-fn must_fit(definition: &Definition, config: &Value) -> Result<(), Problem> {
-    let mut faults = check_config(definition, config);
-    if faults.is_empty()
-        && let Err(error) = definition.hook(config)
-    {
-        faults.push(Fault {
-            code: workflow::definition::FaultCode::InvalidConfig,
-            node: definition.source().map(|(node, _)| node.id.to_string()),
-            line: 0,
-            pointer: String::new(),
-            message: error.to_string(),
-        });
-    }
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let first = faults.first().map(|fault| fault.message.clone()).unwrap_or_default();
-    let detail = format!("The configuration does not fit what the definition requires. {first}");
-    Err(with_faults(Problem::new(Code::InvalidConfig, detail), &faults))
-}
-
-fn with_faults(problem: Problem, faults: &[Fault]) -> Problem {
-    problem.with("errors", serde_json::to_value(faults).unwrap_or_default())
-}
-
-fn is_hooked(definition: &Definition) -> bool {
-    definition.source().is_some_and(|(_, source)| source.kind == SourceKind::Webhook)
 }

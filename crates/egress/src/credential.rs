@@ -20,6 +20,11 @@ impl AttachedCredential {
         Ok(Self { hosts, name, value })
     }
 
+    /// Whether another value goes out with it.
+    pub fn differs_from(&self, other: &Self) -> bool {
+        self.name != other.name || self.value != other.value
+    }
+
     /// The header field for `destination`, if it may have it: a host that the credential names, over TLS
     /// or where the operator's exception opens this very host and port.
     pub fn header_for(

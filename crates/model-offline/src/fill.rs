@@ -7,12 +7,16 @@
 //! the right type.
 
 use crate::number;
+use crate::schema::{is_nullable, kind, merge, parts};
 use crate::source::{self, Source, words};
 use crate::{classify, source::excerpt};
 use serde_json::{Map, Value};
+use std::cell::Cell;
 
 /// How many values are made at most: schemas that refer to themselves twice grow without end.
 const MAX_VALUES: usize = 2000;
+/// How many parts of schemas are copied at most: a large one may be referred to again and again.
+const MAX_COPIED: usize = 200_000;
 const MAX_DEPTH: usize = 24;
 const MAX_ITEMS: usize = 16;
 /// The longest text that a schema can make us produce by its `minLength`.
@@ -20,7 +24,7 @@ const MAX_MIN_LENGTH: usize = 4096;
 
 /// A value that fits `schema`, from what `source` says of it. `name` says what the value is of.
 pub(crate) fn fill(schema: &Value, name: &str, source: &Source) -> Value {
-    let mut filling = Filling { root: schema, source, left: MAX_VALUES };
+    let mut filling = Filling { root: schema, source, left: MAX_VALUES, copied: Cell::new(0) };
     filling.value(schema, name, 0).value
 }
 
@@ -44,6 +48,7 @@ struct Filling<'a> {
     root: &'a Value,
     source: &'a Source,
     left: usize,
+    copied: Cell<usize>,
 }
 
 impl Filling<'_> {
@@ -84,24 +89,31 @@ impl Filling<'_> {
 
     /// The schema with what it refers to and all of its `allOf` in it.
     fn resolved(&self, schema: &Value) -> Map<String, Value> {
-        let mut resolved = schema.as_object().cloned().unwrap_or_default();
+        let mut resolved = self.copy(schema);
         for _ in 0..MAX_DEPTH {
             let target = resolved.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix('#'));
             let Some(target) =
-                target.and_then(|pointer| self.root.pointer(pointer)).and_then(Value::as_object)
+                target.and_then(|pointer| self.root.pointer(pointer)).filter(|target| target.is_object())
             else {
                 break;
             };
-            resolved = target.clone();
+            resolved = self.copy(target);
         }
         if let Some(Value::Array(parts)) = resolved.remove("allOf") {
             for part in parts.iter().take(MAX_ITEMS) {
                 let target = part.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix('#'));
                 let part = target.and_then(|pointer| self.root.pointer(pointer)).unwrap_or(part);
-                merge(&mut resolved, part);
+                merge(&mut resolved, &self.copy(part));
             }
         }
         resolved
+    }
+
+    /// The schema's members; none once too much was copied.
+    fn copy(&self, schema: &Value) -> Map<String, Value> {
+        let parts = parts(schema, MAX_COPIED - self.copied.get());
+        self.copied.set(parts.map_or(MAX_COPIED, |parts| self.copied.get() + parts));
+        parts.and_then(|_| schema.as_object().cloned()).unwrap_or_default()
     }
 
     fn one_of(&self, values: &[Value], name: &str) -> Filled {
@@ -234,37 +246,6 @@ impl Filling<'_> {
             .flatten()
             .find_map(|token| first_number(token))
     }
-}
-
-fn merge(into: &mut Map<String, Value>, part: &Value) {
-    for (name, value) in part.as_object().into_iter().flatten() {
-        match (into.get_mut(name), value) {
-            (Some(Value::Object(mine)), Value::Object(theirs)) => mine.extend(theirs.clone()),
-            (Some(Value::Array(mine)), Value::Array(theirs)) => mine.extend(theirs.iter().cloned()),
-            (Some(_), _) => {}
-            (None, value) => {
-                into.insert(name.clone(), value.clone());
-            }
-        }
-    }
-}
-
-/// The schema's type: the first that is not null of several, or what its other members suggest.
-fn kind(schema: &Map<String, Value>) -> &str {
-    match schema.get("type") {
-        Some(Value::String(kind)) => kind,
-        Some(Value::Array(kinds)) => {
-            kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("null")
-        }
-        _ if schema.contains_key("properties") => "object",
-        _ if schema.contains_key("items") => "array",
-        _ => "string",
-    }
-}
-
-fn is_nullable(schema: &Map<String, Value>) -> bool {
-    let kinds = schema.get("type").and_then(Value::as_array);
-    kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "null"))
 }
 
 fn by_format(format: &str, source: &Source) -> Option<String> {

@@ -18,6 +18,7 @@ mod endpoint;
 mod fill;
 mod number;
 mod prompt;
+mod schema;
 mod source;
 mod tokens;
 mod tool;

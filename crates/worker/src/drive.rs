@@ -5,14 +5,14 @@ mod steps;
 
 use crate::journal::{Journal, status};
 use crate::machine::{Batch, EngineLost, Machine};
-use crate::perform::Scene;
-use crate::scheduler::{Control, Rest, Start};
+use crate::perform::{Scene, Turn};
+use crate::scheduler::{Broken, Control, Rest, Start};
 use crate::worker::Shared;
 use app::dispatch::{Order, OrderKind};
 use context::{Access, Admission, Tenant, Update, on};
 use env::Timestamp;
 use errors::{Code, Problem};
-use load::{Loaded, load};
+use load::{Loaded, give_up, load};
 use std::sync::Arc;
 use std::time::Duration;
 use steps::Steps;
@@ -49,7 +49,11 @@ pub(crate) async fn drive<'t>(
     start: &mut Start,
 ) -> Rest {
     let run = start.job.run;
-    let outcome = match load(shared, tenant, run).await {
+    let loaded = match start.broken.filter(|broken| broken.times >= Broken::MOST) {
+        Some(broken) => give_up(shared, tenant, run, broken).await,
+        None => load(shared, tenant, run).await,
+    };
+    let outcome = match loaded {
         Ok(Loaded::Ready(machine, journal, access)) => {
             let driver = Driver {
                 shared,
@@ -63,7 +67,13 @@ pub(crate) async fn drive<'t>(
             };
             driver.carry_out(start).await
         }
-        Ok(Loaded::GivenUp) => Ok(Rest::Over),
+        Ok(Loaded::GivenUp) => {
+            if let Some(Control::Order(_, answer)) = start.first.take() {
+                let given_up = "The run was given up: it cannot go on.";
+                let _ = answer.send(Err(Problem::new(Code::Conflict, given_up)));
+            }
+            Ok(Rest::Over)
+        }
         Err(error) => Err(error),
     };
     outcome.unwrap_or_else(|error| {
@@ -75,7 +85,11 @@ pub(crate) async fn drive<'t>(
             DriveError::Store(StoreError::NotFound) => Rest::Over,
             error => {
                 tracing::warn!(tenant.id = %tenant.id(), %run, %error, "a run is tried again later");
-                Rest::Later
+                match error {
+                    DriveError::Unreadable => Rest::Broken("its state cannot be read"),
+                    DriveError::Engine(_) => Rest::Broken("the engine ended without an answer"),
+                    DriveError::Store(_) | DriveError::Refused(_) => Rest::Later,
+                }
             }
         }
     })
@@ -143,7 +157,12 @@ impl Driver<'_, '_> {
         }
         for command in self.machine.outstanding().await? {
             let Command::Perform { step, node, attempt, request, .. } = command else { continue };
-            let call = crate::perform::call_id(self.journal.row().id, step, attempt, self.began(&node));
+            let call = crate::perform::call_id(
+                self.journal.row().id,
+                step,
+                (attempt, Turn::First),
+                self.began(&node),
+            );
             let outcome = match *request {
                 workflow::Request::Http { .. } if !has_begun(self.shared, self.tenant, call).await? => {
                     self.machine.handed_back()
@@ -265,7 +284,9 @@ impl Driver<'_, '_> {
         let update =
             machine.look(|run| journal.update(tenant, machine.definition(), run, &batch, (extra, now)));
         let (update, commit) = update.ok_or(DriveError::Unreadable)?;
-        self.shared.app.store.move_run(&self.access, update, commit).await?;
+        // A step under way may hold what this waits for, such as the opening of the tenant's store.
+        let moving = self.shared.app.store.move_run(&self.access, update, commit);
+        self.steps.meanwhile(moving).await?;
         self.shared.scheduler.ring(self.journal.row().id);
         for command in batch.commands {
             self.do_command(command);

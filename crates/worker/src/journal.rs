@@ -95,40 +95,18 @@ impl Journal {
         let events = batch.events.iter().filter_map(shown).collect();
         let mut commit = extra;
         if self.row.status.is_finished() {
-            commit = commit.and_event(finished(tenant, run, &self.row));
+            commit = commit.and_event(finished(tenant, Some(run), &self.row));
         }
         if self.row.status.is_finished() || before.due != self.row.due || !self.marked {
-            commit = commit.and_mark(self.mark());
+            commit = commit.and_mark(mark(&self.row));
             self.marked = true;
         }
         Some((RunUpdate { run: self.row.clone(), state, steps, events }, commit))
     }
 
-    /// A run that cannot go on because its definition cannot be read any more.
-    pub(crate) fn given_up(
-        mut self,
-        tenant: &Tenant<'_>,
-        run: &Run,
-        state: Value,
-        now: Timestamp,
-    ) -> (RunUpdate, Commit) {
-        self.row.status = RunStatus::Failed;
-        self.row.cursor += 1;
-        (self.row.updated_at, self.row.finished_at, self.row.due) = (now, Some(now), None);
-        self.row.last_error = Some("The workflow's definition is not valid any more.".to_owned());
-        let event = finished(tenant, run, &self.row);
-        let commit = Commit::event(event).and_mark(self.mark());
-        let finished = json!({"event": "finished", "status": "failed"});
-        (RunUpdate { run: self.row, state, steps: Vec::new(), events: vec![(now, finished)] }, commit)
-    }
-
-    fn mark(&self) -> Mark {
-        let (kind, id) = (WorkKind::Run, self.row.id.to_bytes());
-        if self.row.status.is_finished() {
-            Mark::Closed { kind, id }
-        } else {
-            Mark::Open { kind, id, due: self.row.due }
-        }
+    /// The run as it was written last.
+    pub(crate) fn into_row(self) -> store::Run {
+        self.row
     }
 
     /// The rows of the steps that are not as they were written last.
@@ -148,8 +126,28 @@ impl Journal {
     }
 }
 
+/// A run that cannot go on, for a reason that people are told.
+pub(crate) fn given_up(
+    tenant: &Tenant<'_>,
+    mut row: store::Run,
+    state: Value,
+    (reason, now): (String, Timestamp),
+) -> (RunUpdate, Commit) {
+    row.status = RunStatus::Failed;
+    row.cursor += 1;
+    (row.updated_at, row.finished_at, row.due) = (now, Some(now), None);
+    row.last_error = Some(reason);
+    let commit = Commit::event(finished(tenant, None, &row)).and_mark(mark(&row));
+    let finished = json!({"event": "finished", "status": "failed"});
+    (RunUpdate { run: row, state, steps: Vec::new(), events: vec![(now, finished)] }, commit)
+}
+
+fn mark(row: &store::Run) -> Mark {
+    let (kind, id) = (WorkKind::Run, row.id.to_bytes());
+    if row.status.is_finished() { Mark::Closed { kind, id } } else { Mark::Open { kind, id, due: row.due } }
+}
+
 fn row(step: &Step, node: &NodeName, kind: &str, input: Option<Value>, output: Option<Value>) -> StepRow {
-    let priced = step.attempts.iter().any(|attempt| attempt.cost.is_some());
     StepRow {
         id: step.id,
         node: node.to_string(),
@@ -159,7 +157,7 @@ fn row(step: &Step, node: &NodeName, kind: &str, input: Option<Value>, output: O
         input,
         output,
         error: step.error.as_ref().map(|error| error.message.clone()),
-        cost: priced.then(|| step.cost()),
+        cost: step.cost(),
         started_at: step.attempts.first().map(|attempt| attempt.started_at).or(step.ended_at),
         finished_at: step.ended_at,
     }
@@ -211,14 +209,19 @@ fn shown(event: &Event) -> Option<(Timestamp, Value)> {
     Some((event.at, value))
 }
 
-fn finished(tenant: &Tenant<'_>, run: &Run, row: &store::Run) -> Draft {
+/// That a run is over. What it cost is not known of one whose state cannot be read.
+fn finished(tenant: &Tenant<'_>, run: Option<&Run>, row: &store::Run) -> Draft {
     let mut draft = context::event::draft(tenant, FINISH, "run", row.id.to_string());
     draft.details.insert("workflow".into(), json!(row.workflow));
     draft.details.insert("status".into(), json!(row.status));
-    draft.details.insert("cost_usd".into(), json!(run.cost().to_string()));
+    if let Some(run) = run {
+        draft.details.insert("cost_usd".into(), json!(run.cost().to_string()));
+    }
     if row.status == RunStatus::Failed {
         draft.result = Outcome::Failure;
-        if let Some(Reason::StepFailed { node, .. } | Reason::OutcomeUnknown { node }) = run.reason() {
+        if let Some(Reason::StepFailed { node, .. } | Reason::OutcomeUnknown { node }) =
+            run.and_then(Run::reason)
+        {
             draft.details.insert("node".into(), json!(node));
         }
     }

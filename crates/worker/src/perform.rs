@@ -12,13 +12,18 @@ use ids::{CallId, Id, RecordId, RunId, StepId, WorkflowId};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use store::Payer;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use workflow::definition::OnUnknown;
 use workflow::{NodeName, Outcome, Request};
 
 /// How long before the attempt's time is up its calls end, so that their ends are written down in time.
 const MARGIN: Duration = Duration::from_millis(250);
-/// How long an attempt waits for a place before it is put off.
-const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
+/// What part of an attempt's time is spent on waiting for a place at the most. The rest has to do for what is
+/// to be performed.
+const WAITING_PART: u32 = 4;
+/// How long an attempt that found no place is put off. Meanwhile its run gives up its own place, if nothing
+/// else of it is under way, and each try that is written down stands for a long wait.
+const PUT_OFF: Duration = Duration::from_secs(10);
 
 /// What an attempt is part of.
 pub(crate) struct Scene {
@@ -56,10 +61,9 @@ pub(crate) async fn perform(
         return Outcome::Succeeded { output: request.simulated_output(), cost: None };
     }
     let own = shared.scheduler.step_places(tenant.id());
-    // The tenant's own place comes first, so that its slow steps never hold another's.
-    let places = async { (own.acquire().await, shared.steps.acquire().await) };
-    let Ok((Ok(_own), Ok(_shared))) = tokio::time::timeout(WAIT_FOR_PLACE, places).await else {
-        return Outcome::RateLimited { until: shared.app.env.now() };
+    let patience = scene.time_left(shared) / WAITING_PART;
+    let Ok(Some(_places)) = tokio::time::timeout(patience, places(shared, &own)).await else {
+        return Outcome::RateLimited { until: shared.app.env.now().plus(PUT_OFF) };
     };
     match request {
         Request::Ai { .. } => ai::perform(shared, scene, request).await,
@@ -68,10 +72,33 @@ pub(crate) async fn perform(
     }
 }
 
+/// A place of the tenant's and one of all tenants'. The tenant's own comes first, so that its slow steps never
+/// hold another's; its first step need not wait for those of others.
+async fn places<'p>(shared: &'p Shared, own: &'p Semaphore) -> Option<[SemaphorePermit<'p>; 2]> {
+    let none_under_way = own.available_permits() == shared.scheduler.steps_per_tenant();
+    let mine = own.acquire().await.ok()?;
+    if none_under_way && let Ok(first) = shared.first_steps.try_acquire() {
+        return Some([mine, first]);
+    }
+    Some([mine, shared.steps.acquire().await.ok()?])
+}
+
 /// The id of an attempt's call, the same whenever it is asked for: so after a stop it can be found out
 /// whether the attempt had begun.
-pub(crate) fn call_id(run: RunId, step: StepId, attempt: u32, began: Timestamp) -> CallId {
-    derived(&format!("call\n{run}\n{step}\n{attempt}"), began)
+pub(crate) fn call_id(run: RunId, step: StepId, (attempt, turn): (u32, Turn), began: Timestamp) -> CallId {
+    let turn = match turn {
+        Turn::First => "",
+        Turn::Renewed => "\nrenewed",
+    };
+    derived(&format!("call\n{run}\n{step}\n{attempt}{turn}"), began)
+}
+
+/// Which call of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    First,
+    /// After the service refused the access token, with a new one.
+    Renewed,
 }
 
 /// The id of the record that a step adds, the same for every attempt of it.

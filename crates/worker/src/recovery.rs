@@ -4,18 +4,26 @@ use crate::open::open;
 use crate::scheduler::Job;
 use crate::worker::Shared;
 use authz::SystemPrincipal;
-use context::{Read, Refusal, RequestFacts, Tenant, on};
-use errors::Problem;
+use context::{Admission, Read, Refusal, RequestFacts, Tenant, on};
+use errors::{Code, Problem};
 use ids::{Id, RunId, TenantId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{PageRequest, PendingWork, RunStatus, WorkKind};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-/// How often recovery is tried where the store does not answer.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// How soon recovery is tried again where the store does not answer. Each time it takes twice as long.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How long one try for one tenant may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Tenants that are looked at at once.
+const AT_ONCE: usize = 8;
 
-/// Takes in every run that has begun and not ended. Each tenant is entered once for it.
+/// Takes in every run that has begun and not ended. A tenant whose store does not answer is tried again and
+/// again, and holds up no other.
 pub(crate) async fn recover(shared: Arc<Shared>) {
     let pending = loop {
         match shared.app.store.pending(WorkKind::Run).await {
@@ -28,75 +36,113 @@ pub(crate) async fn recover(shared: Arc<Shared>) {
     for work in pending {
         tenants.entry(work.tenant).or_default().push(work);
     }
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    // What is in it ends with this.
+    let mut all = JoinSet::new();
     for (tenant, work) in tenants {
-        while !recover_tenant(&shared, tenant, &work).await {
-            tokio::time::sleep(TRY_AGAIN).await;
+        all.spawn(recover_one(Arc::clone(&shared), Arc::clone(&places), tenant, work));
+    }
+    while all.join_next().await.is_some() {}
+}
+
+async fn recover_one(
+    shared: Arc<Shared>,
+    places: Arc<Semaphore>,
+    tenant: TenantId,
+    mut work: Vec<PendingWork>,
+) {
+    let mut pause = TRY_AGAIN;
+    loop {
+        let Ok(place) = places.acquire().await else { return };
+        let tried = tokio::time::timeout(PATIENCE, take_in(&shared, tenant, &mut work)).await;
+        drop(place);
+        match tried {
+            Ok(Ok(())) => return,
+            Ok(Err(problem)) => {
+                tracing::error!(tenant.id = %tenant, %problem, runs = work.len(), "a tenant's runs wait for its store");
+            }
+            Err(_) => {
+                tracing::error!(tenant.id = %tenant, runs = work.len(), "a tenant's store does not answer");
+            }
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Whether it is done with.
-async fn recover_tenant(shared: &Shared, tenant: TenantId, work: &[PendingWork]) -> bool {
+/// A visit to the tenant; `None` where it was erased.
+async fn admitted(shared: &Shared, tenant: TenantId) -> Result<Option<Admission>, Refusal> {
     let facts = RequestFacts::internal(shared.app.env.id());
     let admitted =
         shared.app.authenticator.admit_system(SystemPrincipal::RunRecovery, tenant, None, facts).await;
     match admitted {
-        Ok(admission) => {
-            admission.enter(async |tenant| take_in(shared, &tenant, work).await).await;
-            true
-        }
+        Ok(admission) => Ok(Some(admission)),
+        Err(Refusal::Unauthorized | Refusal::TenantMismatch) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// Takes the tenant's runs in, and out of `work`.
+async fn take_in(shared: &Shared, tenant: TenantId, work: &mut Vec<PendingWork>) -> Result<(), Problem> {
+    let admission = match admitted(shared, tenant).await {
+        Ok(Some(admission)) => admission,
+        Ok(None) => return Ok(()),
         Err(Refusal::Suspended) => {
             for work in work {
                 let run = RunId::from_bytes(work.id);
                 shared.scheduler.recovered_parked(Job { tenant, run, behalf: None });
             }
-            true
+            return Ok(());
         }
-        // It was erased.
-        Err(Refusal::Unauthorized | Refusal::TenantMismatch) => true,
-        Err(Refusal::Unavailable) => {
-            tracing::error!(tenant.id = %tenant, "a tenant's runs wait for its store");
-            false
-        }
-    }
-}
-
-async fn take_in(shared: &Shared, tenant: &Tenant<'_>, work: &[PendingWork]) {
-    let mut count = 0usize;
-    for work in work {
-        let run = RunId::from_bytes(work.id);
-        match started_by(shared, tenant, run).await {
-            Ok(behalf) => {
-                shared.scheduler.recovered(tenant, Job { tenant: tenant.id(), run, behalf }, work.due);
-                count += 1;
+        Err(refusal) => return Err(refusal.into()),
+    };
+    admission
+        .enter(async |tenant| {
+            let count = work.len();
+            while let Some(next) = work.last() {
+                let run = RunId::from_bytes(next.id);
+                match started_by(shared, &tenant, run).await {
+                    Ok(behalf) => {
+                        let job = Job { tenant: tenant.id(), run, behalf };
+                        shared.scheduler.recovered(&tenant, job, next.due);
+                    }
+                    // It is gone. Whatever else keeps it from being read may pass.
+                    Err(problem) if problem.code == Code::NotFound => {}
+                    Err(problem) => return Err(problem),
+                }
+                work.pop();
             }
-            Err(problem) => {
-                tracing::warn!(tenant.id = %tenant.id(), %run, %problem, "a run is not taken up again");
-            }
-        }
-    }
-    tracing::info!(tenant.id = %tenant.id(), runs = count, "going on with runs");
+            tracing::info!(tenant.id = %tenant.id(), runs = count, "going on with runs");
+            Ok(())
+        })
+        .await
 }
 
 /// Takes in what a restored store says is under way. Marks of work are not part of a backup, so all runs
-/// that are not over are looked for.
+/// that are not over are looked for. A tenant that is suspended is looked through when it takes part again.
 pub(crate) async fn recover_restored(shared: Arc<Shared>, tenant: TenantId) {
-    let facts = RequestFacts::internal(shared.app.env.id());
-    let admitted =
-        shared.app.authenticator.admit_system(SystemPrincipal::RunRecovery, tenant, None, facts).await;
-    let Ok(admission) = admitted else {
-        tracing::error!(tenant.id = %tenant, "the runs of a restored tenant are not looked for");
-        return;
-    };
-    let looked = admission.enter(async |tenant| {
-        for status in [RunStatus::Queued, RunStatus::Running, RunStatus::Waiting] {
-            take_in_all(&shared, &tenant, status).await?;
-        }
-        Ok::<_, Problem>(())
-    });
-    if let Err(problem) = looked.await {
+    let mut pause = TRY_AGAIN;
+    while let Err(problem) = look_through(&shared, tenant).await {
         tracing::error!(tenant.id = %tenant, %problem, "the runs of a restored tenant were not all found");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+async fn look_through(shared: &Shared, tenant: TenantId) -> Result<(), Problem> {
+    let admission = match admitted(shared, tenant).await {
+        Ok(Some(admission)) => admission,
+        Ok(None) | Err(Refusal::Suspended) => return Ok(()),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    admission
+        .enter(async |tenant| {
+            for status in [RunStatus::Queued, RunStatus::Running, RunStatus::Waiting] {
+                take_in_all(shared, &tenant, status).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 async fn take_in_all(shared: &Shared, tenant: &Tenant<'_>, status: RunStatus) -> Result<(), Problem> {

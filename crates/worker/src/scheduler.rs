@@ -4,7 +4,7 @@ mod job;
 mod lane;
 mod state;
 
-pub(crate) use job::{Control, Job, Rest, Start};
+pub(crate) use job::{Broken, Control, Job, Lost, Rest, Start};
 
 use crate::Settings;
 use app::dispatch::{Dispatch, Order, Place};
@@ -28,6 +28,7 @@ pub struct Scheduler(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
+    steps_per_tenant: usize,
     changed: Notify,
     env: Env,
 }
@@ -36,7 +37,8 @@ impl Scheduler {
     /// An empty one.
     pub fn new(settings: Settings, env: Env) -> Self {
         let state = Mutex::new(State::new(settings));
-        Self(Arc::new(Inner { state, changed: Notify::new(), env }))
+        let steps_per_tenant = settings.steps_per_tenant;
+        Self(Arc::new(Inner { state, steps_per_tenant, changed: Notify::new(), env }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,14 +91,19 @@ impl Scheduler {
     }
 
     /// A driver ended without a word, and is tried again later.
-    pub(crate) fn lost(&self, job: &Job, held: bool) {
-        self.state().lost(job, held, self.0.env.now());
+    pub(crate) fn lost(&self, lost: &Lost) {
+        self.state().lost(lost, self.0.env.now());
         self.0.changed.notify_one();
     }
 
     /// Something of the run has become durable.
     pub(crate) fn ring(&self, run: RunId) {
         self.state().ring(run);
+    }
+
+    /// How many places for steps each tenant has.
+    pub(crate) fn steps_per_tenant(&self) -> usize {
+        self.0.steps_per_tenant
     }
 
     /// The tenant's places for steps.
@@ -162,7 +169,11 @@ impl Dispatch for Scheduler {
     }
 
     fn resume(&self, tenant: TenantId) {
-        self.state().resume(tenant);
+        let mut state = self.state();
+        state.resume(tenant);
+        // Its store may have been restored while nobody was let in to look through it.
+        state.recoveries.push(tenant);
+        drop(state);
         self.0.changed.notify_one();
     }
 

@@ -4,7 +4,7 @@ use crate::Settings;
 use crate::drive::drive;
 use crate::recovery::{recover, recover_restored};
 use crate::retention::keep;
-use crate::scheduler::{Control, Job, Rest, Scheduler, Start};
+use crate::scheduler::{Control, Job, Lost, Rest, Scheduler, Start};
 use app::App;
 use authz::SystemPrincipal;
 use context::{Refusal, RequestFacts};
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) egress: Arc<dyn Egress>,
     /// Places for steps of all tenants.
     pub(crate) steps: Arc<Semaphore>,
+    /// Places for the first step of tenants that have none under way.
+    pub(crate) first_steps: Arc<Semaphore>,
 }
 
 /// Carries runs out until it is drained.
@@ -40,7 +42,8 @@ impl Worker {
     /// Goes on with the runs that a stopped server left, and takes what the scheduler admits.
     pub fn start(app: Arc<App>, scheduler: Scheduler, egress: Arc<dyn Egress>, settings: Settings) -> Self {
         let steps = Arc::new(Semaphore::new(settings.steps));
-        let shared = Arc::new(Shared { app, scheduler, egress, steps });
+        let first_steps = Arc::new(Semaphore::new(settings.first_steps));
+        let shared = Arc::new(Shared { app, scheduler, egress, steps, first_steps });
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(work(shared, settings.drain, stopped));
         Self { stop, task }
@@ -57,7 +60,7 @@ impl Worker {
 }
 
 /// Which runs the tasks carry out.
-type Under = HashMap<Id, (Job, bool)>;
+type Under = HashMap<Id, Lost>;
 
 async fn work(shared: Arc<Shared>, patience: Duration, mut stopped: watch::Receiver<bool>) {
     let (mut drivers, mut under) = (JoinSet::new(), Under::new());
@@ -67,9 +70,9 @@ async fn work(shared: Arc<Shared>, patience: Duration, mut stopped: watch::Recei
     let mut probe = tokio::time::interval(PROBE_EVERY);
     loop {
         while let Some(start) = shared.scheduler.next() {
-            let (job, held) = (start.job.clone(), start.held);
+            let if_lost = Lost { job: start.job.clone(), held: start.held, broken: start.broken };
             let handle = drivers.spawn(carry(Arc::clone(&shared), start));
-            under.insert(handle.id(), (job, held));
+            under.insert(handle.id(), if_lost);
         }
         for tenant in shared.scheduler.recoveries() {
             recovering.spawn(recover_restored(Arc::clone(&shared), tenant));
@@ -106,10 +109,10 @@ fn note(shared: &Shared, under: &mut Under, ended: Result<(Id, ()), JoinError>) 
         Ok((id, ())) => *id,
         Err(error) => error.id(),
     };
-    let job = under.remove(&id);
-    if let (Err(_), Some((job, held))) = (ended, job) {
-        tracing::error!(tenant.id = %job.tenant, run = %job.run, "a driver fell over");
-        shared.scheduler.lost(&job, held);
+    let lost = under.remove(&id);
+    if let (Err(_), Some(lost)) = (ended, lost) {
+        tracing::error!(tenant.id = %lost.job.tenant, run = %lost.job.run, "a driver fell over");
+        shared.scheduler.lost(&lost);
     }
 }
 

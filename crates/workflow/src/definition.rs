@@ -3,6 +3,7 @@
 
 mod check;
 mod config;
+mod cost;
 mod document;
 mod effects;
 mod fault;
@@ -14,7 +15,7 @@ mod rules;
 mod schema;
 
 pub use config::check_config;
-pub use effects::{Changes, Difference, Effects, Prompt, compare, effects};
+pub use effects::{Changes, Difference, Effects, Prompt, Seconds, compare, effects};
 pub use fault::{Fault, FaultCode};
 pub use node::{
     Ai, Backoff, Condition, Edge, Http, Kind, Method, Node, NodeName, OnUnknown, Operation,

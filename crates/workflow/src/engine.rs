@@ -26,7 +26,7 @@ pub use input::{Chance, Input, Moment, Outcome, Progress};
 pub use retry::RetryRefusal;
 pub use start::Start;
 pub use state::{Attempt, AttemptResult, Mode, Reason, Run, RunStatus, Step, StepStatus};
-pub use values::Values;
+pub use values::{Delivered, Values};
 
 /// Bytes of a run's input, and of one step's output, as JSON.
 pub const MAX_VALUE_BYTES: usize = 1024 * 1024;

@@ -3,8 +3,10 @@
 //! A refusal says what was wrong for the operator's log and the tenant's; an outsider is told only that
 //! the delivery was refused.
 
+mod content;
 mod resolve;
 
+pub use content::{challenge, input, plain_headers};
 pub use resolve::{Hook, HookConfigError};
 
 use base64::Engine;
@@ -14,6 +16,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use schemars::JsonSchema;
 use secret::SecretText;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::str::FromStr;
 use std::time::Duration;
@@ -64,10 +67,10 @@ impl FromStr for Scheme {
 /// A delivery whose signature holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// What identifies it, so that it runs once: the scheme's own id, the configured header, or else the
-    /// SHA-256 of the body. Only `standard` signs its id; with the others a replayed body under another
-    /// id is another delivery.
-    pub id: String,
+    /// What identifies it, so that it runs once: the scheme's own id, the configured header, or else what is
+    /// signed. `None` where nothing tells a repeated delivery from another with the same body. Only `standard`
+    /// signs its id; with the others a replayed body under another id is another delivery.
+    pub id: Option<String>,
 }
 
 /// Why a delivery is refused.
@@ -110,23 +113,27 @@ pub fn verify(
     tolerance: Duration,
     delivery_id_header: Option<&str>,
 ) -> Result<Delivery, HookRefusal> {
-    let own_id = match scheme {
+    // What identifies the delivery by itself, and what does where nothing else is said.
+    let (own_id, otherwise) = match scheme {
         Scheme::Github => {
             github(secret, received)?;
-            (received.header)("x-github-delivery")
+            let body = format!("sha256:{}", hex::encode(Sha256::digest(received.body)));
+            ((received.header)("x-github-delivery").map(str::to_owned), Some(body))
         }
         Scheme::Slack => {
-            slack(secret, received, now, tolerance)?;
-            None
+            // The same body signed at another time is another delivery.
+            let signed = slack(secret, received, now, tolerance)?;
+            (slack_event(received.body), Some(signed))
         }
-        Scheme::Standard => Some(standard(secret, received, now, tolerance)?),
-        Scheme::None => None,
+        Scheme::Standard => (Some(standard(secret, received, now, tolerance)?.to_owned()), None),
+        Scheme::None => (None, None),
     };
-    let configured = || delivery_id_header.and_then(|name| (received.header)(&name.to_ascii_lowercase()));
-    let id = own_id.or_else(configured).filter(|id| is_id(id)).map(str::to_owned);
-    Ok(Delivery {
-        id: id.unwrap_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(received.body)))),
-    })
+    let configured = || {
+        let name = delivery_id_header?.to_ascii_lowercase();
+        (received.header)(&name).map(str::to_owned)
+    };
+    let known = |id: &String| is_id(id);
+    Ok(Delivery { id: own_id.filter(known).or_else(|| configured().filter(known)).or(otherwise) })
 }
 
 fn github(secret: Option<&SecretText>, received: &Received<'_>) -> Result<(), HookRefusal> {
@@ -144,15 +151,23 @@ fn slack(
     received: &Received<'_>,
     now: Timestamp,
     tolerance: Duration,
-) -> Result<(), HookRefusal> {
+) -> Result<String, HookRefusal> {
     const SIGNATURE: &str = "x-slack-signature";
     let time = timely(received, "x-slack-request-timestamp", now, tolerance)?;
-    let signature = header(received, SIGNATURE)?;
-    let signature = signature.strip_prefix("v0=").ok_or(HookRefusal::MalformedHeader(SIGNATURE))?;
+    let whole = header(received, SIGNATURE)?;
+    let signature = whole.strip_prefix("v0=").ok_or(HookRefusal::MalformedHeader(SIGNATURE))?;
     let signature = hex::decode(signature).map_err(|_| HookRefusal::MalformedHeader(SIGNATURE))?;
     signed(text_key(secret)?, &[b"v0:", time.as_bytes(), b":", received.body])?
         .verify_slice(&signature)
-        .map_err(|_| HookRefusal::SignatureMismatch)
+        .map_err(|_| HookRefusal::SignatureMismatch)?;
+    Ok(format!("{time}:{}", whole.to_ascii_lowercase()))
+}
+
+/// The id of an event, which stays the same when Slack delivers it again.
+fn slack_event(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let id = body.get("event_id")?.as_str()?;
+    Some(format!("event:{id}"))
 }
 
 fn standard<'a>(

@@ -11,14 +11,26 @@ pub(crate) use address::render_url;
 pub(crate) use parts::{Part, host_end, only_expression, split};
 
 use minijinja::value::Serde;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value as Dynamic};
+use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value as Dynamic};
 use serde_json::{Map, Value};
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that one rendered text or value may have.
 pub(crate) const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
-/// What one expression may spend: a unit an instruction, and one a byte that it makes.
-const FUEL: u64 = 2_000_000;
+/// What one expression may spend: a unit an instruction, and one for 64 bytes that it makes or reads. So it
+/// makes 12 MiB at the most on its way.
+const FUEL: u64 = 200_000;
+/// What all expressions of one step of the engine may spend together, and one more expression.
+const STEP_FUEL: u64 = 4_000_000;
+/// Bytes that cost one unit.
+const BYTES_OF_A_UNIT: usize = 64;
+/// Part of an expression's fuel that is taken for one that failed; what it spent is not known.
+const PART_OF_A_FAILURE: u64 = 4;
+/// The filter that is put behind every expression to learn what it spent.
+const SPENT: &str = "tenantry_spent";
 const MAX_EXPRESSION_BYTES: usize = 8 * 1024;
 
 /// A template could not be read or evaluated.
@@ -41,27 +53,36 @@ impl TemplateError {
 pub(crate) struct Context(BTreeMap<&'static str, Dynamic>);
 
 impl Context {
-    pub(crate) fn set(&mut self, name: &'static str, value: &Value) {
-        self.0.insert(name, Dynamic::from(Serde(value)));
+    pub(crate) fn set(&mut self, name: &'static str, value: Dynamic) {
+        self.0.insert(name, value);
     }
 
     /// Sets `steps`, each with its `output`.
-    pub(crate) fn set_steps<'a>(&mut self, outputs: impl Iterator<Item = (&'a str, &'a Value)>) {
-        let steps: BTreeMap<&str, BTreeMap<&str, &Value>> =
-            outputs.map(|(node, output)| (node, BTreeMap::from([("output", output)]))).collect();
-        self.0.insert("steps", Dynamic::from(Serde(steps)));
+    pub(crate) fn set_steps<'a>(&mut self, outputs: impl Iterator<Item = (&'a str, Dynamic)>) {
+        let steps: BTreeMap<&str, Dynamic> = outputs
+            .map(|(node, output)| (node, Dynamic::from(BTreeMap::from([("output", output)]))))
+            .collect();
+        self.0.insert("steps", Dynamic::from(steps));
     }
 
     fn root(&self) -> Dynamic {
-        Dynamic::from(Serde(&self.0))
+        Dynamic::from(self.0.clone())
     }
 }
 
-/// The expression language. Cheap to make; holds no data.
-pub(crate) struct Language(Environment<'static>);
+/// The expression language, for one step of the engine: what all expressions spend together is bounded.
+pub(crate) struct Language {
+    environment: Environment<'static>,
+    /// What the last expression spent.
+    spent: Arc<AtomicU64>,
+    left: Cell<u64>,
+    /// What was taken in from the run's values, so that each is taken in once.
+    taken: RefCell<BTreeMap<String, Dynamic>>,
+}
 
 impl Language {
     pub(crate) fn new() -> Self {
+        let spent = Arc::new(AtomicU64::new(0));
         let mut language = Environment::new();
         language.set_undefined_behavior(UndefinedBehavior::Strict);
         language.set_fuel(Some(FUEL));
@@ -74,7 +95,18 @@ impl Language {
         }
         language.add_filter("truncate", truncate);
         language.add_filter("urlencode", |text: &str| address::encode(text));
-        Self(language)
+        let told = Arc::clone(&spent);
+        language.add_filter(SPENT, move |state: &State, value: Dynamic| {
+            told.store(state.fuel_levels().map_or(FUEL, |(spent, _)| spent), Ordering::Relaxed);
+            value
+        });
+        Self { environment: language, spent, left: Cell::new(STEP_FUEL), taken: RefCell::default() }
+    }
+
+    /// A value of the run as templates see it. `name` is always that of the same value.
+    pub(crate) fn take(&self, name: String, value: &Value) -> Dynamic {
+        let mut taken = self.taken.borrow_mut();
+        taken.entry(name).or_insert_with(|| Dynamic::from(Serde(value))).clone()
     }
 
     /// The variables that the expression reads, such as `steps.score.output.label`. An error says why it
@@ -86,8 +118,8 @@ impl Language {
         if expression.len() > MAX_EXPRESSION_BYTES {
             return Err(TemplateError::new(1, "The expression is too long."));
         }
-        let compiled = self.0.compile_expression(expression).map_err(|error| fault(&error))?;
-        let globals: BTreeSet<&str> = self.0.globals().map(|(name, _)| name).collect();
+        let compiled = self.environment.compile_expression(expression).map_err(|error| fault(&error))?;
+        let globals: BTreeSet<&str> = self.environment.globals().map(|(name, _)| name).collect();
         let references = compiled.undeclared_variables(true).into_iter();
         Ok(references.filter(|name| !globals.contains(name.as_str())).collect())
     }
@@ -96,8 +128,11 @@ impl Language {
     pub(crate) fn unknown_words(&self, expression: &str) -> Vec<String> {
         let words = parts::filters_and_tests(expression);
         let exists = |name: &str, kind: &str| {
+            if name == SPENT {
+                return false;
+            }
             let question = format!("name is {kind}");
-            let asked = self.0.compile_expression_owned(question);
+            let asked = self.environment.compile_expression_owned(question);
             let name = BTreeMap::from([("name", name)]);
             asked.and_then(|asked| asked.eval(Dynamic::from(Serde(name)))).is_ok_and(|known| known.is_true())
         };
@@ -107,13 +142,30 @@ impl Language {
 
     /// The value of an expression. Undefined is an error.
     pub(crate) fn evaluate(&self, expression: &str, context: &Context) -> Result<Value, TemplateError> {
-        let compiled = self.0.compile_expression(expression).map_err(|error| fault(&error))?;
-        let value = compiled.eval(context.root()).map_err(|error| fault(&error))?;
+        if self.left.get() == 0 {
+            return Err(TemplateError::new(1, "The templates of this part of the run do too much work."));
+        }
+        // What does not stand by itself could end the brackets that are put around it.
+        self.environment.compile_expression(expression).map_err(|error| fault(&error))?;
+        let measured = format!("({expression})|{SPENT}");
+        let compiled = self.environment.compile_expression(&measured).map_err(|error| fault(&error))?;
+        let value = compiled.eval(context.root()).map_err(|error| {
+            let failed = matches!(error.kind(), ErrorKind::OutOfFuel);
+            self.spend(if failed { FUEL } else { FUEL / PART_OF_A_FAILURE });
+            fault(&error)
+        })?;
+        self.spend(self.spent.load(Ordering::Relaxed));
         if value.is_undefined() {
             let message = format!("`{}` is not defined.", expression.trim());
             return Err(TemplateError::new(1, message));
         }
-        plain(&value)
+        let (value, bytes) = plain(&value)?;
+        self.spend(u64::try_from(bytes / BYTES_OF_A_UNIT).unwrap_or(FUEL));
+        Ok(value)
+    }
+
+    fn spend(&self, units: u64) {
+        self.left.set(self.left.get().saturating_sub(units));
     }
 
     /// A text with its expressions replaced. Null becomes nothing; lists and objects become JSON.
@@ -182,12 +234,14 @@ impl Language {
 
 /// The value as JSON. Values of expressions may be lazy and longer than memory, so they are written with a
 /// bound before they are taken in.
-fn plain(value: &Dynamic) -> Result<Value, TemplateError> {
+fn plain(value: &Dynamic) -> Result<(Value, usize), TemplateError> {
     let mut bounded = Bounded { written: Vec::new(), left: MAX_OUTPUT_BYTES };
     serde_json::to_writer(&mut bounded, value).map_err(|error| {
         if error.is_io() { too_large() } else { TemplateError::new(1, "The value is not one that JSON has.") }
     })?;
-    serde_json::from_slice(&bounded.written)
+    let plain = serde_json::from_slice(&bounded.written);
+    plain
+        .map(|plain| (plain, bounded.written.len()))
         .map_err(|_| TemplateError::new(1, "The value is nested too deeply."))
 }
 

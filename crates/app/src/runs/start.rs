@@ -1,6 +1,6 @@
 //! How a run becomes durable and gets into the queue.
 
-use crate::{App, note};
+use crate::{App, definitions, note};
 use audit::event::{Action, Draft};
 use context::{Access, Create, Private, Tenant, door, on};
 use errors::{Code, Problem};
@@ -10,7 +10,7 @@ use store::{
     Commit, IdempotencyClaim, Mark, Run, RunMode, RunStatus, StoreError, StoredRun, UnknownDelivery,
     WorkKind, Workflow,
 };
-use workflow::engine::{Mode, Start, StartError};
+use workflow::engine::{Delivered, Mode, Start, StartError};
 
 const CREATE: Action = Action::new("run.create");
 
@@ -20,8 +20,8 @@ pub(crate) struct Starting {
     pub(crate) input: Value,
     /// Whether effects are carried out.
     pub(crate) mode: RunMode,
-    /// The delivery that started it, which starts no second one.
-    pub(crate) delivery: Option<String>,
+    /// The delivery that started it; one with an id starts no second one.
+    pub(crate) delivery: Option<Delivered>,
     /// The caller's idempotency key.
     pub(crate) claim: Option<IdempotencyClaim>,
     /// An event that comes before the run's own.
@@ -50,13 +50,14 @@ pub(crate) async fn begin<'t>(
     // The run is written back into the store that the workflow came from.
     let workflow = door::answer(tenant, workflow).map_err(StoreError::from)?;
     let id: RunId = app.env.id();
-    let stored = opened(app, tenant, id, workflow, input, mode)?;
+    let known = delivery.as_ref().and_then(|delivery| delivery.id.clone());
+    let stored = opened(app, tenant, id, workflow, (input, mode, delivery)).await?;
     let details = [("workflow", json!(stored.run.workflow)), ("mode", json!(mode))];
     let made = note(tenant, CREATE, "run", id.to_string(), details);
     let commit = Commit { events: event.into_iter().chain([made]).collect(), ..Commit::default() }
         .and_mark(Mark::Open { kind: WorkKind::Run, id: id.to_bytes(), due: None })
         .claiming(claim);
-    match app.store.create_run(access, stored, delivery, commit).await? {
+    match app.store.create_run(access, stored, known, commit).await? {
         UnknownDelivery::New => {
             app.dispatch.enqueue(tenant, place, id);
             Ok(Started::New(id))
@@ -66,19 +67,14 @@ pub(crate) async fn begin<'t>(
 }
 
 /// The run as it is stored first.
-fn opened(
+async fn opened(
     app: &App,
     tenant: &Tenant<'_>,
     id: RunId,
     workflow: Workflow,
-    input: Value,
-    mode: RunMode,
+    (input, mode, delivery): (Value, RunMode, Option<Delivered>),
 ) -> Result<StoredRun, Problem> {
-    let definition = workflow::validate(&workflow.definition).map_err(|faults| {
-        let first = faults.first().map(ToString::to_string).unwrap_or_default();
-        let detail = format!("The workflow's definition is not valid any more: {first}.");
-        Problem::new(Code::InvalidDefinition, detail)
-    })?;
+    let definition = definitions::read(&workflow.definition).await?;
     let now = app.env.now();
     let engine_mode = match mode {
         RunMode::Live => Mode::Live,
@@ -91,6 +87,7 @@ fn opened(
         mode: engine_mode,
         input: input.clone(),
         config: config.clone(),
+        delivery,
         now,
     };
     let opened = workflow::Run::start(&definition, start, &mut || app.env.id());

@@ -1,6 +1,7 @@
 //! Going over to another version of the template: what would change, and doing it.
 
-use super::{WorkflowDetail, found, is_hooked, must_fit, read_definition};
+use super::{WorkflowDetail, found};
+use crate::definitions::{self, beside, config_faults, is_hooked};
 use crate::{App, note};
 use audit::event::Action;
 use context::{Private, Read, Tenant, Update, on};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::{Commit, IdempotencyClaim, Objects, TemplateRef, Versioned, Workflow, WorkflowHook};
 use workflow::Fault;
-use workflow::definition::{Changes, check_config, compare};
+use workflow::definition::{Changes, compare};
 
 const UPGRADE: Action = Action::new("workflow.upgrade");
 
@@ -50,9 +51,9 @@ pub async fn preview_upgrade<'t>(
     let (workflow, _) = found(app, tenant, id, None).await?;
     let pinned = pinned(&workflow)?;
     let text = version_of(app, &pinned.name, version).await?;
-    let (old, new) = (read_definition(&workflow.definition)?, read_definition(&text)?);
-    let changes = compare(&old, &new);
-    let config_faults = check_config(&new, &workflow.config);
+    let (old, new) = (definitions::read(&workflow.definition).await?, definitions::read(&text).await?);
+    let (new, config_faults) = config_faults(new, &workflow.config).await?;
+    let changes = beside(move || Ok(compare(&old, &new))).await?;
     Ok(Private::sent(tenant, UpgradePreview { from: pinned.version, to: version, changes, config_faults }))
 }
 
@@ -69,9 +70,8 @@ pub async fn upgrade<'t>(
     let (mut workflow, stored) = found(app, tenant, id, expected).await?;
     let pinned = pinned(&workflow)?;
     let text = version_of(app, &pinned.name, input.version).await?;
-    let definition = read_definition(&text)?;
     let config = input.config.map_or_else(|| workflow.config.clone(), Value::Object);
-    must_fit(&definition, &config)?;
+    let definition = definitions::read_for(&text, &config).await?;
     let now = app.env.now();
     // An address that exists stays, so that the version before can be gone back to; a version that needs
     // one and has none gets it by rotation.

@@ -6,7 +6,7 @@ use crate::call::facts;
 use crate::query::Path;
 use crate::respond::Answer;
 use crate::{Api, Audited, Operation};
-use app::hooks::{self, Delivered, Inbound};
+use app::hooks::{self, Delivered, Inbound, Taken};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -18,16 +18,21 @@ pub(super) fn operation() -> Operation {
         .for_token_holders()
         .audited(Audited::Event("hook.deliver"))
         .answers::<Delivered>(202)
-        .answers::<Delivered>(200)
+        .answers::<Taken>(200)
 }
 
 async fn handle(State(api): State<Api>, Path(token): Path<String>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let facts = facts(&parts, &api);
     let bytes = body::read(Request::new(body), MAX_BODY_BYTES).await?;
-    let header = |name: &str| parts.headers.get(name)?.to_str().ok();
-    let inbound = Inbound { header: &header, body: &bytes };
-    let delivered = hooks::deliver(&api.app, &token, &inbound, facts).await?;
-    let status = if delivered.repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(delivered)).into_response())
+    let named = parts.headers.iter();
+    let headers: Vec<_> =
+        named.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+    let inbound = Inbound { headers: &headers, body: &bytes };
+    let taken = hooks::deliver(&api.app, &token, &inbound, facts).await?;
+    let status = match &taken {
+        Taken::Run(Delivered { repeated: false, .. }) => StatusCode::ACCEPTED,
+        Taken::Run(_) | Taken::Challenge { .. } => StatusCode::OK,
+    };
+    Ok((status, Json(taken)).into_response())
 }

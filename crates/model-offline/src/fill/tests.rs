@@ -90,6 +90,20 @@ fn a_schema_that_refers_to_itself_comes_to_an_end() {
     check(list, "lorem", json!({ "v": "", "next": null }));
 }
 
+#[test]
+fn a_large_value_that_is_named_again_and_again_is_not_made_again_and_again() {
+    let names = (0..1_000).map(|at| (format!("m{at}"), json!({ "$ref": "#/$defs/big" })));
+    let members: serde_json::Map<_, _> = names.collect();
+    let big = json!({ "const": vec![0; 20_000] });
+    let schema = json!({ "type": "object", "properties": members, "$defs": { "big": big } });
+    assert!(fill(&schema, "", &Source::new("")).to_string().len() < 1_000_000);
+    let parts: Vec<_> = (0..16).map(|_| json!({ "$ref": "#/$defs/big" })).collect();
+    let members: serde_json::Map<_, _> =
+        (0..1_000).map(|at| (format!("m{at}"), json!({ "allOf": parts }))).collect();
+    let schema = json!({ "type": "object", "properties": members, "$defs": { "big": big } });
+    assert!(fill(&schema, "", &Source::new("")).to_string().len() < 1_000_000);
+}
+
 /// Schemas of the kind that callers write.
 fn schema() -> impl Strategy<Value = Value> {
     let name = prop_oneof![

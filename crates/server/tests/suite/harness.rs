@@ -42,6 +42,11 @@ impl Server {
 
     /// Asks the server to stop, waits until it has, and starts it again on the same folder.
     pub(crate) async fn stop_and_restart(&mut self) {
+        self.stop_and_change(|_| {}).await;
+    }
+
+    /// Asks the server to stop, waits until it has, changes something in its folder, and starts it again.
+    pub(crate) async fn stop_and_change(&mut self, change: impl FnOnce(&Path)) {
         let kill = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
         assert!(kill.success());
         // Whatever the test itself serves goes on meanwhile.
@@ -52,6 +57,7 @@ impl Server {
             }
         };
         assert!(ended.success());
+        change(self.folder.path());
         (self.process, self.operator) = serve(self.folder.path(), &self.arguments);
     }
 

@@ -13,6 +13,8 @@ mod orders;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod schemes;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod upgrades;

@@ -1,9 +1,10 @@
 //! A run as it is read from rest.
 
 use super::DriveError;
-use crate::journal::Journal;
-use crate::machine::Machine;
+use crate::journal::{Journal, given_up};
+use crate::machine::{EngineLost, Machine};
 use crate::open::open;
+use crate::scheduler::Broken;
 use crate::worker::Shared;
 use context::{Access, ReadContent, Tenant, Update, on};
 use ids::RunId;
@@ -30,6 +31,9 @@ pub(super) async fn load<'t>(
     let stored = open(tenant, store.load_run(&access, id).await?)?;
     let (_, rows) = open(tenant, store.steps_with_content(&reading, id).await?)?;
     let StoredRun { run: row, definition, config, input, state } = stored;
+    if row.status.is_finished() && serde_json::from_value::<Run>(state.clone()).is_err() {
+        return Ok(Loaded::GivenUp);
+    }
     let run: Run = serde_json::from_value(state.clone()).map_err(|error| {
         tracing::error!(tenant.id = %tenant.id(), run = %id, line = error.line(), "a run's state cannot be read");
         DriveError::Unreadable
@@ -37,19 +41,50 @@ pub(super) async fn load<'t>(
     let finished = row.status.is_finished();
     let run = run.with_values(Values { input, config, outputs: outputs(&rows) });
     let journal = Journal::new(row, &run, rows);
-    match workflow::validate(&definition) {
+    // What a definition costs to read is bounded, but long enough to be felt by others.
+    let read = tokio::task::spawn_blocking(move || workflow::validate(&definition));
+    match read.await.map_err(|_| EngineLost)? {
         Ok(definition) => {
             let machine = Machine::new(run, definition, shared.app.env.clone());
             Ok(Loaded::Ready(Box::new(machine), Box::new(journal), access))
         }
         Err(_) if finished => Ok(Loaded::GivenUp),
         Err(_) => {
-            let (update, commit) = journal.given_up(tenant, &run, state, shared.app.env.now());
-            store.move_run(&access, update, commit).await?;
-            shared.scheduler.ring(id);
-            Ok(Loaded::GivenUp)
+            let reason = "The workflow's definition is not valid any more.".to_owned();
+            end(shared, tenant, &access, (journal.into_row(), state, reason)).await
         }
     }
+}
+
+/// Ends a run that could not be carried out again and again.
+pub(super) async fn give_up<'t>(
+    shared: &Shared,
+    tenant: &Tenant<'t>,
+    id: RunId,
+    broken: Broken,
+) -> Result<Loaded<'t>, DriveError> {
+    let access = tenant.authorize::<Update<on::Run>>()?;
+    let stored = open(tenant, shared.app.store.load_run(&access, id).await?)?;
+    if stored.run.status.is_finished() {
+        return Ok(Loaded::GivenUp);
+    }
+    let Broken { times, reason } = broken;
+    tracing::error!(tenant.id = %tenant.id(), run = %id, times, reason, "a run is given up");
+    let reason = format!("The run could not be carried out {times} times and was given up: {reason}.");
+    end(shared, tenant, &access, (stored.run, stored.state, reason)).await
+}
+
+async fn end<'t>(
+    shared: &Shared,
+    tenant: &Tenant<'t>,
+    access: &Access<'t, Update<on::Run>>,
+    (row, state, reason): (store::Run, serde_json::Value, String),
+) -> Result<Loaded<'t>, DriveError> {
+    let id = row.id;
+    let (update, commit) = given_up(tenant, row, state, (reason, shared.app.env.now()));
+    shared.app.store.move_run(access, update, commit).await?;
+    shared.scheduler.ring(id);
+    Ok(Loaded::GivenUp)
 }
 
 /// What the steps that succeeded made.

@@ -1,12 +1,14 @@
 //! `http` steps: a call to an outside service. That it will be made is durable before its first byte
 //! leaves, and how it went is written down after.
 
-use super::{Scene, call_id, outcome};
+use super::{Scene, Turn, call_id, outcome};
 use crate::open::open;
 use crate::worker::Shared;
 use audit::event::{Action, Draft, Outcome as Ending};
 use context::{Invoke, Private, Tenant, on};
-use egress::{Destination, EgressError, Headers, Method, OutboundRequest, OutboundResponse};
+use egress::{
+    AttachedCredential, Destination, EgressError, Headers, Method, OutboundRequest, OutboundResponse,
+};
 use errors::Problem;
 use ids::Slug;
 use limiter::{Held, Kind, PlannedCall};
@@ -20,6 +22,8 @@ use workflow::definition::OnUnknown;
 use workflow::engine::{StepError, StepErrorCode};
 use workflow::{Outcome, Request};
 
+/// What a service answers that does not take the credential.
+const UNAUTHORIZED: u16 = 401;
 const CALL: Action = Action::new("http.call");
 /// How much longer a lease is than the call may take.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
@@ -30,52 +34,98 @@ pub(super) async fn perform(
     scene: &Scene,
     request: Request,
 ) -> Outcome {
-    let now = shared.app.env.now();
-    let prepared = match prepare(shared, tenant, scene, request).await {
-        Ok(prepared) => prepared,
-        Err(problem) => return outcome::of(problem, now),
+    match carry_out(shared, tenant, scene, &request).await {
+        Ok(answer) => Outcome::Succeeded { output: output(&answer), cost: None },
+        Err(outcome) => outcome,
+    }
+}
+
+/// Makes the call. Where the service refuses an access token, it is renewed once and the call is made once
+/// more: a call of its own, with the same idempotency key, within the attempt's time.
+async fn carry_out(
+    shared: &Shared,
+    tenant: &Tenant<'_>,
+    scene: &Scene,
+    request: &Request,
+) -> Result<OutboundResponse, Outcome> {
+    let refused = |problem: Problem| outcome::of(problem, shared.app.env.now());
+    let credential = match service(request) {
+        None => None,
+        Some(service) => Some(shared.app.credentials.attach(tenant, service).await.map_err(refused)?),
     };
-    let call = row(shared, scene, &prepared);
+    let outbound = prepare(shared, tenant, scene, request, credential.clone()).map_err(refused)?;
+    let answer = call(shared, tenant, scene, outbound, Turn::First).await?;
+    let (Some(service), Some(sent), UNAUTHORIZED) = (service(request), credential, answer.status) else {
+        return Ok(answer);
+    };
+    match shared.app.credentials.refresh_now(tenant, service).await {
+        // What cannot be renewed is what it was, and would be refused again.
+        Ok(renewed) if renewed.differs_from(&sent) => {
+            let outbound = prepare(shared, tenant, scene, request, Some(renewed)).map_err(refused)?;
+            call(shared, tenant, scene, outbound, Turn::Renewed).await
+        }
+        Ok(_) => Ok(answer),
+        Err(problem) => {
+            tracing::info!(tenant.id = %tenant.id(), %service, %problem, "a refused credential is not renewed");
+            Ok(answer)
+        }
+    }
+}
+
+fn service(request: &Request) -> Option<&Slug> {
+    match request {
+        Request::Http { credential, .. } => credential.as_ref(),
+        _ => None,
+    }
+}
+
+/// One call, with what is durable before it and after it.
+async fn call(
+    shared: &Shared,
+    tenant: &Tenant<'_>,
+    scene: &Scene,
+    outbound: OutboundRequest,
+    turn: Turn,
+) -> Result<OutboundResponse, Outcome> {
+    let now = shared.app.env.now();
+    let call = row(shared, scene, &outbound, turn);
     let held = match Held::begin(shared.app.limiter.as_ref(), tenant, &planned(&call)).await {
         Ok((held, _)) => held,
-        Err(error) => return outcome::of(error.into(), now),
+        Err(error) => return Err(outcome::of(error.into(), now)),
     };
-    let method = prepared.method.as_str();
+    let about = about(tenant, scene, &call, (outbound.method.as_str(), turn));
     let event = call.intent.as_ref().map(|intent| intent.event);
-    let intent = Draft { id: event, result: Ending::Intent, ..about(tenant, scene, &call, method) };
+    let intent = Draft { id: event, result: Ending::Intent, ..about.clone() };
     let written = shared.app.store.begin_call(tenant, &call, Commit::event(intent));
     held.written();
     if let Err(error) = written.await {
         // It has not left, and it does not.
         let _ = shared.app.limiter.release(tenant, call.id).await;
-        return outcome::of(error.into(), now);
+        return Err(outcome::of(error.into(), now));
     }
-    let answer = shared.egress.send(tenant, Private::sent(tenant, prepared)).await;
-    let ended = end(shared, tenant, scene, &call, method, &answer).await;
-    let answered = match (answer, ended) {
+    let answer = shared.egress.send(tenant, Private::sent(tenant, outbound)).await;
+    let ended = end(shared, tenant, &call, Draft { intent: event, ..about }, &answer).await;
+    match (answer, ended) {
         // An effect whose outcome is not durable is as unknown as after a stop.
-        (_, Err(_)) => return Outcome::Unknown,
-        (Ok(answer), Ok(())) => open(tenant, answer),
-        (Err(error), Ok(())) => return failed(scene, error, shared),
-    };
-    match answered {
-        Ok(answer) => Outcome::Succeeded { output: output(&answer), cost: None },
-        Err(problem) => outcome::of(problem, now),
+        (_, Err(_)) => Err(Outcome::Unknown),
+        (Ok(answer), Ok(())) => open(tenant, answer).map_err(|problem| outcome::of(problem, now)),
+        (Err(error), Ok(())) => Err(failed(scene, error, shared)),
     }
 }
 
 /// The request as it will leave, with its credential.
-async fn prepare(
+fn prepare(
     shared: &Shared,
     tenant: &Tenant<'_>,
     scene: &Scene,
-    request: Request,
+    request: &Request,
+    credential: Option<AttachedCredential>,
 ) -> Result<OutboundRequest, Problem> {
     tenant.authorize::<Invoke<on::Egress>>()?;
-    let Request::Http { method, url, headers, query, body, credential, max_response_bytes } = request else {
+    let Request::Http { method, url, headers, query, body, max_response_bytes, .. } = request else {
         return Err(Problem::invalid("The step is not an `http` step."));
     };
-    let url = Destination::parse(&addressed(&url, &query))
+    let url = Destination::parse(&addressed(url, query))
         .map_err(|error| Problem::invalid(format!("The URL cannot be used: {error}.")))?;
     let mut fields: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -89,24 +139,13 @@ async fn prepare(
     fields.push(("idempotency-key", &scene.idempotency_key));
     let headers = Headers::parse(fields)
         .map_err(|error| Problem::invalid(format!("A header cannot be sent: {error}.")))?;
-    let mut outbound = OutboundRequest::new(spoken(method), url);
+    let mut outbound = OutboundRequest::new(spoken(*method), url);
     outbound.headers = headers;
-    outbound.body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-    outbound.credential = attached(shared, tenant, credential.as_ref()).await?;
-    outbound.max_response_bytes = usize::try_from(max_response_bytes).unwrap_or(usize::MAX);
+    outbound.body = body.as_ref().map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    outbound.credential = credential;
+    outbound.max_response_bytes = usize::try_from(*max_response_bytes).unwrap_or(usize::MAX);
     outbound.timeout = scene.time_left(shared);
     Ok(outbound)
-}
-
-async fn attached(
-    shared: &Shared,
-    tenant: &Tenant<'_>,
-    service: Option<&Slug>,
-) -> Result<Option<egress::AttachedCredential>, Problem> {
-    match service {
-        None => Ok(None),
-        Some(service) => Ok(Some(shared.app.credentials.attach(tenant, service).await?)),
-    }
 }
 
 fn addressed(url: &str, query: &BTreeMap<String, String>) -> String {
@@ -130,10 +169,10 @@ fn spoken(method: workflow::definition::Method) -> Method {
     }
 }
 
-fn row(shared: &Shared, scene: &Scene, request: &OutboundRequest) -> Call {
+fn row(shared: &Shared, scene: &Scene, request: &OutboundRequest, turn: Turn) -> Call {
     let now = shared.app.env.now();
     Call {
-        id: call_id(scene.run, scene.step, scene.attempt, scene.began),
+        id: call_id(scene.run, scene.step, (scene.attempt, turn), scene.began),
         kind: CallKind::Service,
         target: request.url.authority(),
         endpoint: None,
@@ -158,7 +197,7 @@ fn planned(call: &Call) -> PlannedCall {
     }
 }
 
-fn about(tenant: &Tenant<'_>, scene: &Scene, call: &Call, method: &str) -> Draft {
+fn about(tenant: &Tenant<'_>, scene: &Scene, call: &Call, (method, turn): (&str, Turn)) -> Draft {
     let mut draft = context::event::draft(tenant, CALL, "service", call.target.clone());
     let facts = [
         ("call", json!(call.id)),
@@ -169,6 +208,9 @@ fn about(tenant: &Tenant<'_>, scene: &Scene, call: &Call, method: &str) -> Draft
         ("method", json!(method)),
     ];
     draft.details.extend(facts.map(|(name, value)| (name.to_owned(), value)));
+    if turn == Turn::Renewed {
+        draft.details.insert("credential_renewed".into(), json!(true));
+    }
     draft
 }
 
@@ -176,13 +218,10 @@ fn about(tenant: &Tenant<'_>, scene: &Scene, call: &Call, method: &str) -> Draft
 async fn end(
     shared: &Shared,
     tenant: &Tenant<'_>,
-    scene: &Scene,
     call: &Call,
-    method: &str,
+    mut draft: Draft,
     answer: &Result<Private<'_, OutboundResponse>, EgressError>,
 ) -> Result<(), store::StoreError> {
-    let mut draft = about(tenant, scene, call, method);
-    draft.intent = call.intent.as_ref().map(|intent| intent.event);
     let status = match answer {
         Ok(answer) => {
             let mut status = 0;

@@ -19,6 +19,14 @@ pub(crate) struct Job {
     pub(crate) behalf: Option<String>,
 }
 
+/// A driver that ended without a word.
+#[derive(Clone, Debug)]
+pub(crate) struct Lost {
+    pub(crate) job: Job,
+    pub(crate) held: bool,
+    pub(crate) broken: Option<Broken>,
+}
+
 /// What a driver is told.
 pub(crate) enum Control {
     /// To do this and say when it is durable.
@@ -34,8 +42,29 @@ pub(crate) struct Start {
     pub(crate) job: Job,
     /// Whether it holds one of the tenant's places, so that the run may go on.
     pub(crate) held: bool,
+    /// How often it could not be carried out for a reason that lies in the run, and the last of these.
+    pub(crate) broken: Option<Broken>,
     pub(crate) first: Option<Control>,
     pub(crate) controls: mpsc::Receiver<Control>,
+}
+
+/// That a run could not be carried out for a reason that lies in the run itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// How often in a row.
+    pub(crate) times: u32,
+    /// Why, for people.
+    pub(crate) reason: &'static str,
+}
+
+impl Broken {
+    /// Tries after which a run is given up.
+    pub(crate) const MOST: u32 = 5;
+
+    /// Once more than before.
+    pub(crate) fn again(before: Option<Self>, reason: &'static str) -> Self {
+        Self { times: before.map_or(0, |before| before.times) + 1, reason }
+    }
 }
 
 /// How a driver leaves its run.
@@ -49,8 +78,10 @@ pub(crate) enum Rest {
     Waiting(Timestamp),
     /// Its tenant is suspended.
     Suspended,
-    /// It could not be carried out for a fault of ours.
+    /// It could not be carried out for a fault of ours that passes.
     Later,
+    /// It could not be carried out for a reason that lies in the run, and is given up in the end.
+    Broken(&'static str),
 }
 
 /// The two ends by which a driver is told something.

@@ -6,7 +6,8 @@ use tokio::sync::Semaphore;
 
 /// What is kept of a tenant as long as it has runs that are not over.
 pub(super) struct Lane {
-    pub(super) limit: Option<u64>,
+    /// Runs that may be admitted at once.
+    pub(super) limit: u64,
     pub(super) weight: NonZeroU32,
     pub(super) held: u64,
     pub(super) reserved: usize,
@@ -20,7 +21,7 @@ impl Lane {
     /// A lane with room for so many steps. Until its limits are known it has one place.
     pub(super) fn new(steps: usize) -> Self {
         Self {
-            limit: Some(1),
+            limit: 1,
             weight: NonZeroU32::MIN,
             held: 0,
             reserved: 0,
@@ -33,7 +34,7 @@ impl Lane {
 
     /// Whether a run of it may begin.
     pub(super) fn may_start(&self) -> bool {
-        !self.suspended && self.limit.is_none_or(|limit| self.held < limit)
+        !self.suspended && self.held < self.limit
     }
 
     /// Whether nothing needs it.

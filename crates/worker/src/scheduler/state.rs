@@ -1,6 +1,8 @@
 //! What the scheduler knows and decides. No clock, no task: all of it is called under one lock.
 
-use super::job::{Control, Job, Rest, Start, controls};
+mod room;
+
+use super::job::{Broken, Control, Job, Lost, Rest, Start, controls};
 use super::lane::Lane;
 use crate::Settings;
 use app::dispatch::OrderKind;
@@ -30,6 +32,7 @@ enum Whereabouts {
 struct Known {
     job: Job,
     place: Whereabouts,
+    broken: Option<Broken>,
 }
 
 /// Whether a tenant has been forgotten.
@@ -83,8 +86,10 @@ impl State {
     }
 
     fn set_limits(&mut self, tenant: TenantId, limits: &Limits) {
+        let most = u64::try_from(self.settings.runs_per_tenant).unwrap_or(u64::MAX);
         let lane = self.lane(tenant);
-        (lane.limit, lane.weight) = (limits.concurrent_runs, limits.weight());
+        lane.limit = limits.concurrent_runs.unwrap_or(most).min(most);
+        lane.weight = limits.weight();
     }
 
     /// Forgets a lane that nothing needs.
@@ -94,53 +99,14 @@ impl State {
         }
     }
 
-    pub(super) fn reserve(&mut self, tenant: TenantId, limits: &Limits) -> Result<(), Problem> {
-        if self.draining {
-            return Err(Problem::new(Code::Unavailable, "The server is stopping. Try again.").retry_after(1));
-        }
-        self.room(tenant)?;
-        self.lane(tenant).reserved += 1;
-        self.reserved += 1;
-        self.set_limits(tenant, limits);
-        Ok(())
-    }
-
-    /// Whether one more run of the tenant may wait.
-    fn room(&self, tenant: TenantId) -> Result<(), Problem> {
-        let (reserved, unfinished) =
-            self.lanes.get(&tenant).map_or((0, 0), |lane| (lane.reserved, lane.unfinished));
-        let full = |what: &str, limit: usize| {
-            let detail = format!("{limit} runs {what}, as many as there may be.");
-            Problem::new(Code::ConcurrencyLimited, detail).with("limit", limit).retry_after(5)
-        };
-        if self.queue.len_of(&tenant) + reserved >= self.settings.queued_per_tenant {
-            return Err(full("of this tenant wait for a place", self.settings.queued_per_tenant));
-        }
-        if unfinished + reserved >= self.settings.unfinished_per_tenant {
-            return Err(full("of this tenant are not over", self.settings.unfinished_per_tenant));
-        }
-        if self.queue.len() + self.reserved >= self.settings.queued {
-            let detail = "The server has as many runs waiting as it takes.";
-            return Err(Problem::new(Code::ConcurrencyLimited, detail).retry_after(5));
-        }
-        Ok(())
-    }
-
     /// How many of the tenant's runs hold a place.
     pub(super) fn under_way(&self, tenant: TenantId) -> u64 {
         self.lanes.get(&tenant).map_or(0, |lane| lane.held)
     }
 
-    pub(super) fn give_back(&mut self, tenant: TenantId) {
-        self.reserved = self.reserved.saturating_sub(1);
-        let lane = self.lane(tenant);
-        lane.reserved = lane.reserved.saturating_sub(1);
-        self.tidy(tenant);
-    }
-
     pub(super) fn enqueue(&mut self, job: Job) {
         let (tenant, run) = (job.tenant, job.run);
-        if self.runs.insert(run, Known { job, place: Whereabouts::Queued }).is_none() {
+        if self.runs.insert(run, Known { job, place: Whereabouts::Queued, broken: None }).is_none() {
             self.lane(tenant).unfinished += 1;
         }
         self.push(tenant, run);
@@ -163,7 +129,7 @@ impl State {
             None => Whereabouts::Queued,
             Some(due) => Whereabouts::Waiting(due),
         };
-        self.settle(job, place);
+        self.settle(job, place, None);
     }
 
     pub(super) fn recovered_parked(&mut self, job: Job) {
@@ -173,11 +139,11 @@ impl State {
         let lane = self.lane(job.tenant);
         lane.unfinished += 1;
         lane.suspended = true;
-        self.settle(job, Whereabouts::Queued);
+        self.settle(job, Whereabouts::Queued, None);
     }
 
     /// Puts a run where it waits.
-    fn settle(&mut self, job: Job, place: Whereabouts) {
+    fn settle(&mut self, job: Job, place: Whereabouts, broken: Option<Broken>) {
         let (tenant, run) = (job.tenant, job.run);
         match &place {
             Whereabouts::Queued => self.push(tenant, run),
@@ -186,7 +152,7 @@ impl State {
             }
             Whereabouts::Live(_) => {}
         }
-        self.runs.insert(run, Known { job, place });
+        self.runs.insert(run, Known { job, place, broken });
     }
 
     pub(super) fn next_due(&self) -> Option<Timestamp> {
@@ -214,9 +180,11 @@ impl State {
         if let Some(start) = self.urgent.pop_front() {
             return Some(start);
         }
-        while self.held < self.settings.runs {
-            let lanes = &self.lanes;
-            let eligible = |tenant: &TenantId| lanes.get(tenant).is_some_and(Lane::may_start);
+        while self.held < self.settings.runs + self.settings.first_runs {
+            let (lanes, only_first) = (&self.lanes, self.held >= self.settings.runs);
+            let eligible = |tenant: &TenantId| {
+                lanes.get(tenant).is_some_and(|lane| lane.may_start() && !(only_first && lane.held > 0))
+            };
             let (tenant, run) = self.queue.pop(eligible)?;
             // What was ordered something or ended meanwhile is not waiting any more.
             let Some(known) = self.runs.get_mut(&run) else { continue };
@@ -225,10 +193,10 @@ impl State {
             }
             let (sender, controls) = controls();
             known.place = Whereabouts::Live(sender);
-            let job = known.job.clone();
+            let (job, broken) = (known.job.clone(), known.broken);
             self.lane(tenant).held += 1;
             self.held += 1;
-            return Some(Start { job, held: true, first: None, controls });
+            return Some(Start { job, held: true, broken, first: None, controls });
         }
         None
     }
@@ -242,6 +210,7 @@ impl State {
         if let Some(Known { place: Whereabouts::Live(driver), .. }) = self.runs.get(&job.run) {
             return driver.try_send(control).map_err(|_| busy());
         }
+        let broken = self.runs.get(&job.run).and_then(|known| known.broken);
         let known = self.runs.get(&job.run).map(|known| known.job.clone());
         if known.is_none() {
             if retries {
@@ -252,8 +221,8 @@ impl State {
         self.set_limits(job.tenant, limits);
         let job = known.unwrap_or(job);
         let (sender, controls) = controls();
-        self.settle(job.clone(), Whereabouts::Live(sender));
-        self.urgent.push_back(Start { job, held: false, first: Some(control), controls });
+        self.settle(job.clone(), Whereabouts::Live(sender), broken);
+        self.urgent.push_back(Start { job, held: false, broken, first: Some(control), controls });
         Ok(())
     }
 
@@ -269,20 +238,25 @@ impl State {
         self.release(&job, start.held);
         match rest {
             Rest::Over => self.remove(&job),
-            Rest::Queued => self.settle(job, Whereabouts::Queued),
-            Rest::Waiting(at) => self.settle(job, Whereabouts::Waiting(at)),
-            Rest::Later => self.settle(job, Whereabouts::Waiting(now.plus(AFTER_FAILURE))),
+            Rest::Queued => self.settle(job, Whereabouts::Queued, None),
+            Rest::Waiting(at) => self.settle(job, Whereabouts::Waiting(at), None),
+            Rest::Later => self.settle(job, Whereabouts::Waiting(now.plus(AFTER_FAILURE)), start.broken),
+            Rest::Broken(reason) => {
+                let broken = Some(Broken::again(start.broken, reason));
+                self.settle(job, Whereabouts::Waiting(now.plus(AFTER_FAILURE)), broken);
+            }
             Rest::Suspended => {
                 self.lane(job.tenant).suspended = true;
-                self.settle(job, Whereabouts::Queued);
+                self.settle(job, Whereabouts::Queued, start.broken);
             }
         }
         None
     }
 
-    pub(super) fn lost(&mut self, job: &Job, held: bool, now: Timestamp) {
-        self.release(job, held);
-        self.settle(job.clone(), Whereabouts::Waiting(now.plus(AFTER_FAILURE)));
+    pub(super) fn lost(&mut self, lost: &Lost, now: Timestamp) {
+        self.release(&lost.job, lost.held);
+        let broken = Some(Broken::again(lost.broken, "its driver fell over"));
+        self.settle(lost.job.clone(), Whereabouts::Waiting(now.plus(AFTER_FAILURE)), broken);
     }
 
     fn release(&mut self, job: &Job, held: bool) {

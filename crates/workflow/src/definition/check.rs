@@ -11,8 +11,8 @@ use super::{Definition, rules};
 use crate::template::{Language, Part, host_end, split};
 use std::collections::{BTreeMap, BTreeSet};
 
-const VARIABLES: &str =
-    "Templates see `input`, `config`, `steps.<id>.output`, and `run.id`, `run.workflow`, `run.mode`";
+const VARIABLES: &str = "Templates see `input`, `config`, `steps.<id>.output`, `run.id`, `run.workflow`, `run.mode`, \
+     `delivery.id` and `delivery.headers`";
 
 pub(super) fn check(draft: Draft, document: &Document, faults: &mut Vec<Fault>) -> Option<Definition> {
     let distinct: BTreeSet<&NodeName> = draft.nodes.iter().map(|(node, _)| &node.id).collect();
@@ -84,8 +84,7 @@ impl Checker<'_> {
         let mut seen: BTreeMap<&NodeName, &str> = BTreeMap::new();
         for (node, pointer) in nodes {
             if let Some(first) = seen.insert(&node.id, pointer) {
-                let line = self.document.line(first);
-                let message = format!("The id is taken by the node on line {line}. Choose another.");
+                let message = format!("The id is taken by the node at `{first}`. Choose another.");
                 self.fault(FaultCode::DuplicateNode, Some(&node.id), &format!("{pointer}/id"), message);
             }
         }
@@ -220,6 +219,8 @@ impl Scope<'_> {
                 Some((FaultCode::UnknownConfig, format!("`{place}` has no `{name}`. Declare it there.")))
             }
             ("run", Some("id" | "workflow" | "mode")) if second.is_none() => None,
+            ("delivery", Some("id")) if second.is_none() => None,
+            ("delivery", Some("headers")) => None,
             ("steps", Some(step)) => self.step(step, second, complete),
             _ => Some((FaultCode::UnknownVariable, format!("There is no `{reference}`. {VARIABLES}."))),
         }

@@ -1,5 +1,6 @@
 //! The configuration of an instance, checked against the definition's `config_required`.
 
+use super::cost::Cost;
 use super::fault::{Fault, FaultCode};
 use super::{Definition, document};
 use serde_json::Value;
@@ -7,7 +8,8 @@ use serde_json::Value;
 const MAX_CONFIG_BYTES: usize = 64 * 1024;
 const MAX_FAULTS: usize = 50;
 
-/// Everything in which `config` does not fit what the definition requires. Empty means that it fits.
+/// Everything in which `config` does not fit what the definition requires. Empty means that it fits. It may
+/// take a second where a schema and a configuration ask for it: not for a thread that others wait for.
 /// Pointers are into the configuration; lines are zero, because they are in no text of ours.
 pub fn check_config(definition: &Definition, config: &Value) -> Vec<Fault> {
     let fault = |pointer: String, message: String| Fault {
@@ -24,7 +26,7 @@ pub fn check_config(definition: &Definition, config: &Value) -> Vec<Fault> {
         let message = format!("The configuration is over {MAX_CONFIG_BYTES} bytes.");
         return vec![fault(String::new(), message)];
     }
-    match compile(&definition.config_required) {
+    match covered(&definition.config_required, config) {
         Ok(schema) => schema
             .iter_errors(config)
             .take(MAX_FAULTS)
@@ -36,7 +38,7 @@ pub fn check_config(definition: &Definition, config: &Value) -> Vec<Fault> {
 
 /// Whether a value fits a schema that was accepted; if not, the first reason, without the value in it.
 pub(crate) fn fits(schema: &Value, value: &Value) -> Result<(), String> {
-    compile(schema)?.validate(value).map_err(|error| {
+    covered(schema, value)?.validate(value).map_err(|error| {
         let path = error.instance_path().to_string();
         let place = if path.is_empty() { "the value".to_owned() } else { format!("`{path}`") };
         format!("At {place}: {}", sentence(&error.masked().to_string()))
@@ -45,7 +47,13 @@ pub(crate) fn fits(schema: &Value, value: &Value) -> Result<(), String> {
 
 /// Why a schema cannot be used, if it cannot.
 pub(super) fn schema_fault(schema: &Value) -> Option<String> {
-    compile(schema).err()
+    Cost::of(schema).and_then(|_| compile(schema)).err()
+}
+
+/// The schema, if it is one that this value can be checked against in a bounded time.
+fn covered(schema: &Value, value: &Value) -> Result<jsonschema::Validator, String> {
+    Cost::of(schema)?.covers(value)?;
+    compile(schema)
 }
 
 /// Nothing is ever fetched: a `$ref` that leaves the schema is an error.

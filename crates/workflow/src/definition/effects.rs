@@ -116,6 +116,17 @@ pub struct Changes {
     pub collections: Difference,
     /// Whether `config_required` differs.
     pub config_required: bool,
+    /// How long a run may take, where that differs.
+    pub timeout_seconds: Option<Seconds>,
+}
+
+/// A number of seconds, before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Seconds {
+    /// In the old definition.
+    pub from: u64,
+    /// In the new definition.
+    pub to: u64,
 }
 
 /// What changes from the old definition to the new one.
@@ -130,6 +141,8 @@ pub fn compare(old: &Definition, new: &Definition) -> Changes {
         models: sets(&before.models, &after.models),
         collections: sets(&before.collections, &after.collections),
         config_required: old.config_required != new.config_required,
+        timeout_seconds: (old.timeout_seconds != new.timeout_seconds)
+            .then_some(Seconds { from: old.timeout_seconds, to: new.timeout_seconds }),
     }
 }
 

@@ -71,7 +71,8 @@ pub struct Fault {
     /// The node in which it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The line of the text, from 1. Zero where the fault is not in the definition's text.
+    /// The line of the text, from 1. Zero where there is no text that the caller wrote: a definition sent as
+    /// JSON, or a fault of a configuration.
     pub line: u64,
     /// The JSON Pointer (RFC 6901) of the value.
     pub pointer: String,
@@ -81,7 +82,11 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "line {}: ", self.line)?;
+        if self.line > 0 {
+            write!(out, "line {}: ", self.line)?;
+        } else if !self.pointer.is_empty() {
+            write!(out, "at `{}`: ", self.pointer)?;
+        }
         if let Some(node) = &self.node {
             write!(out, "node `{node}`: ")?;
         }

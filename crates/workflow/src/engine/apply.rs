@@ -201,6 +201,9 @@ impl Step {
             attempt.result = Some(result);
             attempt.error = error;
             attempt.cost = cost;
+            if let Some(cost) = cost {
+                self.spent = Some([self.spent, Some(cost)].into_iter().flatten().sum());
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::error::StepError;
 use super::state::{Mode, Reason, RunStatus};
+use super::values::Delivered;
 use crate::definition::NodeName;
 use env::Timestamp;
 use ids::{RunId, StepId, WorkflowId};
@@ -38,6 +39,9 @@ pub struct Opening {
     pub input: Value,
     /// The instance's configuration.
     pub config: Value,
+    /// The delivery that started it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivered>,
 }
 
 /// What happened.

@@ -90,13 +90,17 @@ fn context(
     let mut context = Context::default();
     let roots: BTreeSet<&str> = named.iter().filter_map(|name| name.split('.').next()).collect();
     if roots.contains("input") {
-        context.set("input", &run.values.input);
+        context.set("input", language.take("input".to_owned(), &run.values.input));
     }
     if roots.contains("config") {
-        context.set("config", &run.values.config);
+        context.set("config", language.take("config".to_owned(), &run.values.config));
+    }
+    if roots.contains("delivery") {
+        let delivery = json!(run.delivery.clone().unwrap_or_default());
+        context.set("delivery", language.take("delivery".to_owned(), &delivery));
     }
     let about = json!({"id": run.id, "workflow": run.workflow, "mode": run.mode.as_str()});
-    context.set("run", &about);
+    context.set("run", language.take("run".to_owned(), &about));
     let steps: BTreeSet<NodeName> = named
         .iter()
         .filter_map(|name| name.strip_prefix("steps."))
@@ -108,7 +112,10 @@ fn context(
         above.is_some_and(|(here, above)| definition.graph.upstream[here].contains(&above))
     };
     let outputs = steps.iter().filter(|step| upstream(step));
-    context.set_steps(outputs.filter_map(|step| Some((step.as_str(), run.values.outputs.get(step)?))));
+    context.set_steps(outputs.filter_map(|step| {
+        let output = run.values.outputs.get(step)?;
+        Some((step.as_str(), language.take(format!("steps.{step}"), output)))
+    }));
     Ok(context)
 }
 

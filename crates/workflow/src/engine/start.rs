@@ -3,7 +3,7 @@
 use super::error::StartError;
 use super::event::{Event, EventKind, Opening};
 use super::state::{Mode, Run, RunStatus, Step};
-use super::values::Values;
+use super::values::{Delivered, Values};
 use super::{MAX_VALUE_BYTES, Progress};
 use crate::definition::Definition;
 use crate::template::bytes_of;
@@ -25,6 +25,8 @@ pub struct Start {
     pub input: Value,
     /// The instance's configuration.
     pub config: Value,
+    /// The delivery that starts it, if one does.
+    pub delivery: Option<Delivered>,
     /// The time.
     pub now: Timestamp,
 }
@@ -49,6 +51,7 @@ impl Run {
             steps: definition.nodes.iter().map(|node| (node.id.clone(), step_id())).collect(),
             input: start.input,
             config: start.config,
+            delivery: start.delivery,
         };
         let run = Self::open(opening.clone(), start.now);
         let event = Event { at: start.now, kind: EventKind::Opened(Box::new(opening)) };
@@ -88,6 +91,7 @@ impl Run {
             finished_at: None,
             deadline: opening.deadline,
             sequence: 1,
+            delivery: opening.delivery,
             steps: opening.steps.into_iter().map(|(node, id)| (node, Step::new(id))).collect(),
             values: Values { input: opening.input, config: opening.config, ..Values::default() },
         }

@@ -1,7 +1,7 @@
 //! What a run is at a moment.
 
 use super::error::StepError;
-use super::values::Values;
+use super::values::{Delivered, Values};
 use crate::definition::NodeName;
 use env::Timestamp;
 use ids::{RunId, StepId, WorkflowId};
@@ -165,6 +165,9 @@ pub struct Step {
     /// When it was over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// What all attempts cost, those that are not remembered any more among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) spent: Option<Usd>,
     /// The latest attempts, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
@@ -187,6 +190,7 @@ impl Step {
             wake_at: None,
             error: None,
             ended_at: None,
+            spent: None,
             attempts: Vec::new(),
             begun: 0,
             counted: 0,
@@ -205,9 +209,9 @@ impl Step {
         self.attempts.last().filter(|attempt| self.status == StepStatus::Running && attempt.result.is_none())
     }
 
-    /// What all remembered attempts cost.
-    pub fn cost(&self) -> Usd {
-        self.attempts.iter().filter_map(|attempt| attempt.cost).sum()
+    /// What all attempts cost; `None` where none cost anything.
+    pub fn cost(&self) -> Option<Usd> {
+        self.spent
     }
 }
 
@@ -224,6 +228,8 @@ pub struct Run {
     pub(super) finished_at: Option<Timestamp>,
     pub(super) deadline: Timestamp,
     pub(super) sequence: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) delivery: Option<Delivered>,
     pub(super) steps: BTreeMap<NodeName, Step>,
     #[serde(skip)]
     pub(super) values: Values,
@@ -302,9 +308,9 @@ impl Run {
         self
     }
 
-    /// What all remembered attempts cost.
+    /// What all attempts of all steps cost.
     pub fn cost(&self) -> Usd {
-        self.steps.values().map(Step::cost).sum()
+        self.steps.values().filter_map(Step::cost).sum()
     }
 
     /// When it next has something to do by itself: the earliest deadline or end of a wait.

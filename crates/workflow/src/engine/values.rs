@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The delivery that started a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// What identifies it, where something does.
+    pub id: Option<String>,
+    /// Its plain headers, by name in lower case.
+    pub headers: BTreeMap<String, String>,
+}
+
 /// The data of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Values {

@@ -44,9 +44,9 @@ impl Definition {
     pub fn hook(&self, config: &Value) -> Result<Option<Hook>, HookConfigError> {
         let webhook = self.source().and_then(|(_, source)| source.webhook.as_ref());
         let Some(webhook) = webhook else { return Ok(None) };
-        let mut context = Context::default();
-        context.set("config", config);
         let language = Language::new();
+        let mut context = Context::default();
+        context.set("config", language.take("config".to_owned(), config));
         let render = |field: &'static str, text: &str| {
             language
                 .render(text, &context)

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 fn context(input: &Value) -> Context {
     let mut context = Context::default();
-    context.set("input", input);
-    context.set("config", &json!({"crm_url": "https://crm.example.com/", "owners": {"de": "anna"}}));
-    let score = json!({"label": "hot", "points": 9});
-    context.set_steps([("score", &score)].into_iter());
+    let taken = |value: &Value| Language::new().take("one".to_owned(), value);
+    context.set("input", taken(input));
+    let config = json!({"crm_url": "https://crm.example.com/", "owners": {"de": "anna"}});
+    context.set("config", taken(&config));
+    context.set_steps([("score", taken(&json!({"label": "hot", "points": 9})))].into_iter());
     context
 }
 
@@ -93,6 +94,39 @@ fn work_and_output_are_bounded() {
     assert!(render("{{ input.long }}", &long).is_ok());
     assert!(render("{{ input.long }}{{ input.long }}{{ input.long }}", &long).is_err());
     assert!(json_of(&json!(["{{ input.long }}", "{{ input.long }}", "{{ input.long }}"]), &long).is_err());
+}
+
+#[test]
+fn what_an_expression_makes_on_its_way_is_bounded_by_its_fuel() {
+    let context = context(&json!({}));
+    let length = |bytes: usize| format!("('x' * {bytes}) | length");
+    assert_eq!(Language::new().evaluate(&length(4 * 1024 * 1024), &context).unwrap(), 4 * 1024 * 1024);
+    assert!(Language::new().evaluate(&length(16 * 1024 * 1024), &context).is_err());
+}
+
+#[test]
+fn all_expressions_of_a_step_share_one_budget() {
+    let (language, context) = (Language::new(), context(&json!({"n": 1})));
+    for _ in 0..10_000 {
+        language.evaluate("input.n + 1", &context).unwrap();
+    }
+    let work = "('x' * 4000000) | length";
+    let done = (0..100).take_while(|_| language.evaluate(work, &context).is_ok()).count();
+    assert!((5..50).contains(&done), "{done}");
+    assert!(language.evaluate("1", &context).unwrap_err().message.contains("too much work"));
+    // What fails costs something, too.
+    let language = Language::new();
+    let failing = "(('x' * 4000000) | length) + input.missing";
+    let error = (0..1_000).map(|_| language.evaluate(failing, &context).unwrap_err().message);
+    assert!(error.take(200).any(|message| message.contains("too much work")));
+}
+
+#[test]
+fn what_does_not_stand_by_itself_is_no_expression() {
+    for expression in ["1) + (2", "1) | upper ~ (2", "1 #", "1 | tenantry_spent("] {
+        assert!(Language::new().evaluate(expression, &context(&json!({}))).is_err(), "{expression}");
+    }
+    assert_eq!(Language::new().unknown_words("1 | tenantry_spent"), ["filter `tenantry_spent`"]);
 }
 
 fn url(template: &str, input: &Value) -> Result<String, String> {

@@ -3,6 +3,7 @@
 
 use super::{eventually, over, stage, start, step, until, workflow};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 fn chain(nodes: Vec<Value>) -> Value {
@@ -152,4 +153,57 @@ async fn a_server_that_is_told_to_stop_leaves_no_step_unknown() {
     let run = over(&tenant.owner_at(&server), &run).await;
     assert_eq!(run["status"], "succeeded", "{run}");
     assert_eq!((service.seen("/slow").len(), service.seen("/ok").len()), (1, 1));
+}
+
+/// A run that waits for some seconds and then succeeds.
+async fn waiting(tenant: &crate::harness::Tenant, url: &str) -> String {
+    let retry = json!({"max_attempts": 2, "backoff": {"initial_seconds": 4, "max_seconds": 4}});
+    let call = json!({"id": "call", "type": "http", "method": "POST", "url": url, "retry": retry});
+    let workflow = workflow(tenant, &chain(vec![call])).await;
+    let run = start(&tenant.owner, &workflow, Value::Null).await;
+    until(&tenant.owner, &run, |run| run["status"] == "waiting").await;
+    run
+}
+
+#[tokio::test]
+async fn a_tenant_whose_store_is_damaged_keeps_no_other_from_going_on() {
+    let (mut server, service) = stage().await;
+    let (damaged, sound) = (server.tenant("Damaged").await, server.tenant("Sound").await);
+    assert!(damaged.id < sound.id, "recovery goes by ids");
+    let first = waiting(&damaged, &service.url("/flaky/1/damaged")).await;
+    let second = waiting(&sound, &service.url("/flaky/1/sound")).await;
+    let file = |folder: &Path| {
+        let regions = std::fs::read_dir(folder.join("regions")).unwrap();
+        let name = format!("tenants/{}.db", damaged.id);
+        regions.map(|region| region.unwrap().path().join(&name)).find(|file| file.exists()).unwrap()
+    };
+    let mut whole = Vec::new();
+    let damage = |folder: &Path| {
+        whole = std::fs::read(file(folder)).unwrap();
+        std::fs::write(file(folder), vec![7; whole.len()]).unwrap();
+    };
+    server.stop_and_change(damage).await;
+    let run = over(&sound.owner_at(&server), &second).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    server.stop_and_change(|folder| std::fs::write(file(folder), &whole).unwrap()).await;
+    let run = over(&damaged.owner_at(&server), &first).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+}
+
+#[tokio::test]
+async fn a_run_that_was_restored_into_a_suspended_tenant_goes_on_when_it_takes_part_again() {
+    let (mut server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let run = waiting(&tenant, &service.url("/flaky/1/restored")).await;
+    let path = |what: &str| format!("/v1/tenants/{}/{what}", tenant.id);
+    let backup = crate::harness::send(&server.operator, http::Method::POST, &path("backup")).await;
+    assert_eq!(backup.status.as_u16(), 200, "{}", backup.text());
+    server.operator.post(&path("suspend"), &json!({})).await.unwrap();
+    let restore = server.operator.call(http::Method::POST, &path("restore?allow_older=true"));
+    let restored = restore.body("application/octet-stream", backup.body.clone()).send().await.unwrap();
+    assert_eq!(restored.status.as_u16(), 200, "{}", restored.text());
+    server.crash_and_restart();
+    server.operator.post(&path("resume"), &json!({})).await.unwrap();
+    let run = over(&tenant.owner_at(&server), &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
 }

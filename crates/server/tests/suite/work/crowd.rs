@@ -46,11 +46,15 @@ async fn an_upstream_that_hangs_takes_only_its_tenants_places() {
     let other = server.tenant("Other").await;
     let hanging = workflow(&stuck, &call(&service.url("/slow/60000"))).await;
     let calm = workflow(&other, &call(&service.url("/ok/other"))).await;
-    for _ in 0..60 {
+    // More than there are places for runs of all tenants together.
+    for _ in 0..300 {
         start(&stuck.owner, &hanging, Value::Null).await;
     }
     let run = start(&other.owner, &calm, Value::Null).await;
     assert_eq!(over(&other.owner, &run).await["status"], "succeeded");
+    let running = stuck.owner.get("/v1/runs?status=running&limit=500").await.unwrap();
+    assert!(running["data"].as_array().unwrap().len() <= 16, "{running}");
+    assert!(service.peak("/slow") <= 16, "{}", service.peak("/slow"));
 }
 
 #[tokio::test]

@@ -6,38 +6,46 @@ use super::stage;
 use crate::harness::{Server, assert_refused};
 use futures::StreamExt;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 const SECRET: &str = "It's a Secret to Everybody";
 
-/// Every distinct payload of every version of GitHub.
-fn payloads() -> Vec<String> {
+/// Every distinct payload of every version of GitHub, with the name of its event.
+fn payloads() -> Vec<(String, String)> {
     let deps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-deps/node/node_modules");
     let folder = deps.join("@octokit/webhooks-examples");
-    let mut all = BTreeSet::new();
+    let mut all = BTreeMap::new();
     for version in ["api.github.com", "ghes-31", "ghes-32", "ghes-33", "ghes-34", "ghes-35"] {
         let file = folder.join(version).join("index.json");
         let text = std::fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("run scripts/test-deps: {}: {error}", file.display()));
         let events: Vec<Value> = serde_json::from_str(&text).unwrap();
-        for example in events.iter().flat_map(|event| event["examples"].as_array().unwrap()) {
-            all.insert(example.to_string());
+        for event in &events {
+            for example in event["examples"].as_array().unwrap() {
+                all.insert(example.to_string(), event["name"].as_str().unwrap().to_owned());
+            }
         }
     }
     all.into_iter().collect()
 }
 
 /// Whether the template takes the payload for an issue to be triaged.
-fn is_issue(payload: &Value) -> bool {
-    payload["issue"].is_object()
+fn is_issue((payload, event): &(String, String)) -> bool {
+    let payload: Value = serde_json::from_str(payload).unwrap();
+    event == "issues"
+        && payload["issue"].is_object()
         && matches!(payload["action"].as_str(), Some("opened" | "reopened" | "edited"))
 }
 
-async fn post(server: &Server, hooked: &Hooked, id: &str, body: &str, secret: &str) -> (u16, Value) {
-    let signature = signed(secret, body.as_bytes());
-    let headers = [("x-hub-signature-256", signature.as_str()), ("x-github-delivery", id)];
+async fn post(server: &Server, hooked: &Hooked, id: &str, (body, event): &(String, String)) -> (u16, Value) {
+    let signature = signed(SECRET, body.as_bytes());
+    let headers = [
+        ("x-hub-signature-256", signature.as_str()),
+        ("x-github-delivery", id),
+        ("x-github-event", event.as_str()),
+    ];
     for _ in 0..100 {
         let answer = hooked.deliver(server, &headers, body.as_bytes()).await;
         if answer.status.as_u16() != 429 {
@@ -62,7 +70,7 @@ async fn every_payload_runs_once_and_none_is_lost() {
     let (server, hooked) = (&server, &hooked);
     let deliveries = payloads.iter().enumerate();
     let accepted: Vec<_> = futures::stream::iter(deliveries)
-        .map(|(number, body)| async move { post(server, hooked, &format!("d-{number}"), body, SECRET).await })
+        .map(|(number, body)| async move { post(server, hooked, &format!("d-{number}"), body).await })
         .buffered(8)
         .collect()
         .await;
@@ -81,7 +89,7 @@ async fn every_payload_runs_once_and_none_is_lost() {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let issues = payloads.iter().filter(|body| is_issue(&serde_json::from_str(body).unwrap())).count();
+    let issues = payloads.iter().filter(|payload| is_issue(payload)).count();
     assert!(issues > 0);
     let (mut runs, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -99,11 +107,11 @@ async fn every_payload_runs_once_and_none_is_lost() {
     assert_eq!(usage["data"][0]["ai_calls"], json!(issues));
 
     // A repeated delivery runs no second time, and one with a wrong signature not at all.
-    let (status, again) = post(server, hooked, "d-0", &payloads[0], SECRET).await;
+    let (status, again) = post(server, hooked, "d-0", &payloads[0]).await;
     assert_eq!((status, &again), (200, &accepted[0].1));
-    let signature = signed("wrong", payloads[1].as_bytes());
+    let signature = signed("wrong", payloads[1].0.as_bytes());
     let headers = [("x-hub-signature-256", signature.as_str()), ("x-github-delivery", "forged")];
-    let forged = hooked.deliver(server, &headers, payloads[1].as_bytes()).await;
+    let forged = hooked.deliver(server, &headers, payloads[1].0.as_bytes()).await;
     assert_refused(&forged, 401, "hook_refused");
 }
 

@@ -234,3 +234,56 @@ async fn runs_are_forgotten_when_their_time_is_over() {
     assert_eq!(other.get(&runs[1]).await.unwrap()["status"], "succeeded");
     assert!(!crate::harness::events(&owner, "/v1/audit/events", "action=run.forget").await.is_empty());
 }
+
+#[tokio::test]
+async fn a_token_that_the_service_took_back_is_renewed_once() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let oauth = json!({"kind": "oauth2", "grant": "client_credentials", "token_url": service.url("/token"),
+        "client_id": "c", "client_secret": "s", "hosts": [service.host]});
+    tenant.owner.put("/v1/credentials/crm", &oauth).await.unwrap();
+    let fixed = json!({"kind": "api_key", "key": "wrong", "hosts": [service.host]});
+    tenant.owner.put("/v1/credentials/fixed", &fixed).await.unwrap();
+    let calling = |credential: &str, path: &str| {
+        json!({"name": "Calls", "nodes": [
+            {"id": "start", "type": "source", "kind": "manual"},
+            {"id": "call", "type": "http", "method": "GET", "after": ["start"], "url": service.url(path),
+             "credential": credential},
+        ]})
+    };
+    let flow = workflow(&tenant, &calling("crm", "/guarded/oauth")).await;
+    let run = start(&tenant.owner, &flow, Value::Null).await;
+    assert_eq!(over(&tenant.owner, &run).await["status"], "succeeded");
+    service.revoke();
+    // A token that was renewed a moment ago is not renewed again, so the first runs may fail.
+    let mut renewed = Value::Null;
+    for _ in 0..100 {
+        let run = start(&tenant.owner, &flow, Value::Null).await;
+        renewed = over(&tenant.owner, &run).await;
+        if renewed["status"] == "succeeded" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    assert_eq!(renewed["status"], "succeeded", "{renewed}");
+    assert_eq!(service.seen("/token").len(), 2);
+    // Both calls of the attempt went out with one key, and each was a call of its own.
+    let seen = service.seen("/guarded/oauth");
+    let [refused, accepted] = &seen[seen.len() - 2..] else { panic!("{seen:?}") };
+    assert_eq!(refused.key, accepted.key);
+    assert_ne!(refused.authorization, accepted.authorization);
+    let run = renewed["id"].as_str().unwrap();
+    let events = tenant.events("action=http.call").await;
+    let of_run: Vec<_> = events.iter().filter(|event| event["details"]["run"] == run).collect();
+    assert_eq!(of_run.len(), 4, "{of_run:?}");
+    let again = of_run.iter().filter(|event| event["details"]["credential_renewed"] == true);
+    assert_eq!(again.count(), 2);
+    let usage = tenant.owner.get("/v1/usage").await.unwrap();
+    assert_eq!(usage["data"][0]["api_calls"].as_u64(), Some(seen.len() as u64), "{usage}");
+
+    // What cannot be renewed is not tried again.
+    let flow = workflow(&tenant, &calling("fixed", "/guarded/fixed")).await;
+    let run = start(&tenant.owner, &flow, Value::Null).await;
+    assert_eq!(over(&tenant.owner, &run).await["status"], "failed");
+    assert_eq!(service.seen("/guarded/fixed").len(), 1);
+}

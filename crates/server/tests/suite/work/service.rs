@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
+/// What stands among the requests where tokens were taken back.
+const REVOKED: &str = "/revoked";
+
 /// A request that came in.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
@@ -60,6 +63,17 @@ impl Service {
     /// All requests whose path begins so.
     pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
         self.seen.lock().unwrap().iter().filter(|seen| seen.path.starts_with(path)).cloned().collect()
+    }
+
+    /// Takes back every access token that it gave at `/token`; `/guarded` refuses them from now on.
+    pub(super) fn revoke(&self) {
+        let (key, authorization) = (String::new(), None);
+        self.seen.lock().unwrap().push(Seen {
+            path: REVOKED.to_owned(),
+            key,
+            authorization,
+            body: Value::Null,
+        });
     }
 
     /// How many requests under such a path there were at once at the most.
@@ -111,17 +125,23 @@ async fn answer(
     let path = request.uri().path_and_query().unwrap().to_string();
     let bytes = request.into_body().collect().await.unwrap().to_bytes();
     let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    let earlier = {
+    let (earlier, given, taken_back) = {
         let mut all = seen.lock().unwrap();
+        let given = all.iter().filter(|seen| seen.path == "/token").count();
+        let revoked = all.iter().rposition(|seen| seen.path == REVOKED).unwrap_or(0);
+        let taken_back = all[..revoked].iter().filter(|seen| seen.path == "/token").count();
         let earlier = all.iter().filter(|seen| seen.key == key && seen.path == path).count();
-        all.push(Seen { path: path.clone(), key, authorization, body });
-        earlier
+        all.push(Seen { path: path.clone(), key, authorization: authorization.clone(), body });
+        (earlier, given, taken_back)
     };
+    let holds =
+        (taken_back..given).any(|token| authorization.as_deref() == Some(&format!("Bearer t{token}")));
     let mut parts = path.trim_start_matches('/').split('/');
     let (what, number) = (parts.next().unwrap_or(""), parts.next().and_then(|text| text.parse::<u64>().ok()));
     let number = number.unwrap_or(0);
     let status = match what {
         "flaky" if (earlier as u64) < number => StatusCode::SERVICE_UNAVAILABLE,
+        "guarded" if !holds => StatusCode::UNAUTHORIZED,
         "broken" => StatusCode::INTERNAL_SERVER_ERROR,
         "slow" => {
             tokio::time::sleep(Duration::from_millis(number)).await;
@@ -129,7 +149,11 @@ async fn answer(
         }
         _ => StatusCode::OK,
     };
-    let mut response = Response::new(Full::from(json!({"path": path, "earlier": earlier}).to_string()));
+    let told = match what {
+        "token" => json!({"access_token": format!("t{given}"), "token_type": "Bearer", "expires_in": 3600}),
+        _ => json!({"path": path, "earlier": earlier}),
+    };
+    let mut response = Response::new(Full::from(told.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", "application/json".parse().unwrap());
     Ok(response)

@@ -17,6 +17,67 @@ fn template(url: &str, greeting: &str) -> Value {
     ]}})
 }
 
+/// A chain of definitions that each ask twice of the next: 2^40 checks.
+fn doubling() -> Value {
+    let mut defs = serde_json::Map::new();
+    for at in 0..40 {
+        let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+        defs.insert(format!("d{at}"), json!({"allOf": [next, next]}));
+    }
+    defs.insert("d40".to_owned(), json!({"type": "object"}));
+    json!({"type": "object", "allOf": [{"$ref": "#/$defs/d0"}], "$defs": defs})
+}
+
+#[tokio::test]
+async fn a_schema_that_would_never_be_checked_is_refused_at_once() {
+    let (server, _) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let start = json!({"id": "start", "type": "source", "kind": "manual"});
+    let asks = json!({"id": "ask", "type": "ai", "after": ["start"], "model": "offline", "prompt": "x",
+        "output_schema": doubling()});
+    for (definition, pointer) in [
+        (json!({"name": "a", "config_required": doubling(), "nodes": [start]}), "/config_required"),
+        (json!({"name": "a", "nodes": [start, asks]}), "/nodes/1/output_schema"),
+    ] {
+        let body = json!({"name": "Slow", "definition": definition, "config": {}});
+        let answer = send_json(&tenant.owner, Method::POST, "/v1/workflows", &body).await;
+        assert_refused(&answer, 400, "invalid_definition");
+        let fault = &answer.json()["errors"][0];
+        assert_eq!(
+            (&fault["code"], &fault["pointer"]),
+            (&json!("invalid_schema"), &json!(pointer)),
+            "{fault}"
+        );
+        let body = json!({"name": "slow", "definition": definition});
+        let published = send_json(&server.operator, Method::POST, "/v1/templates", &body).await;
+        assert_refused(&published, 400, "invalid_definition");
+    }
+}
+
+#[tokio::test]
+async fn a_preview_tells_what_the_upgrade_would_refuse() {
+    let (server, _) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let published = |usual: &str, timeout: u32| {
+        let scheme = format!("{{{{ config.scheme | default('{usual}') }}}}");
+        json!({"name": "hooked", "definition": {"name": "Hooked", "timeout": timeout, "nodes": [
+            {"id": "start", "type": "source", "kind": "webhook",
+             "webhook": {"scheme": scheme, "secret": "{{ config.secret | default('') }}"}},
+        ]}})
+    };
+    for body in [published("none", 60), published("github", 120)] {
+        server.operator.post("/v1/templates", &body).await.unwrap();
+    }
+    let instance = json!({"name": "Hooked", "template": {"name": "hooked", "version": 1}});
+    let path = format!("/v1/workflows/{}", tenant.make("/v1/workflows", instance).await);
+    let shown = tenant.owner.get(&format!("{path}/upgrade?version=2")).await.unwrap();
+    assert_eq!(shown["config_faults"][0]["code"], "invalid_config", "{shown}");
+    assert_eq!(shown["changes"]["timeout_seconds"], json!({"from": 60, "to": 120}));
+    let upgrade = json!({"version": 2});
+    let refused = send_json(&tenant.owner, Method::POST, &format!("{path}/upgrade"), &upgrade).await;
+    assert_refused(&refused, 400, "invalid_config");
+}
+
 #[tokio::test]
 async fn an_instance_is_pinned_until_its_tenant_upgrades() {
     let (server, service) = stage().await;

@@ -2,7 +2,7 @@
 
 use super::{State, Told};
 use crate::Settings;
-use crate::scheduler::{Control, Job, Rest, Start};
+use crate::scheduler::{Broken, Control, Job, Lost, Rest, Start};
 use app::dispatch::{Order, OrderKind};
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use env::{Env, Timestamp};
@@ -84,7 +84,7 @@ fn a_tenants_limits_hold_from_its_first_run_on() {
     let first = ground.accept(three, 3).unwrap();
     assert_eq!(ground.next().unwrap().job.run, first);
     let lane = &ground.state.lanes[&three];
-    assert_eq!((lane.limit, lane.weight.get()), (Some(3), 3));
+    assert_eq!((lane.limit, lane.weight.get()), (3, 3));
 }
 
 #[test]
@@ -106,7 +106,12 @@ fn a_run_that_waits_holds_no_place_and_comes_back_in_time() {
 
 #[test]
 fn a_full_queue_takes_no_more_and_says_so() {
-    let mut ground = Ground::new(Settings { queued_per_tenant: 3, queued: 5, ..Settings::default() });
+    let mut ground = Ground::new(Settings {
+        queued_per_tenant: 3,
+        queued: 5,
+        guaranteed_per_tenant: 2,
+        ..Settings::default()
+    });
     let (one, two) = (ground.tenant(), ground.tenant());
     for _ in 0..3 {
         ground.accept(one, 1).unwrap();
@@ -122,6 +127,94 @@ fn a_full_queue_takes_no_more_and_says_so() {
     assert_eq!(ground.accept(one, 1), Err(Code::ConcurrencyLimited));
     ground.state.give_back(one);
     ground.accept(one, 1).unwrap();
+}
+
+#[test]
+fn tenants_that_fill_the_queue_leave_room_for_others() {
+    let settings =
+        Settings { queued_per_tenant: 50, queued: 100, guaranteed_per_tenant: 3, ..Settings::default() };
+    let mut ground = Ground::new(settings);
+    let (loud, suspended, quiet) = (ground.tenant(), ground.tenant(), ground.tenant());
+    for tenant in [loud, suspended] {
+        for _ in 0..50 {
+            ground.accept(tenant, 1).unwrap();
+        }
+    }
+    ground.state.suspend(suspended);
+    let runs: Vec<RunId> = (0..3).map(|_| ground.accept(quiet, 1).unwrap()).collect();
+    assert_eq!(ground.accept(quiet, 1), Err(Code::ConcurrencyLimited), "beyond that the total counts");
+    let started: Vec<Start> = std::iter::from_fn(|| ground.next()).collect();
+    assert!(started.iter().any(|start| start.job.run == runs[0]));
+}
+
+#[test]
+fn runs_that_wait_are_bounded_and_keep_nobody_out() {
+    let settings = Settings { unfinished: 4, guaranteed_per_tenant: 2, ..Settings::default() };
+    let mut ground = Ground::new(settings);
+    let (one, two) = (ground.tenant(), ground.tenant());
+    for _ in 0..4 {
+        ground.accept(one, 9).unwrap();
+    }
+    let later = NOW.plus(Duration::from_secs(60));
+    while let Some(mut start) = ground.next() {
+        ground.state.leave(&mut start, Rest::Waiting(later), NOW);
+    }
+    assert_eq!(ground.accept(one, 9), Err(Code::ConcurrencyLimited));
+    ground.accept(two, 9).unwrap();
+}
+
+#[test]
+fn a_tenant_without_a_limit_does_not_hold_all_places() {
+    let settings = Settings { runs: 4, first_runs: 2, runs_per_tenant: 3, ..Settings::default() };
+    let mut ground = Ground::new(settings);
+    let endless = Limits { concurrent_runs: None, ..Limits::default() };
+    let tenants: Vec<TenantId> = (0..4).map(|_| ground.tenant()).collect();
+    for tenant in &tenants[..2] {
+        for _ in 0..10 {
+            ground.accept(*tenant, 9).unwrap();
+        }
+        ground.state.refresh(*tenant, &endless);
+    }
+    let started: Vec<Start> = std::iter::from_fn(|| ground.next()).collect();
+    let of = |tenant: TenantId| started.iter().filter(|start| start.job.tenant == tenant).count();
+    assert_eq!(of(tenants[0]) + of(tenants[1]), 4);
+    assert!(of(tenants[0]) <= 3 && of(tenants[1]) <= 3);
+    // All places are held, and whoever has none gets one nevertheless; it gets no second one.
+    for tenant in &tenants[2..] {
+        ground.accept(*tenant, 9).unwrap();
+        ground.accept(*tenant, 9).unwrap();
+        assert_eq!(ground.next().unwrap().job.tenant, *tenant);
+    }
+    assert!(ground.next().is_none());
+}
+
+#[test]
+fn a_run_that_can_never_go_on_is_told_so_after_some_tries() {
+    let mut ground = Ground::new(Settings::default());
+    let tenant = ground.tenant();
+    ground.accept(tenant, 1).unwrap();
+    let mut now = NOW;
+    for tries in 0..Broken::MOST {
+        let mut start = ground.state.next(now).unwrap();
+        assert_eq!(start.broken.map_or(0, |broken| broken.times), tries);
+        match tries {
+            0 => {
+                let lost = Lost { job: start.job.clone(), held: true, broken: start.broken };
+                ground.state.lost(&lost, now);
+            }
+            _ => assert!(ground.state.leave(&mut start, Rest::Broken("it is odd"), now).is_none()),
+        }
+        now = now.plus(Duration::from_secs(5));
+        // What passes does not count.
+        let mut start = ground.state.next(now).unwrap();
+        ground.state.leave(&mut start, Rest::Later, now);
+        now = now.plus(Duration::from_secs(5));
+    }
+    let mut start = ground.state.next(now).unwrap();
+    assert_eq!(start.broken, Some(Broken { times: Broken::MOST, reason: "it is odd" }));
+    // Once it goes on, it begins to count anew.
+    ground.state.leave(&mut start, Rest::Queued, now);
+    assert_eq!(ground.state.next(now).unwrap().broken, None);
 }
 
 #[test]

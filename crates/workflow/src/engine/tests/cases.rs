@@ -213,6 +213,7 @@ fn start(input: serde_json::Value) -> crate::engine::Start {
         mode: Mode::Live,
         input,
         config: json!({}),
+        delivery: None,
         now: Timestamp::from_millis(START),
     }
 }
@@ -333,6 +334,33 @@ fn costs_add_up() {
     driver.admit_after(60);
     driver.end("a", Outcome::Succeeded { output: json!({}), cost: cost("0.002") });
     assert_eq!(driver.run.cost().to_string(), "0.003");
+}
+
+#[test]
+fn costs_of_attempts_that_are_forgotten_stay_in_the_sum() {
+    let mut driver = Driver::begun("  - {id: a, type: ai, after: [start], model: m, prompt: p}");
+    let cost = Some("0.001".parse().unwrap());
+    driver.end("a", Outcome::Failed { error: error(), retryable: true, cost });
+    for _ in 0..2 * crate::engine::MAX_REMEMBERED_ATTEMPTS {
+        driver.admit_after(60);
+        driver.end("a", Outcome::RateLimited { until: driver.now });
+    }
+    driver.admit_after(60);
+    driver.end("a", Outcome::Succeeded { output: json!({"text": ""}), cost });
+    assert_eq!(driver.run.cost().to_string(), "0.002");
+}
+
+#[test]
+fn a_dry_run_takes_the_first_status_that_the_node_expects() {
+    let nodes = "[{id: s, type: source, kind: manual}, {id: a, type: http, after: [s], method: GET, \
+                 url: 'https://a.example/', expect_status: [404, 410]}]";
+    let definition = format!("name: t\nnodes: {nodes}");
+    let mut driver = Driver::new(&definition, json!(null), json!({}), Mode::DryRun);
+    driver.admit();
+    let output = driver.request("a").simulated_output();
+    driver.succeed("a", output);
+    assert_eq!(driver.run.status(), RunStatus::Succeeded);
+    assert_eq!(driver.run.values().outputs[&name("a")]["status"], 404);
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Driver {
             mode,
             input,
             config,
+            delivery: None,
             now,
         };
         let (run, progress) = Run::start(&definition, start, &mut step_id).unwrap();
