@@ -318,7 +318,9 @@ pub async fn delete(
             app.platform.update_tenant(operator, row).await?;
         }
         app.dispatch.forget(id).await;
-        Ok(app.lifecycle.erase(operator, id).await?)
+        let receipt = app.lifecycle.erase(operator, id).await?;
+        app.reads.forget(id);
+        Ok(receipt)
     };
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await
 }
