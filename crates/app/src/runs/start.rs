@@ -52,6 +52,7 @@ pub(crate) async fn begin<'t>(
     let id: RunId = app.env.id();
     let stored = opened(app, tenant, id, workflow, input, mode)?;
     let details = [("workflow", json!(stored.run.workflow)), ("mode", json!(mode))];
+    let claim = claim.map(|claim| claim.answered(&json!({"id": id, "status": RunStatus::Queued})));
     let made = note(tenant, CREATE, "run", id.to_string(), details);
     let commit = Commit { events: event.into_iter().chain([made]).collect(), ..Commit::default() }
         .and_mark(Mark::Open { kind: WorkKind::Run, id: id.to_bytes(), due: None })

@@ -25,6 +25,8 @@ mod keys;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod operator_keys;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod records;
@@ -36,6 +38,8 @@ mod samples;
 mod tenants;
 #[cfg(test)]
 mod trail;
+#[cfg(test)]
+mod unlogged;
 #[cfg(test)]
 mod unseen;
 #[cfg(test)]

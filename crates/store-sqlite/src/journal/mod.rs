@@ -42,6 +42,8 @@ enum Request {
     Erase(TenantId, oneshot::Sender<Result<u64, Fault>>),
     /// Gives no number up to and with this one to an entry.
     SkipTo(u64, oneshot::Sender<Result<u64, Fault>>),
+    /// Commits nothing, and so tells that commits are possible.
+    Probe(oneshot::Sender<Result<u64, Fault>>),
 }
 
 /// An entry as it is read back.
@@ -142,6 +144,13 @@ impl Journal {
         let (done, erased) = oneshot::channel();
         self.send(Request::Erase(tenant, done));
         erased.await.map_err(|_| Fault::Stopped)?
+    }
+
+    /// Whether the writer is alive and can commit.
+    pub(crate) async fn probe(&self) -> Result<(), Fault> {
+        let (done, alive) = oneshot::channel();
+        self.send(Request::Probe(done));
+        alive.await.map_err(|_| Fault::Stopped)?.map(drop)
     }
 
     /// Makes sure that entries to come have numbers beyond what a tenant's file says it contains. A journal
