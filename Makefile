@@ -8,16 +8,18 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
 
-demo: ## Build Tenantry and see it work: two tenants, one template, real runs
+demo: ## Build Tenantry and see it work; MODEL_URL=… MODEL_KEY_FILE=… MODEL=… take a real model
 	cargo build --release
-	$(TARGET)/release/tenantry demo
+	$(TARGET)/release/tenantry demo $(if $(MODEL_URL),--model-url "$(MODEL_URL)") $(if $(MODEL_KEY_FILE),--model-key-file "$(MODEL_KEY_FILE)") $(if $(MODEL),--model "$(MODEL)")
 
 test: ## Install what the tests need (and say what), then run every test
 	scripts/test-deps
 	scripts/test
 
-bench: ## Run the benchmarks
-	cargo bench --workspace --bench '*'
+bench: ## Measure: durable appends with many tenants, opening a tenant's file, verifying an audit log
+	cargo run --release -p store-sqlite --example commit_cost
+	cargo run --release -p sqlcipher --example open_speed
+	cargo run --release -p audit --example verify_speed
 
 lint: ## Form, lints, licences and the repository's own rules
 	scripts/lint

@@ -14,7 +14,7 @@ pub fn pages() -> Vec<(String, String)> {
     let mut codes: Vec<_> = Code::ALL.to_vec();
     codes.sort_by_key(|code| (code.status(), code.as_str()));
     let mut pages = vec![(format!("{FOLDER}/README.md"), index(&codes))];
-    pages.extend(codes.iter().map(|code| (format!("{FOLDER}/{code}.md"), page(*code))));
+    pages.extend(codes.iter().map(|code| (format!("{FOLDER}/{code}.md"), code.page())));
     pages
 }
 
@@ -46,20 +46,6 @@ fn index(codes: &[Code]) -> String {
         let _ = writeln!(text, "| [`{code}`]({code}.md) | {} | {} |", code.status(), code.title());
     }
     text
-}
-
-fn page(code: Code) -> String {
-    let retry = if code.retry_helps() {
-        "The same request may succeed later without being changed."
-    } else {
-        "The same request fails again until something is changed."
-    };
-    format!(
-        "# `{code}`\n\nStatus {}. {}.\n\n## What to do\n\n{}\n\n{retry}\n",
-        code.status(),
-        code.title(),
-        code.help(),
-    )
 }
 
 #[cfg(test)]

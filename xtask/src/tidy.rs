@@ -10,6 +10,7 @@ mod manifest;
 mod rooms;
 mod sizes;
 mod statics;
+mod tasks;
 mod unsafe_code;
 mod words;
 
@@ -34,6 +35,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "rooms", check: rooms::check },
     Rule { name: "unsafe", check: unsafe_code::check },
     Rule { name: "statics", check: statics::check },
+    Rule { name: "tasks", check: tasks::check },
     Rule { name: "maps", check: kept::check },
     Rule { name: "doors", check: doors::check },
     Rule { name: "words", check: words::check },

@@ -125,7 +125,7 @@ impl Fixture {
     /// Lets an operator in who may do everything.
     pub async fn operator(&self) -> Operator {
         let key = issue_operator_key(self.env.id(), &self.env);
-        let subject = IndexedSubject::Operator { id: key.id, role: OperatorRole::Admin };
+        let subject = IndexedSubject::Operator { id: key.id, role: OperatorRole::Admin, name: "test".into() };
         self.insert(CredentialKind::OperatorKey, &key.text, subject, None);
         match self.authenticator.authenticate(&presented(key.text), self.facts()).await {
             Ok(Caller::Operator(operator)) => operator,

@@ -66,6 +66,7 @@ pub async fn create<'t>(
     let NewAgent { name, description } = input;
     let agent = Agent { id: app.env.id(), name, description, created_at: app.env.now() };
     let event = note(tenant, CREATE, "agent", agent.id.to_string(), []);
+    let claim = claim.map(|claim| claim.answered(&agent));
     let version = app.store.create(&access, &agent, Commit::event(event).claiming(claim)).await?;
     Ok(Private::sent(tenant, (agent, version)))
 }
@@ -111,7 +112,7 @@ pub async fn change<'t>(
     agent.name = change.name.unwrap_or(agent.name);
     agent.description = change.description.unwrap_or(agent.description);
     let event = note(tenant, UPDATE, "agent", id.to_string(), []);
-    let commit = Commit::event(event).claiming(claim);
+    let commit = Commit::event(event).claiming(claim.map(|claim| claim.answered(&agent)));
     let version = app.store.put(&access, &agent, Some(version), commit).await?;
     Ok(Private::sent(tenant, (agent, version)))
 }

@@ -54,18 +54,20 @@ pub enum Taken {
     },
 }
 
-/// Takes a delivery. When this is back without a problem, its run is durable. Whoever has no token that
-/// holds, or no signature that does, gets one and the same answer.
-pub async fn deliver(
-    app: &App,
-    token: &str,
-    inbound: &Inbound<'_>,
-    facts: RequestFacts,
-) -> Result<Taken, Problem> {
+/// Lets a delivery in on the strength of its token, before anything else of it is looked at. It counts as one
+/// of the tenant's requests.
+pub async fn admit(app: &App, token: &str, facts: RequestFacts) -> Result<HookAdmission, Problem> {
     let admitted = app.authenticator.admit_hook(token, facts).await.map_err(|refusal| match refusal {
         Refusal::Unauthorized | Refusal::TenantMismatch => refused(),
         Refusal::Suspended | Refusal::Unavailable => refusal.into(),
     })?;
+    admitted.admission.clone().enter(async |tenant| app.limiter.request(&tenant).await).await?;
+    Ok(admitted)
+}
+
+/// Takes a delivery that was let in. When this is back without a problem, its run is durable. Whoever has no
+/// token that holds, or no signature that does, gets one and the same answer.
+pub async fn deliver(app: &App, admitted: HookAdmission, inbound: &Inbound<'_>) -> Result<Taken, Problem> {
     let HookAdmission { admission, hook, workflow } = admitted;
     let noting = admission.clone();
     admission

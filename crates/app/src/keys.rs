@@ -1,7 +1,7 @@
 //! API keys: issuing, listing and revoking them.
 
-use crate::{App, note};
-use audit::event::Action;
+use crate::{App, fail, note};
+use audit::event::{Action, Draft, Outcome};
 use authz::{Rights, Role, Scopes};
 use context::{Create, CredentialKind, Delete, IndexedSubject, Private, Read, Tenant, issue_api_key, on};
 use env::Timestamp;
@@ -81,6 +81,7 @@ pub async fn create<'t>(
     };
     let details = [("role", json!(role)), ("scopes", json!(scopes))];
     let event = note(tenant, CREATE, "api_key", key.id.to_string(), details);
+    let claim = claim.map(|claim| claim.answered(&record));
     app.store.create(&access, &record, Commit::event(event).claiming(claim)).await?;
     let hash = app.authenticator.hash(CredentialKind::ApiKey, key.text.expose());
     let subject = IndexedSubject::ApiKey { id: key.id, role, scopes, agent: record.agent };
@@ -145,10 +146,30 @@ pub async fn revoke(
     let reading = tenant.authorize::<Read<on::ApiKey>>()?;
     // Whether the key is within reach is asked first: revoking by id alone would revoke any.
     app.store.get::<ApiKeyRecord>(&reading, &id.to_string()).await?;
-    app.platform.revoke_credential(tenant, &id.to_string()).await?;
     let event = note(tenant, REVOKE, "api_key", id.to_string(), []);
+    let event = revoke_in_index(app, tenant, &id.to_string(), event).await?;
     Ok(app
         .store
         .remove::<ApiKeyRecord>(&access, &id.to_string(), Commit::event(event).claiming(claim))
         .await?)
+}
+
+/// Takes a credential out of the index. The log says before that it will be tried, so that nothing happens
+/// that it does not know of, and gets back the event that tells how it went, to be committed with what is
+/// still to be removed. Wherever a crash falls after the index was changed, the credential is refused.
+pub(crate) async fn revoke_in_index(
+    app: &App,
+    tenant: &Tenant<'_>,
+    subject: &str,
+    event: Draft,
+) -> Result<Draft, Problem> {
+    let intent = Draft { result: Outcome::Intent, ..event.clone() };
+    let intent = app.store.append_events(tenant, vec![intent]).await?.first().copied();
+    let event = Draft { intent, ..event };
+    if let Err(error) = app.platform.revoke_credential(tenant, subject).await {
+        let problem = Problem::from(error);
+        app.store.append_events(tenant, vec![fail(event, &problem)]).await?;
+        return Err(problem);
+    }
+    Ok(event)
 }

@@ -16,6 +16,7 @@ pub mod hooks;
 pub mod keys;
 pub mod lifecycle;
 pub mod limits;
+pub mod operator_keys;
 pub mod operator_log;
 mod operator_secrets;
 pub mod plans;

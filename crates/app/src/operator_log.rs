@@ -31,10 +31,10 @@ pub(crate) async fn record<T>(
 ) -> Result<T, Problem> {
     let draft = operator_draft(operator, action, kind, id);
     let intent = Draft { result: Outcome::Intent, ..draft.clone() };
-    let intent = app.platform.append_operator_events(vec![intent]).await?.first().copied();
+    let intent = app.platform.append_operator_events(operator, vec![intent]).await?.first().copied();
     let outcome = work.await;
     let ending = Draft { intent, ..judged(draft, &outcome) };
-    app.platform.append_operator_events(vec![ending]).await?;
+    app.platform.append_operator_events(operator, vec![ending]).await?;
     outcome
 }
 

@@ -53,6 +53,7 @@ pub async fn create_as<'t>(
     let record = Record { id, collection, data, created_at: now, updated_at: now, version: 1 };
     let event =
         note(tenant, CREATE, "record", record.id.to_string(), [("collection", json!(record.collection))]);
+    let claim = claim.map(|claim| claim.answered(&record));
     Ok(app.store.create_record(&access, record, Commit::event(event).claiming(claim)).await?)
 }
 
@@ -129,7 +130,7 @@ pub async fn declare<'t>(
         collection.as_str(),
         [("indexes", json!(settings.indexes.len()))],
     );
-    let commit = Commit::event(event).claiming(claim);
+    let commit = Commit::event(event).claiming(claim.map(|claim| claim.answered(&settings)));
     app.store.declare_collection(&access, collection, settings.clone(), commit).await?;
     Ok(Private::sent(tenant, settings))
 }

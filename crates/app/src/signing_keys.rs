@@ -1,6 +1,6 @@
 //! Signing keys: public keys whose owners mint tokens in the tenant's name.
 
-use crate::keys::must_hold;
+use crate::keys::{must_hold, revoke_in_index};
 use crate::{App, note};
 use audit::event::Action;
 use authz::{Role, Scopes};
@@ -48,6 +48,7 @@ pub async fn create<'t>(
     let key = SigningKey { id, alg: input.alg, public_jwk, role, created_at: app.env.now() };
     let details = [("alg", json!(key.alg)), ("role", json!(role))];
     let event = note(tenant, CREATE, "signing_key", id.to_string(), details);
+    let claim = claim.map(|claim| claim.answered(&key));
     app.store.create(&access, &key, Commit::event(event).claiming(claim)).await?;
     let hash = app.authenticator.hash(CredentialKind::SigningKey, &id.to_string());
     let public_jwk = key.public_jwk.to_string();
@@ -89,7 +90,7 @@ pub async fn revoke(
     let id = id.to_string();
     // Whether the key is within reach is asked first: revoking by id alone would revoke any.
     app.store.get::<SigningKey>(&reading, &id).await?;
-    app.platform.revoke_credential(tenant, &id).await?;
     let event = note(tenant, REVOKE, "signing_key", id.clone(), []);
+    let event = revoke_in_index(app, tenant, &id, event).await?;
     Ok(app.store.remove::<SigningKey>(&access, &id, Commit::event(event).claiming(claim)).await?)
 }

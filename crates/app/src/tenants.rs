@@ -322,7 +322,9 @@ pub async fn delete(
         }
         app.dispatch.forget(id).await;
         app.halt(operator, id).await;
-        Ok(app.lifecycle.erase(operator, id).await?)
+        let receipt = app.lifecycle.erase(operator, id).await?;
+        app.reads.forget(id);
+        Ok(receipt)
     };
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await
 }

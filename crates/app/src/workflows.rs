@@ -150,6 +150,7 @@ pub async fn create<'t>(
     };
     let details = [("template", json!(workflow.template))];
     let event = note(tenant, CREATE, "workflow", workflow.id.to_string(), details);
+    let claim = claim.map(|claim| claim.answered(&json!({"id": workflow.id})));
     let version = app.store.create(&access, &workflow, Commit::event(event).claiming(claim)).await?;
     let hook_url = index_hook(app, tenant, &workflow).await?;
     Ok(Private::sent(tenant, Hooked { workflow, version, hook_url }))
@@ -199,9 +200,10 @@ pub async fn change<'t>(
     }
     workflow.updated_at = app.env.now();
     let event = note(tenant, UPDATE, "workflow", id.to_string(), []);
-    let version =
-        app.store.put(&access, &workflow, Some(version), Commit::event(event).claiming(claim)).await?;
-    Ok(Private::sent(tenant, (workflow.into(), version)))
+    let answer = WorkflowDetail::from(workflow.clone());
+    let commit = Commit::event(event).claiming(claim.map(|claim| claim.answered(&answer)));
+    let version = app.store.put(&access, &workflow, Some(version), commit).await?;
+    Ok(Private::sent(tenant, (answer, version)))
 }
 
 /// Removes a workflow and its inbound address. Its runs end as they would.
@@ -239,6 +241,7 @@ pub async fn rotate_hook<'t>(
     let before = workflow.hook.replace(WorkflowHook { id: app.env.id(), created_at: now });
     workflow.updated_at = now;
     let event = note(tenant, ROTATE, "workflow", id.to_string(), []);
+    let claim = claim.map(|claim| claim.answered(&json!({"id": id})));
     let version =
         app.store.put(&access, &workflow, Some(version), Commit::event(event).claiming(claim)).await?;
     if let Some(before) = before {

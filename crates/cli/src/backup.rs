@@ -6,11 +6,9 @@ use crate::table;
 use clap::Args;
 use http::Method;
 use serde_json::json;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::fs::{File, OpenOptions};
 
 const TRANSFER: Duration = Duration::from_secs(3600);
 
@@ -55,20 +53,19 @@ pub(crate) async fn back_up(arguments: BackupArguments) -> Ended {
     let client = arguments.server.connect()?;
     // Opened first, so that no backup is made that cannot be kept.
     let name = arguments.out.display().to_string();
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&arguments.out);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&arguments.out).await;
     let mut file = file.map_err(|error| Trouble::other(format!("{name}: {error}")))?;
     let path = format!("/v1/tenants/{}/backup", arguments.tenant);
-    let sent = client.call(Method::POST, &path).within(TRANSFER).send().await;
-    let backup = match sent.and_then(client::Answer::accepted) {
-        Ok(backup) => backup,
+    let received = client.call(Method::POST, &path).within(TRANSFER).send_into(&mut file).await;
+    let bytes = match received {
+        Ok(bytes) => bytes,
         Err(error) => {
+            // Half a backup is none.
             std::fs::remove_file(&arguments.out)?;
             return Err(error.into());
         }
     };
-    file.write_all(&backup.body)?;
-    file.sync_all()?;
-    let bytes = backup.body.len();
+    file.sync_all().await?;
     if arguments.json {
         say_json(&json!({"file": name, "bytes": bytes}))?;
     } else {
@@ -79,11 +76,12 @@ pub(crate) async fn back_up(arguments: BackupArguments) -> Ended {
 
 pub(crate) async fn restore(arguments: RestoreArguments) -> Ended {
     let client = arguments.server.connect()?;
-    let backup = std::fs::read(&arguments.file)
+    let backup = File::open(&arguments.file)
+        .await
         .map_err(|error| Trouble::other(format!("{}: {error}", arguments.file.display())))?;
     let (older, loss) = (arguments.allow_older, arguments.accept_loss);
     let path = format!("/v1/tenants/{}/restore?allow_older={older}&accept_loss={loss}", arguments.tenant);
-    let call = client.call(Method::POST, &path).body("application/octet-stream", backup.into());
+    let call = client.call(Method::POST, &path).file("application/octet-stream", backup).await?;
     let answer = call.within(TRANSFER).send().await?.accepted();
     if let Err(error) = &answer
         && error.code() == Some("backup_refused")

@@ -2,7 +2,7 @@
 
 use crate::offline::Surroundings;
 use crate::output::exit_code;
-use crate::{apply, audit, backup, demo, doctor, keys, runs, tenants, verify};
+use crate::{apply, audit, backup, demo, doctor, keys, operator_keys, runs, tenants, verify};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ pub enum Command {
     /// Make and revoke a tenant's API keys; rotate the master key.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Make and revoke the operators' own keys.
+    OperatorKeys(operator_keys::OperatorKeysArguments),
     /// Start, look at, cancel and retry a tenant's runs.
     Runs(runs::RunsArguments),
 }
@@ -45,6 +47,7 @@ pub async fn run(command: Command, around: Surroundings) -> ExitCode {
         Command::Apply(arguments) => apply::run(arguments).await,
         Command::Tenants(arguments) => tenants::run(arguments).await,
         Command::Keys(command) => keys::run(command, &around).await,
+        Command::OperatorKeys(arguments) => operator_keys::run(arguments).await,
         Command::Runs(arguments) => runs::run(arguments).await,
     })
 }

@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod keys;
 mod offline;
+mod operator_keys;
 mod output;
 mod runs;
 mod server;

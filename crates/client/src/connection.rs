@@ -1,9 +1,8 @@
 //! [`Client`]: connections to one server, with the key that calls carry.
 
+use crate::call::Sent;
 use crate::{BaseUrl, Call, CallError};
-use bytes::Bytes;
 use http::Method;
-use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -13,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-pub(crate) type Connections = Pool<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type Connections = Pool<HttpsConnector<HttpConnector>, Sent>;
 
 /// How long a connection without work is kept. Shorter than the server's own limit, so that no request
 /// meets a connection that is being closed.
@@ -56,6 +55,11 @@ impl Client {
     #[must_use]
     pub fn without_key(&self) -> Self {
         Self { key: None, ..self.clone() }
+    }
+
+    /// The key that calls carry.
+    pub fn key(&self) -> Option<&SecretText> {
+        self.key.as_ref()
     }
 
     /// The server's address.

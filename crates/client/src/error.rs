@@ -31,6 +31,9 @@ impl fmt::Display for Refusal {
 /// Why a call did not give what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
+    /// The file that is sent or written could not be used.
+    #[error("the file cannot be used: {0}")]
+    File(#[source] std::io::Error),
     /// The request cannot be written as HTTP.
     #[error("the request cannot be sent: {0}")]
     Malformed(#[from] http::Error),

@@ -138,7 +138,7 @@ impl Authenticator {
 
     async fn operator(&self, key: &OperatorKey, request: RequestFacts) -> Result<Operator, Refusal> {
         match self.live(CredentialKind::OperatorKey, key.text.expose()).await?.subject {
-            IndexedSubject::Operator { id, role } if id == key.id => {
+            IndexedSubject::Operator { id, role, .. } if id == key.id => {
                 Ok(Operator::authenticated(id, role, request))
             }
             _ => Err(Refusal::Unauthorized),

@@ -91,6 +91,8 @@ pub enum IndexedSubject {
         id: KeyId,
         /// The operator's role.
         role: OperatorRole,
+        /// What operators call the key.
+        name: String,
     },
 }
 

@@ -40,3 +40,4 @@ pub use refusal::Refusal;
 pub use request::{FailureLog, RequestFacts};
 pub use signing_key::SigningAlgorithm;
 pub use tenant::Tenant;
+pub use throttle::subscriber_network;

@@ -38,7 +38,7 @@ impl Throttle {
     /// Notes a failure, and holds the answer back where there were too many.
     pub(crate) async fn failed(&self, ip: Option<IpAddr>, claimed: Option<KeyId>, now: Timestamp) {
         let count = match self.failures.lock() {
-            Ok(mut failures) => failures.count((ip.map(network), claimed), now),
+            Ok(mut failures) => failures.count((ip.map(subscriber_network), claimed), now),
             Err(_) => return,
         };
         if count > FREE_FAILURES
@@ -69,7 +69,7 @@ impl Failures {
 }
 
 /// The address, or the network that one subscriber has: with IPv6 that is at least a /64 (RFC 6177).
-fn network(ip: IpAddr) -> IpAddr {
+pub fn subscriber_network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -110,6 +110,21 @@ impl Code {
         Self::ALL.iter().copied().find(|code| code.as_str() == text)
     }
 
+    /// The page about it, as Markdown: where the `type` of a problem leads.
+    pub fn page(self) -> String {
+        let retry = if self.retry_helps() {
+            "The same request may succeed later without being changed."
+        } else {
+            "The same request fails again until something is changed."
+        };
+        format!(
+            "# `{self}`\n\nStatus {}. {}.\n\n## What to do\n\n{}\n\n{retry}\n",
+            self.status(),
+            self.title(),
+            self.help(),
+        )
+    }
+
     /// Whether the same request may succeed later without being changed.
     pub const fn retry_helps(self) -> bool {
         matches!(

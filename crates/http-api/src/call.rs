@@ -1,19 +1,21 @@
 //! Who calls: the extractors that turn a request's headers into an admission or an operator.
 
 use crate::Api;
+use crate::bodies::Payer;
 use crate::problem::Refused;
-use crate::query;
+use crate::query::{self, Declared};
 use axum::extract::FromRequestParts;
 use context::{Admission, Caller, Operator, Presented, Refusal, RequestFacts};
 use errors::{Code, Problem};
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, IF_MATCH, USER_AGENT};
 use http::request::Parts;
+use http::{Extensions, HeaderMap, StatusCode};
 use ids::{RequestId, Slug};
 use secret::SecretText;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
-use store::Page;
+use std::sync::{Arc, OnceLock};
+use store::{Page, PlannedAnswer};
 
 const MAX_USER_AGENT: usize = 256;
 const MAX_IDEMPOTENCY_KEY: usize = 255;
@@ -21,6 +23,29 @@ const MAX_IDEMPOTENCY_KEY: usize = 255;
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Who was let in, for what stands around the call: it is put there empty.
+#[derive(Clone, Default)]
+pub(crate) struct LetIn(Arc<OnceLock<Admission>>);
+
+impl LetIn {
+    /// The way in, where there was one.
+    pub(crate) fn admission(&self) -> Option<&Admission> {
+        self.0.get()
+    }
+}
+
+/// Says who was let in: to what stands around the call, and to its lines in the log.
+pub(crate) async fn let_in(extensions: &Extensions, admission: &Admission) {
+    let kind = admission.clone().enter(async |tenant| tenant.principal().kind.as_str()).await;
+    let span = tracing::Span::current();
+    span.record("tenant.id", tracing::field::display(admission.tenant_id()));
+    span.record("principal.kind", kind);
+    if let Some(LetIn(place)) = extensions.get() {
+        // Nobody is let in twice.
+        let _ = place.set(admission.clone());
+    }
+}
 
 /// A call by a principal of a tenant.
 pub(crate) struct TenantCall {
@@ -40,6 +65,26 @@ pub(crate) struct Conditions {
     pub(crate) idempotency: Option<[u8; 32]>,
     /// The version that the object must have.
     pub(crate) expected: Option<u64>,
+    /// What a repeated request is answered with, as far as the route knows before it writes.
+    pub(crate) answer: PlannedAnswer,
+}
+
+impl TenantCall {
+    /// The same call, whose repetition is answered with this status and what the use case writes. The use
+    /// case fills the claim in, so that the answer is committed with the write.
+    pub(crate) fn answering(mut self, status: StatusCode) -> Self {
+        let members = serde_json::Map::new();
+        self.conditions.answer = PlannedAnswer::Form { status: status.as_u16(), members };
+        self
+    }
+
+    /// The same, but this member is null in the answer to a repeated request.
+    pub(crate) fn hiding(mut self, member: &str) -> Self {
+        if let PlannedAnswer::Form { members, .. } = &mut self.conditions.answer {
+            members.insert(member.to_owned(), serde_json::Value::Null);
+        }
+        self
+    }
 }
 
 impl FromRequestParts<Api> for TenantCall {
@@ -48,10 +93,12 @@ impl FromRequestParts<Api> for TenantCall {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         match authenticate(parts, api).await? {
             Caller::Tenant(admission) => {
+                let_in(&parts.extensions, &admission).await;
                 let limiter = &api.app.limiter;
                 admission.clone().enter(async |tenant| limiter.request(&tenant).await).await?;
                 query::check(parts)?;
                 let conditions = Conditions::read(parts)?;
+                parts.extensions.insert(Payer::Tenant(admission.tenant_id()));
                 Ok(Self { admission, conditions })
             }
             Caller::Operator(_) => {
@@ -68,7 +115,9 @@ impl FromRequestParts<Api> for OperatorCall {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         match authenticate(parts, api).await? {
             Caller::Operator(operator) => {
+                tracing::Span::current().record("principal.kind", "operator");
                 query::check(parts)?;
+                parts.extensions.insert(Payer::Operators);
                 Ok(Self { operator, conditions: Conditions::read(parts)? })
             }
             Caller::Tenant(_) => {
@@ -79,9 +128,23 @@ impl FromRequestParts<Api> for OperatorCall {
 }
 
 async fn authenticate(parts: &Parts, api: &Api) -> Result<Caller, Refusal> {
-    let presented =
-        Presented { credential: credential(&parts.headers), tenant_header: tenant_header(&parts.headers) };
-    api.app.authenticator.authenticate(&presented, facts(parts, api)).await
+    let presented = Presented { tenant_header: tenant_header(&parts.headers), ..presented(&parts.headers) };
+    let outcome = api.app.authenticator.authenticate(&presented, facts(parts, api)).await;
+    if matches!(outcome, Err(Refusal::TenantMismatch)) {
+        // The credential holds, so its own tenant's log tells of the attempt.
+        let own = Presented { tenant_header: None, ..presented };
+        if let Ok(Caller::Tenant(admission)) =
+            api.app.authenticator.authenticate(&own, facts(parts, api)).await
+        {
+            let_in(&parts.extensions, &admission).await;
+        }
+    }
+    outcome
+}
+
+/// The credential that the caller presents, without anything beside it.
+pub(crate) fn presented(headers: &HeaderMap) -> Presented {
+    Presented { credential: credential(headers), tenant_header: None }
 }
 
 /// The tenant that the caller says it means. Several headers, or one that is no text, name no tenant that a
@@ -112,31 +175,48 @@ fn credential(headers: &HeaderMap) -> Option<SecretText> {
 pub(crate) fn facts(parts: &Parts, api: &Api) -> RequestFacts {
     let id = parts.extensions.get::<RequestId>().copied().unwrap_or_else(|| api.app.env.id());
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let time = parts.extensions.get::<Declared>().and_then(|declared| declared.time);
     let user_agent = text(&parts.headers, USER_AGENT.as_str());
     RequestFacts {
         id,
         ip: peer.map(|ip| ip.to_canonical()),
         user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect()),
-        trace_link: text(&parts.headers, "traceparent").and_then(trace_id),
-        deadline: None,
+        trace_link: trace_link(&parts.headers).map(str::to_owned),
+        deadline: time.map(|time| api.app.env.now().plus(time)),
     }
 }
 
+/// The trace id that the caller sent, well formed: a link, never ours.
+pub(crate) fn trace_link(headers: &HeaderMap) -> Option<&str> {
+    text(headers, "traceparent").and_then(trace_id)
+}
+
 /// The trace id in a `traceparent` header (W3C Trace Context, section 3.2.2).
-fn trace_id(header: &str) -> Option<String> {
+fn trace_id(header: &str) -> Option<&str> {
     let id = header.split('-').nth(1)?;
     let well_formed =
         id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    (well_formed && id.bytes().any(|byte| byte != b'0')).then(|| id.to_owned())
+    (well_formed && id.bytes().any(|byte| byte != b'0')).then_some(id)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// The text of a header that may be left out. One that is there and cannot be read says something that we
+/// would otherwise act against.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    single(headers, name).map(Some).ok_or_else(|| {
+        Problem::invalid(format!("Send `{name}` once and in visible ASCII characters, or leave it out."))
+    })
+}
+
 impl Conditions {
     fn read(parts: &Parts) -> Result<Self, Problem> {
-        let idempotency = match text(&parts.headers, "idempotency-key") {
+        let idempotency = match one(&parts.headers, "idempotency-key")? {
             None => None,
             Some(key) if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) => {
                 let place = format!("{}\n{}\n", parts.method, parts.uri.path());
@@ -146,7 +226,7 @@ impl Conditions {
                 return Err(Problem::invalid("`Idempotency-Key` must have 1 to 255 characters."));
             }
         };
-        let expected = match text(&parts.headers, IF_MATCH.as_str()) {
+        let expected = match one(&parts.headers, IF_MATCH.as_str())? {
             None | Some("*") => None,
             Some(tag) => {
                 let version = tag.trim().trim_start_matches("W/").trim_matches('"').parse();
@@ -154,7 +234,7 @@ impl Conditions {
                 Some(version.unwrap_or(u64::MAX))
             }
         };
-        Ok(Self { idempotency, expected })
+        Ok(Self { idempotency, expected, answer: PlannedAnswer::Later })
     }
 }
 

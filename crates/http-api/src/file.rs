@@ -8,6 +8,7 @@ use errors::{Code, Problem};
 use futures::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
+use sha2::{Digest, Sha256};
 use std::io;
 use std::time::Duration;
 use tokio::fs::{File, OpenOptions};
@@ -22,12 +23,12 @@ fn failed(error: &io::Error) -> Problem {
     Problem::new(Code::Unavailable, "The server could not keep the file. Try again.").retry_after(30)
 }
 
-/// Writes a request's body of at most `limit` bytes into the file.
-pub(crate) async fn receive(request: Request, file: &ScratchFile, limit: u64) -> Result<(), Problem> {
+/// Writes a request's body of at most `limit` bytes into the file, and gives back the body's hash.
+pub(crate) async fn receive(request: Request, file: &ScratchFile, limit: u64) -> Result<[u8; 32], Problem> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file.path()).await;
     let mut output = made.map_err(|error| failed(&error))?;
     let mut body = request.into_body();
-    let mut received = 0u64;
+    let (mut received, mut hash) = (0u64, Sha256::new());
     loop {
         let Ok(frame) = tokio::time::timeout(PIECE_TIMEOUT, body.frame()).await else {
             return Err(Problem::invalid("The body did not arrive in time."));
@@ -40,9 +41,11 @@ pub(crate) async fn receive(request: Request, file: &ScratchFile, limit: u64) ->
             let detail = format!("The body is larger than {limit} bytes.");
             return Err(Problem::new(Code::PayloadTooLarge, detail));
         }
+        hash.update(&data);
         output.write_all(&data).await.map_err(|error| failed(&error))?;
     }
-    output.flush().await.map_err(|error| failed(&error))
+    output.flush().await.map_err(|error| failed(&error))?;
+    Ok(hash.finalize().into())
 }
 
 /// Answers with the file, piece by piece. It is removed once it was sent, or the caller has gone.

@@ -1,8 +1,11 @@
 //! Reading JSON from outside strictly: no member twice in one object, no value nested too deep, no number
 //! that does not fit, no character NUL, since whoever reads it after us may take it otherwise than we did.
 
+use crate::shape::misplaced_list;
 use errors::Problem;
+use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -21,6 +24,29 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             format!("The body is not what this call takes: {error}.").chars().take(MAX_DETAIL).collect();
         Problem::invalid(detail)
     })
+}
+
+/// Reads a body: one object, with lists only where `T` has them.
+pub(crate) fn parse_body<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte == b'[') {
+        return Err(Problem::invalid("The body must be a JSON object, not a list."));
+    }
+    let value = parse(bytes)?;
+    if bytes.contains(&b'[') {
+        check_lists::<T>(&parse(bytes)?)?;
+    }
+    Ok(value)
+}
+
+/// Refuses a list where `T` has an object or a plain value.
+pub(crate) fn check_lists<T: JsonSchema>(value: &Value) -> Result<(), Problem> {
+    match misplaced_list::<T>(value) {
+        None => Ok(()),
+        Some(place) => {
+            let place: String = place.chars().take(MAX_QUOTE).collect();
+            Err(Problem::invalid(format!("The body has a list at `{place}`, where this call takes none.")))
+        }
+    }
 }
 
 fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {

@@ -2,6 +2,7 @@
 //! interface description and the attack suite all follow.
 
 mod api;
+mod bodies;
 mod body;
 mod call;
 mod file;
@@ -14,6 +15,9 @@ mod query;
 mod respond;
 pub mod routes;
 mod server;
+mod shape;
+mod shares;
+mod writes;
 
 pub use api::{Api, router};
 pub use openapi::document;

@@ -5,6 +5,7 @@ use axum::handler::Handler;
 use axum::routing::{MethodRouter, on};
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use std::time::Duration;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ impl Audited {
         "shows an operator the deployment's own settings and log, and nothing of a tenant's content",
     );
 }
+
+/// How long an operation may wait for others, such as a token endpoint.
+const USUAL_TIME: Duration = Duration::from_secs(120);
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -84,6 +88,10 @@ pub struct Operation {
     pub body_type: &'static str,
     /// Answers other than problems.
     pub answers: Vec<AnswerForm>,
+    /// Whether it is carried out also when its caller hangs up.
+    pub is_carried_out_to_its_end: bool,
+    /// How long it may take, where that has a bound.
+    pub time: Option<Duration>,
     /// What carries it out.
     pub handler: MethodRouter<Api>,
 }
@@ -98,6 +106,8 @@ impl Operation {
         let filter =
             axum::routing::MethodFilter::try_from(method.clone()).unwrap_or(axum::routing::MethodFilter::GET);
         Self {
+            time: Some(USUAL_TIME),
+            is_carried_out_to_its_end: method != Method::GET,
             method,
             path,
             summary: "",
@@ -147,6 +157,14 @@ impl Operation {
     #[must_use]
     pub fn for_token_holders(mut self) -> Self {
         self.caller = CallerKind::TokenHolder;
+        self
+    }
+
+    /// Given up when its caller hangs up: it sees to its own end and to its own time.
+    #[must_use]
+    pub fn ends_with_its_caller(mut self) -> Self {
+        self.is_carried_out_to_its_end = false;
+        self.time = None;
         self
     }
 

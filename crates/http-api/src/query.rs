@@ -9,6 +9,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use store::PageRequest;
 
 /// The parameters of the query. Numbers are read from their text also within flattened parts.
@@ -17,9 +18,14 @@ pub(crate) struct Query<T>(pub(crate) T);
 /// The parameters of the path.
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The names of the query parameters that an operation takes, put beside each request by the router.
+/// What an operation says of itself, put beside each request by the router.
 #[derive(Clone)]
-pub(crate) struct Declared(pub(crate) Vec<&'static str>);
+pub(crate) struct Declared {
+    /// The names of its query parameters.
+    pub(crate) query: Vec<&'static str>,
+    /// How long it may take, where that has a bound.
+    pub(crate) time: Option<Duration>,
+}
 
 impl<T: DeserializeOwned> FromRequestParts<Api> for Query<T> {
     type Rejection = Refused;
@@ -50,7 +56,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Path<T> {
 
 /// Refuses parameters that the operation does not know, that occur twice, or that hold the character NUL.
 pub(crate) fn check(parts: &Parts) -> Result<(), Problem> {
-    let (Some(query), Some(Declared(known))) = (parts.uri.query(), parts.extensions.get::<Declared>()) else {
+    let declared = parts.extensions.get::<Declared>();
+    let (Some(query), Some(Declared { query: known, .. })) = (parts.uri.query(), declared) else {
         return Ok(());
     };
     let mut seen = BTreeSet::new();

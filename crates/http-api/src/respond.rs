@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-use store::{IdempotencyClaim, Remembered, StoreError, Versioned};
+use store::{IdempotencyClaim, PlannedAnswer, Remembered, StoreError, Versioned};
 
 /// What a handler gives back.
 pub(crate) type Answer = Result<Response, Refused>;
@@ -41,9 +41,8 @@ impl Written {
     }
 
     /// An answer without a body.
-    pub(crate) fn nothing<'t>(tenant: &Tenant<'t>) -> Private<'t, Self> {
-        let status = StatusCode::NO_CONTENT;
-        Private::sent(tenant, Self { status, body: Value::Null, remembered: None, version: None })
+    pub(crate) fn empty() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: Value::Null, remembered: None, version: None }
     }
 
     /// The same with a version for `ETag`.
@@ -146,12 +145,28 @@ where
                 (outcome, _) => outcome?,
             };
             let written = door::answer(&tenant, written).map_err(StoreError::from)?;
-            if let Some(claim) = &claim {
+            // Where the answer's form was known before, it was committed with the write.
+            if let Some(claim) = &claim
+                && claim.answer == PlannedAnswer::Later
+            {
                 remember(api, &tenant, claim, &written).await?;
             }
             Ok(rendered(&written))
         })
         .await
+}
+
+/// Carries out a write that answers without a body.
+pub(crate) async fn write_silently<F>(api: &Api, mut call: TenantCall, use_case: F) -> Answer
+where
+    F: for<'t> AsyncFnOnce(Tenant<'t>, Option<IdempotencyClaim>, Conditions) -> Result<(), Problem>,
+{
+    call.conditions.answer = PlannedAnswer::Known(StatusCode::NO_CONTENT.as_u16(), Vec::new());
+    write(api, call, NO_BODY, async |tenant, claim, conditions| {
+        use_case(tenant.clone(), claim, conditions).await?;
+        Ok(Private::sent(&tenant, Written::empty()))
+    })
+    .await
 }
 
 /// Carries out an operator's write, once per idempotency key. The key is claimed before and given back if
@@ -204,7 +219,8 @@ pub(crate) fn claim(
 ) -> Option<IdempotencyClaim> {
     let key = conditions.idempotency?;
     let key = Sha256::new().chain_update(principal).chain_update([0]).chain_update(key).finalize();
-    Some(IdempotencyClaim { key: key.into(), request: body, until: api.app.env.now().plus(KEPT) })
+    let (until, answer) = (api.app.env.now().plus(KEPT), conditions.answer.clone());
+    Some(IdempotencyClaim { key: key.into(), request: body, until, answer })
 }
 
 /// The answer to an earlier request with the same key and the same body.

@@ -1,38 +1,57 @@
-//! Serving connections: bounded in number, each with time limits, drained at the end.
+//! Serving connections: bounded in number, also by address, each with time limits, drained at the end.
 
-use crate::call::Peer;
-use crate::problem::Refused;
+mod connection;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use crate::shares::Shares;
 use axum::Router;
-use axum::extract::Request;
-use axum::response::IntoResponse;
-use errors::{Code, Problem};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use connection::Served;
+use context::subscriber_network;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Bounds of what callers may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Connections at the same time.
     pub connections: usize,
-    /// How long a request's head may take to arrive. A connection that sends none for as long is closed.
+    /// Connections of one address, or of one IPv6 network, at the same time.
+    pub per_address: usize,
+    /// How long the first bytes and each request's head may take to arrive. A connection that sends none
+    /// for as long is closed.
     pub header_timeout: Duration,
+    /// How long a caller may take nothing of what is sent to it. Then the connection is closed.
+    pub write_timeout: Duration,
     /// How long connections may take to end when the server drains.
     pub drain: Duration,
 }
 
+impl Bounds {
+    /// The share of one address where none is configured: a quarter.
+    pub const fn share_of(connections: usize) -> usize {
+        if connections < 4 { connections } else { connections / 4 }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 8192, header_timeout: Duration::from_secs(30), drain: Duration::from_secs(25) }
+        let connections = 8192;
+        Self {
+            connections,
+            per_address: Self::share_of(connections),
+            header_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(25),
+        }
     }
 }
 
@@ -43,7 +62,8 @@ const MAX_STREAMS: u32 = 128;
 /// Serves until `stop` is ready, then lets requests under way end.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(bounds.connections));
-    let graceful = GracefulShutdown::new();
+    let addresses = Shares::new(bounds.per_address);
+    let (draining, drain) = watch::channel(false);
     let builder = builder(bounds);
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -52,19 +72,20 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request, peer));
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let watched = graceful.watch(connection.into_owned());
+        let Some(share) = addresses.take(subscriber_network(peer.ip()), 1) else {
+            tracing::debug!("an address has all the connections that it may have");
+            continue;
+        };
+        let (router, builder) = (router.clone(), builder.clone());
+        let served = Served { router, builder, peer, bounds, draining: drain.clone() };
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            drop(place);
+            served.run(stream).await;
+            drop((share, place));
         });
     }
-    drop(listener);
-    if tokio::time::timeout(bounds.drain, graceful.shutdown()).await.is_err() {
+    drop((listener, drain));
+    let _ = draining.send(true);
+    if tokio::time::timeout(bounds.drain, draining.closed()).await.is_err() {
         tracing::warn!("some connections did not end in time and were closed");
     }
 }
@@ -107,17 +128,4 @@ fn builder(bounds: Bounds) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(Some(bounds.header_timeout))
         .keep_alive_timeout(bounds.header_timeout);
     builder
-}
-
-async fn answer(
-    mut router: Router,
-    request: http::Request<Incoming>,
-    peer: SocketAddr,
-) -> Result<axum::response::Response, Infallible> {
-    use tower_service::Service as _;
-    let mut request: Request = request.map(axum::body::Body::new);
-    request.extensions_mut().insert(Peer(peer));
-    Ok(router.call(request).await.unwrap_or_else(|_| {
-        Refused(Problem::new(Code::Internal, "The request could not be routed.")).into_response()
-    }))
 }

@@ -67,6 +67,9 @@ pub(crate) struct KmsConfig {
 pub(crate) struct LimitsConfig {
     /// Connections at the same time.
     pub(crate) connections: Option<usize>,
+    /// Connections of one address at the same time; a quarter of all where absent. Behind a proxy all
+    /// callers have its address.
+    pub(crate) connections_per_address: Option<usize>,
     /// Model calls of one tenant at the same time.
     pub(crate) parallel_model_calls: Option<u64>,
     /// How long a model call may take as a whole, in seconds; 600 where absent. One whose outcome a crash

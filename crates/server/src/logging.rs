@@ -9,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 
 const DEFAULT_FILTER: &str = "info";
 
-/// Begins to log, as JSON lines into `file` where one is given.
-pub(crate) fn start(file: Option<&Path>, filter: Option<&str>) -> io::Result<()> {
+/// Begins to log: as JSON lines into `file` where one is given, else to standard error.
+pub(crate) fn start(file: Option<&Path>, filter: Option<&str>, as_json: bool) -> io::Result<()> {
     let filter = EnvFilter::new(filter.unwrap_or(DEFAULT_FILTER));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     let started = match file {
@@ -18,6 +18,7 @@ pub(crate) fn start(file: Option<&Path>, filter: Option<&str>) -> io::Result<()>
             let output = OpenOptions::new().create(true).append(true).open(path)?;
             builder.json().with_writer(Mutex::new(output)).try_init()
         }
+        None if as_json => builder.json().with_writer(io::stderr).try_init(),
         None => builder.with_writer(io::stderr).with_ansi(false).try_init(),
     };
     started.map_err(io::Error::other)

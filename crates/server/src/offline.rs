@@ -13,7 +13,7 @@ use kms_file::{FileKms, MasterKey};
 use secret::SecretText;
 use std::path::Path;
 use std::sync::Arc;
-use store::PlatformStore;
+use store::OperatorStore as _;
 use store_sqlite::{EmbeddedStore, Settings};
 
 const ROTATE: Action = Action::new("keys.rotate");
@@ -30,6 +30,9 @@ impl Offline for DataFolder {
         previous: &Path,
         operator: SecretText,
     ) -> Result<u64, String> {
+        // Two master keys are about to be in this process's memory.
+        hardening::protect_process()
+            .map_err(|error| format!("this process could not be protected: {error}"))?;
         let load = |path: &Path| {
             MasterKey::load(path).map_err(|error| format!("the master key file {}: {error}", path.display()))
         };
@@ -49,7 +52,7 @@ impl Offline for DataFolder {
 async fn rewrap(store: &EmbeddedStore, operator: SecretText) -> Result<u64, String> {
     let operator = admit(store, operator).await?;
     let event = operator_draft(&operator, ROTATE, "master_key", "tenant_keys");
-    store.append_operator_events(vec![event]).await.map_err(|error| error.to_string())?;
+    store.append_operator_events(&operator, vec![event]).await.map_err(|error| error.to_string())?;
     store.rewrap_keys(&operator).await.map_err(|error| error.to_string())
 }
 

@@ -8,6 +8,7 @@ use app::Flush;
 use clap::Args;
 use http_api::{Api, Bounds};
 use kms_file::MasterKeyError;
+use serde_json::json;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ pub(crate) struct ServeArguments {
     /// Refuse what is fit for development alone.
     #[arg(long)]
     pub(crate) production: bool,
+    /// Print the first line, and the log, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Write the log into this file, as JSON lines, instead of to standard error.
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
@@ -86,12 +90,15 @@ const MAINTENANCE: Duration = Duration::from_secs(1);
 const LEASES: u64 = 2;
 /// How long calls whose callers are gone may take to be written down at the end.
 const LAST_CALLS: Duration = Duration::from_secs(5);
+/// How long a stop waits for writes whose callers are gone.
+const LAST_WRITES: Duration = Duration::from_secs(25);
 /// How long a stop waits for token endpoints: a token that is given to nobody costs a person's work.
 const LAST_REFRESHES: Duration = Duration::from_secs(30);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
-    logging::start(arguments.log.as_deref(), arguments.log_filter.as_deref()).map_err(ServeError::Log)?;
+    logging::start(arguments.log.as_deref(), arguments.log_filter.as_deref(), arguments.json)
+        .map_err(ServeError::Log)?;
     hardening::protect_process()?;
     let config = Config::load(arguments.config.as_deref())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
@@ -107,14 +114,21 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
 
     let api = Api::new(wired.app.clone());
     let (stopping, stopped) = watch::channel(false);
+    let reads = write_reads(&wired, stopped.clone());
     let housekeeping = keep_house(&wired, stopped.clone());
     let worker = work::start(&wired);
     let mut bounds = Bounds::default();
     if let Some(connections) = config.limits.connections {
         bounds.connections = connections;
+        bounds.per_address = Bounds::share_of(connections);
     }
-    logging::announce(&format!("listening on {url}")).map_err(ServeError::Log)?;
-    api.set_ready(true);
+    if let Some(share) = config.limits.connections_per_address {
+        bounds.per_address = share;
+    }
+    let first =
+        if arguments.json { json!({"listening": url}).to_string() } else { format!("listening on {url}") };
+    logging::announce(&first).map_err(ServeError::Log)?;
+    api.set_ready();
     let stop = {
         let api = api.clone();
         async move {
@@ -123,14 +137,17 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
                 _ = interrupt.recv() => {}
             }
             tracing::info!("draining");
-            api.set_ready(false);
+            api.set_draining();
         }
     };
-    http_api::serve(listener, http_api::router(api), bounds, stop).await;
+    http_api::serve(listener, http_api::router(api.clone()), bounds, stop).await;
+    if tokio::time::timeout(LAST_WRITES, api.drained()).await.is_err() {
+        tracing::warn!("some writes did not end in time");
+    }
     worker.drain().await;
     // Whoever keeps house sees this and ends, having written down what waits.
     let _ = stopping.send(true);
-    if housekeeping.await.is_err() {
+    if reads.await.is_err() || housekeeping.await.is_err() {
         tracing::error!("the housekeeping ended early");
     }
     if tokio::time::timeout(LAST_CALLS, wired.app.gateway.drained()).await.is_err() {
@@ -144,6 +161,27 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// Writes down what was read in minutes that are over, and all of it at the end. A task of its own: a tenant
+/// whose log is slow keeps no folding and no lease waiting.
+fn write_reads(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+    let app = wired.app.clone();
+    tokio::spawn(async move {
+        loop {
+            let last = tokio::select! {
+                () = tokio::time::sleep(MAINTENANCE) => false,
+                _ = stopped.changed() => true,
+            };
+            let which = if last { Flush::All } else { Flush::Ended };
+            if let Err(error) = app.reads.flush(app.store.as_ref(), app.env.now(), which).await {
+                tracing::error!(%error, "reads could not be written to the audit log");
+            }
+            if last {
+                return;
+            }
+        }
+    })
+}
+
 /// Folds, closes and writes down, every second and at the end.
 fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
     let (app, store, failures) = (wired.app.clone(), wired.store.clone(), wired.failures.clone());
@@ -155,10 +193,6 @@ fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task:
                 () = tokio::time::sleep(MAINTENANCE) => false,
                 _ = stopped.changed() => true,
             };
-            let which = if last { Flush::All } else { Flush::Ended };
-            if let Err(error) = app.reads.flush(app.store.as_ref(), app.env.now(), which).await {
-                tracing::error!(%error, "reads could not be written to the audit log");
-            }
             seconds += 1;
             if seconds.is_multiple_of(LEASES) {
                 models::keep_house(&app, &limiter).await;
@@ -166,7 +200,7 @@ fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task:
             if last || seconds.is_multiple_of(60) {
                 let drafts = failures.take();
                 if !drafts.is_empty()
-                    && let Err(error) = Arc::clone(&app.platform).append_operator_events(drafts).await
+                    && let Err(error) = Arc::clone(&app.platform).append_outsiders_events(drafts).await
                 {
                     tracing::error!(%error, "failed authentications could not be written to the operators' log");
                 }

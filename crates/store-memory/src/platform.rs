@@ -3,25 +3,25 @@
 use crate::MemoryStore;
 use crate::tenant::Known;
 use async_trait::async_trait;
-use audit::event::Draft;
 use context::{
     CredentialIndex, IndexEntry, IndexUnavailable, IndexedSubject, KeyedHash, Operator, Tenant,
     TenantStanding,
 };
 use env::Timestamp;
-use ids::{EventId, KeyId, Slug, TemplateId, TenantId};
+use ids::{KeyId, Slug, TemplateId, TenantId};
 use metering::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use store::{
-    Commit, Endpoint, Entity, NewTenant, Object, ObjectKind, PlatformStore, StoreError, Template, TenantRow,
+    Commit, Endpoint, Entity, NewTenant, Object, ObjectKind, OperatorKeyRow, PlatformStore, StoreError,
+    Template, TenantRow,
 };
 
 /// A line of the credential index.
 pub(crate) struct Line {
     pub(crate) tenant: Option<TenantId>,
-    subject: IndexedSubject,
-    expires_at: Option<Timestamp>,
+    pub(crate) subject: IndexedSubject,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -44,6 +44,22 @@ fn subject_id(subject: &IndexedSubject) -> String {
 }
 
 impl Platform {
+    /// The operators' keys, by id.
+    pub(crate) fn operators(&self) -> Vec<OperatorKeyRow> {
+        let mut keys: Vec<_> = self
+            .lines
+            .values()
+            .filter_map(|line| match &line.subject {
+                IndexedSubject::Operator { id, role, name } => {
+                    Some(OperatorKeyRow::new(*id, name.clone(), *role))
+                }
+                _ => None,
+            })
+            .collect();
+        keys.sort_by_key(|key| key.id);
+        keys
+    }
+
     pub(crate) fn row(&self, id: TenantId) -> Result<&TenantRow, StoreError> {
         self.rows.get(&id).ok_or(StoreError::NotFound)
     }
@@ -217,14 +233,6 @@ impl PlatformStore for MemoryStore {
         Ok(())
     }
 
-    async fn index_operator(&self, hash: KeyedHash, subject: IndexedSubject) -> Result<(), StoreError> {
-        if !matches!(subject, IndexedSubject::Operator { .. }) {
-            return Err(StoreError::Invalid("Only an operator has no tenant.".into()));
-        }
-        self.state().platform.lines.insert(hash, Line { tenant: None, subject, expires_at: None });
-        Ok(())
-    }
-
     async fn has_operators(&self) -> Result<bool, StoreError> {
         Ok(self.state().platform.lines.values().any(|line| line.tenant.is_none()))
     }
@@ -242,8 +250,7 @@ impl PlatformStore for MemoryStore {
         Ok(uses.map(|((_, key), at)| (*key, *at)).collect())
     }
 
-    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError> {
-        let commit = Commit { events, ..Commit::default() };
-        Ok(self.state().operators.commit(commit, self.env(), |_| Ok(()))?.1)
+    async fn probe(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }

@@ -107,6 +107,7 @@ impl RecordStore for MemoryStore {
         commit: Commit,
     ) -> Result<Private<'t, Record>, StoreError> {
         let limits = access.tenant().standing().limits.clone();
+        let claimed = commit.claim.as_ref().map(|claim| claim.key);
         self.write(access.tenant(), commit, |tables| {
             let key = (collection.clone(), id);
             let mut record = tables.records.get(&key).cloned().ok_or(StoreError::NotFound)?;
@@ -126,6 +127,7 @@ impl RecordStore for MemoryStore {
             record.updated_at = now;
             record.version += 1;
             tables.admit(&limits, length(&record.data).saturating_sub(before))?;
+            tables.answer(claimed, &record);
             tables.records.insert(key, record.clone());
             Ok(record)
         })

@@ -51,8 +51,16 @@ impl Tables {
         if self.claims.get(&claim.key).is_some_and(|(taken, _)| taken.until.millis() > now) {
             return Err(StoreError::Claimed);
         }
-        self.claims.insert(claim.key, (claim, None));
+        let answer = claim.answer.known();
+        self.claims.insert(claim.key, (claim, answer));
         Ok(())
+    }
+
+    /// Says what this key is answered with, where that is known only after the write.
+    pub(crate) fn answer(&mut self, key: Option<[u8; 32]>, written: &impl serde::Serialize) {
+        if let Some((claim, answer)) = key.and_then(|key| self.claims.get_mut(&key)) {
+            *answer = claim.answer.clone().filled(written).known();
+        }
     }
 
     pub(crate) fn mark(&mut self, mark: Mark) {

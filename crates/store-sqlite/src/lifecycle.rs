@@ -9,10 +9,9 @@ use crate::store_impl::operator_log;
 use crate::tenant::{Append, TenantHandle, blocking};
 use crate::{EmbeddedStore, backup};
 use async_trait::async_trait;
-use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant};
 use env::Timestamp;
-use ids::{BackupId, EventId, KeyId, Slug, TemplateId, TenantId};
+use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::Plan;
 use secret::SecretBytes;
 use std::collections::HashMap;
@@ -199,15 +198,6 @@ impl PlatformStore for EmbeddedStore {
         Ok(self.inner().platform.add_credential(hash, Some(tenant.id()), subject, expires_at).await?)
     }
 
-    async fn index_operator(&self, hash: KeyedHash, subject: IndexedSubject) -> Result<(), StoreError> {
-        match subject {
-            IndexedSubject::Operator { .. } => {
-                Ok(self.inner().platform.add_credential(hash, None, subject, None).await?)
-            }
-            _ => Err(StoreError::Invalid("Only an operator has no tenant.".into())),
-        }
-    }
-
     async fn has_operators(&self) -> Result<bool, StoreError> {
         Ok(self.inner().platform.has_operators().await?)
     }
@@ -220,9 +210,9 @@ impl PlatformStore for EmbeddedStore {
         Ok(self.inner().platform.last_uses(tenant.id()).await?)
     }
 
-    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError> {
-        let handle = self.handle_of(operator_log()).await?;
-        Ok(handle.append(Append { events, ..Append::default() }).await?)
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.inner().platform.has_operators().await?;
+        self.probe_journals().await
     }
 }
 

@@ -149,6 +149,15 @@ impl EmbeddedStore {
         self.journals().values().map(|journal| journal.commits()).sum()
     }
 
+    /// Whether the writer of every node journal is alive: each answers an empty transaction.
+    pub(crate) async fn probe_journals(&self) -> Result<(), StoreError> {
+        let journals: Vec<_> = self.journals().values().cloned().collect();
+        for journal in journals {
+            journal.probe().await?;
+        }
+        Ok(())
+    }
+
     async fn fold_backlog(&self) -> Result<(), Fault> {
         let journals: Vec<_> = self.journals().values().cloned().collect();
         for journal in journals {

@@ -2,10 +2,13 @@
 
 use crate::samples::{claim, commit, record};
 use crate::{Backend, Store, World, out};
-use context::{Create, Tenant, on};
+use context::{Create, Tenant, Update, on};
 use futures::future::join_all;
-use serde_json::json;
-use store::{Commit, IdempotencyClaim, IdempotencyStore, RecordStore, Remembered, StoreError};
+use serde_json::{Map, Value, json};
+use store::{
+    Commit, IdempotencyClaim, IdempotencyStore, PlannedAnswer, RecordChange, RecordStore, Remembered,
+    StoreError,
+};
 
 async fn write<S: Store>(
     store: &S,
@@ -95,6 +98,36 @@ pub async fn a_key_is_given_back<B: Backend>(world: World<B>) {
                 store.give_back(&tenant, &claim).await.unwrap();
                 assert_eq!(remembered(store, &tenant, &claim).await, None);
                 assert_eq!(write(store, &tenant, 2, claim.clone()).await, Ok(()));
+            })
+            .await;
+    }
+}
+
+pub async fn an_answer_known_before_is_part_of_the_write<B: Backend>(world: World<B>) {
+    let form =
+        |status| PlannedAnswer::Form { status, members: Map::from_iter([("data".into(), Value::Null)]) };
+    for (tenant, _) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let store = world.store();
+                let known = IdempotencyClaim { answer: form(201), ..claim(&world.env(), 1) };
+                write(store, &tenant, 1, known.clone().answered(&json!({"id": 7, "data": "x"})))
+                    .await
+                    .unwrap();
+                let (status, body) = remembered(store, &tenant, &known).await.unwrap().answer.unwrap();
+                assert_eq!((status, body.as_slice()), (201, br#"{"id":7,"data":null}"#.as_slice()));
+
+                // What the write itself makes is known within it.
+                let made = IdempotencyClaim { answer: form(200), ..claim(&world.env(), 2) };
+                let access = tenant.authorize::<Update<on::Record>>().unwrap();
+                let commit = commit(&tenant, "claimed").claiming(Some(made.clone()));
+                let written = record(1, json!({}));
+                let change = RecordChange::Merge(Map::from_iter([("b".into(), json!(1))]));
+                let (now, name) = (world.env().now(), &written.collection);
+                store.change_record(&access, name, written.id, change, None, now, commit).await.unwrap();
+                let (status, body) = remembered(store, &tenant, &made).await.unwrap().answer.unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!((status, &body["version"], &body["data"]), (200, &json!(2), &Value::Null));
             })
             .await;
     }

@@ -51,12 +51,14 @@ macro_rules! conformance {
             audit_trail: in_order_and_at_once, filtered_and_paged, proofs_hold, an_export_verifies,
                 erased_values_break_no_proof, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
             idempotency: a_key_is_claimed_once, a_key_is_free_after_its_time, answers_are_remembered,
-                a_key_is_given_back, a_failed_write_claims_nothing, claimed_once_also_at_once;
+                an_answer_known_before_is_part_of_the_write, a_key_is_given_back,
+                a_failed_write_claims_nothing, claimed_once_also_at_once;
             keys: differ_by_tenant_and_purpose, work_is_marked_until_it_ends, who_has_stored_something_is_listed;
             platform: tenants_are_made_once, a_stale_change_is_refused, regions_and_plans_are_checked,
                 plans_hold_from_the_next_request_on, templates_count_versions, endpoints_are_listed_by_name,
                 credentials_are_found_until_revoked, last_uses_are_a_tenants_own, tenants_are_listed_in_pages;
-            operators: events_are_listed, keys_are_claimed_and_given_back;
+            operators: events_are_listed, keys_are_claimed_and_given_back,
+                keys_hold_until_they_are_revoked_and_one_admin_stays;
             erasure: nothing_is_left_to_open, an_id_is_never_used_again, the_neighbour_stays;
             quota: full_is_read_only_and_audit_goes_on;
             survival: everything_acknowledged_is_there_after_reopening;

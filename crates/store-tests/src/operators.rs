@@ -3,7 +3,10 @@
 use crate::samples::claim;
 use crate::{Backend, World, page};
 use audit::event::Action;
-use store::{AuditQuery, OperatorStore, PlatformStore, Remembered, StoreError};
+use authz::OperatorRole;
+use context::{CredentialIndex, KeyedHash};
+use ids::KeyId;
+use store::{AuditQuery, OperatorKeyRow, OperatorStore, Remembered, StoreError};
 
 pub async fn events_are_listed<B: Backend>(world: World<B>) {
     const LOOK: Action = Action::new("tenant.look");
@@ -11,7 +14,7 @@ pub async fn events_are_listed<B: Backend>(world: World<B>) {
     for number in 0..3 {
         let draft =
             context::event::operator_draft(&world.operator, LOOK, "tenant", format!("{}{number}", world.one));
-        store.append_operator_events(vec![draft]).await.unwrap();
+        store.append_operator_events(&world.operator, vec![draft]).await.unwrap();
     }
     let query = AuditQuery { action: Some("tenant".into()), ..AuditQuery::default() };
     let first = store.operator_events(&world.operator, &query, &page(2, None)).await.unwrap();
@@ -58,4 +61,32 @@ pub async fn keys_are_claimed_and_given_back<B: Backend>(world: World<B>) {
             })
             .await;
     }
+}
+
+pub async fn keys_hold_until_they_are_revoked_and_one_admin_stays<B: Backend>(world: World<B>) {
+    let (store, operator, env) = (world.store(), &world.operator, world.env());
+    let mut ids: Vec<KeyId> = Vec::new();
+    for (number, role) in [(1, OperatorRole::Admin), (2, OperatorRole::Viewer), (3, OperatorRole::Admin)] {
+        let row = OperatorKeyRow::new(env.id(), format!("key {number}"), role);
+        ids.push(row.id);
+        store.add_operator_key(operator, KeyedHash([number; 32]), row).await.unwrap();
+    }
+    let found = async |number: u8| store.find(&KeyedHash([number; 32])).await.unwrap().is_some();
+    let listed = store.operator_keys(operator).await.unwrap();
+    let names: Vec<_> = listed.iter().map(|row| (row.id, row.name.as_str(), row.role)).collect();
+    let mut expected = vec![
+        (ids[0], "key 1", OperatorRole::Admin),
+        (ids[1], "key 2", OperatorRole::Viewer),
+        (ids[2], "key 3", OperatorRole::Admin),
+    ];
+    expected.sort_by_key(|(id, ..)| *id);
+    assert_eq!(names, expected);
+    assert_eq!(listed[0].created_at, env.now());
+    assert!(found(1).await);
+    assert_eq!(store.revoke_operator_key(operator, ids[0]).await, Ok(true));
+    assert!(!found(1).await && found(3).await);
+    assert_eq!(store.revoke_operator_key(operator, ids[2]).await, Ok(false));
+    assert!(found(3).await);
+    assert_eq!(store.revoke_operator_key(operator, ids[1]).await, Ok(true));
+    assert_eq!(store.revoke_operator_key(operator, ids[0]).await, Err(StoreError::NotFound));
 }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use ids::{HookId, KeyId, TemplateId, TenantId, WorkflowId};
 use metering::plan::{Limits, Overrides, Plan};
 use std::collections::BTreeMap;
-use store::{Endpoint, PlatformStore, StoreError, TenantRow};
+use store::{Endpoint, OperatorStore, PlatformStore, StoreError, TenantRow};
 
 pub async fn tenants_are_made_once<B: Backend>(world: World<B>) {
     let row = world.store().tenant(&world.operator, world.one).await.unwrap();
@@ -161,12 +161,11 @@ pub async fn credentials_are_found_until_revoked<B: Backend>(world: World<B>) {
     assert!(store.find(&KeyedHash([1; 32])).await.unwrap().is_none());
 
     assert!(!store.has_operators().await.unwrap());
-    let operator = IndexedSubject::Operator { id: id(5), role: authz::OperatorRole::Admin };
-    store.index_operator(KeyedHash([5; 32]), operator).await.unwrap();
+    assert!(store.add_first_operator(KeyedHash([5; 32]), id(5), "first").await.unwrap());
     assert!(store.has_operators().await.unwrap());
     assert!(store.find(&KeyedHash([5; 32])).await.unwrap().unwrap().tenant.is_none());
-    let smuggled = store.index_operator(KeyedHash([6; 32]), hook(1)).await;
-    assert!(matches!(smuggled, Err(StoreError::Invalid(_))));
+    assert!(!store.add_first_operator(KeyedHash([6; 32]), id(6), "second").await.unwrap());
+    assert!(store.find(&KeyedHash([6; 32])).await.unwrap().is_none());
 }
 
 pub async fn last_uses_are_a_tenants_own<B: Backend>(world: World<B>) {

@@ -7,8 +7,8 @@ use ids::{CallId, Id, RecordId, RunId, StepId, WorkflowId};
 use metering::tokens::Tokens;
 use serde_json::{Map, Value, json};
 use store::{
-    Agent, Call, CallKind, CallOutcome, CallStatus, Commit, IdempotencyClaim, Payer, Record, Run, RunMode,
-    RunStatus, RunUpdate, StepRow, StoredRun,
+    Agent, Call, CallKind, CallOutcome, CallStatus, Commit, IdempotencyClaim, Payer, PlannedAnswer, Record,
+    Run, RunMode, RunStatus, RunUpdate, StepRow, StoredRun,
 };
 
 /// The present moment of a world that has just begun.
@@ -142,5 +142,5 @@ pub fn outcome(status: CallStatus, cost: &str) -> CallOutcome {
 /// A claim of the key `number` that is made now.
 pub fn claim(env: &Env, number: u8) -> IdempotencyClaim {
     let until = env.now().plus(std::time::Duration::from_secs(24 * 3600));
-    IdempotencyClaim { key: [number; 32], request: [number ^ 0xff; 32], until }
+    IdempotencyClaim { key: [number; 32], request: [number ^ 0xff; 32], until, answer: PlannedAnswer::Later }
 }

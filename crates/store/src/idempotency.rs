@@ -4,6 +4,8 @@ use crate::StoreError;
 use async_trait::async_trait;
 use context::{Private, Tenant};
 use env::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The caller's key, bound to what it sent. Part of the write's own commit, so a write with the same key
 /// can never be carried out twice.
@@ -15,6 +17,59 @@ pub struct IdempotencyClaim {
     pub request: [u8; 32],
     /// Until when it is kept.
     pub until: Timestamp,
+    /// What a repeated request is answered with. Where it is known by the commit, it is part of it, and no
+    /// crash loses it.
+    pub answer: PlannedAnswer,
+}
+
+/// What a repeated request is answered with, as far as that is known before the write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PlannedAnswer {
+    /// Nothing yet: [`IdempotencyStore::remember`] says it after the write.
+    #[default]
+    Later,
+    /// This status, with what was written as JSON, and these members in the place of its own.
+    Form {
+        /// The status.
+        status: u16,
+        /// What is not remembered as it was, such as a secret that is shown once.
+        members: Map<String, Value>,
+    },
+    /// This status and this body.
+    Known(u16, Vec<u8>),
+}
+
+impl IdempotencyClaim {
+    /// The claim with the answer that `written` makes, where the answer's form is known.
+    #[must_use]
+    pub fn answered(mut self, written: &impl Serialize) -> Self {
+        self.answer = self.answer.filled(written);
+        self
+    }
+}
+
+impl PlannedAnswer {
+    /// The answer that `written` makes, where its form is known.
+    pub fn filled(self, written: &impl Serialize) -> Self {
+        match self {
+            Self::Form { status, members } => match serde_json::to_value(written) {
+                Ok(Value::Object(mut body)) => {
+                    body.extend(members);
+                    Self::Known(status, Value::Object(body).to_string().into_bytes())
+                }
+                Ok(_) | Err(_) => Self::Form { status, members },
+            },
+            other => other,
+        }
+    }
+
+    /// The answer, where it is known.
+    pub fn known(&self) -> Option<(u16, Vec<u8>)> {
+        match self {
+            Self::Known(status, body) => Some((*status, body.clone())),
+            Self::Later | Self::Form { .. } => None,
+        }
+    }
 }
 
 /// What is known of an earlier request with the same key.

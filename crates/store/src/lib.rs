@@ -29,11 +29,11 @@ pub use entities::{
     WorkflowHook,
 };
 pub use error::StoreError;
-pub use idempotency::{IdempotencyClaim, IdempotencyStore, Remembered};
+pub use idempotency::{IdempotencyClaim, IdempotencyStore, PlannedAnswer, Remembered};
 pub use keyring::{KeyPurpose, TenantKeyring};
 pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned};
 pub use objects::Objects;
-pub use operator::OperatorStore;
+pub use operator::{OperatorKeyRow, OperatorStore};
 pub use page::{Page, PageRequest};
 pub use platform::{
     Endpoint, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreLoss, RestoreOptions, Restored,

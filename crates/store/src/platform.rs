@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus};
 use env::Timestamp;
-use ids::{BackupId, EventId, KeyId, Slug, TemplateId, TenantId};
+use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::{Overrides, Plan};
 use metering::prices::OperatorPrices;
 use schemars::JsonSchema;
@@ -152,9 +152,6 @@ pub trait PlatformStore: OperatorStore {
         expires_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
-    /// Adds an operator's line to the credential index. For the first start and for operators' own keys.
-    async fn index_operator(&self, hash: KeyedHash, subject: IndexedSubject) -> Result<(), StoreError>;
-
     /// Whether there is any operator.
     async fn has_operators(&self) -> Result<bool, StoreError>;
 
@@ -164,8 +161,8 @@ pub trait PlatformStore: OperatorStore {
     /// When the tenant's keys were last used, to the minute, as far as they were.
     async fn last_uses(&self, tenant: &Tenant<'_>) -> Result<HashMap<KeyId, Timestamp>, StoreError>;
 
-    /// Appends to the operators' own log, in this order; gives back the events' ids.
-    async fn append_operator_events(&self, events: Vec<Draft>) -> Result<Vec<EventId>, StoreError>;
+    /// Whether the store can serve: the platform store reads, and what takes writes is alive.
+    async fn probe(&self) -> Result<(), StoreError>;
 }
 
 /// What an erasure did in one place, and what an older copy could still open.

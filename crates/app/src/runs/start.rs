@@ -53,6 +53,7 @@ pub(crate) async fn begin<'t>(
     let known = delivery.as_ref().and_then(|delivery| delivery.id.clone());
     let stored = opened(app, tenant, id, workflow, (input, mode, delivery)).await?;
     let details = [("workflow", json!(stored.run.workflow)), ("mode", json!(mode))];
+    let claim = claim.map(|claim| claim.answered(&json!({"id": id, "status": RunStatus::Queued})));
     let made = note(tenant, CREATE, "run", id.to_string(), details);
     let commit = Commit { events: event.into_iter().chain([made]).collect(), ..Commit::default() }
         .and_mark(Mark::Open { kind: WorkKind::Run, id: id.to_bytes(), due: None })

@@ -82,9 +82,10 @@ pub async fn upgrade<'t>(
     workflow.template = Some(TemplateRef { name: pinned.name, version: input.version });
     (workflow.definition, workflow.config, workflow.updated_at) = (text, config, now);
     let event = note(tenant, UPGRADE, "workflow", id.to_string(), details);
-    let version =
-        app.store.put(&access, &workflow, Some(stored), Commit::event(event).claiming(claim)).await?;
-    Ok(Private::sent(tenant, (workflow.into(), version)))
+    let answer = WorkflowDetail::from(workflow.clone());
+    let commit = Commit::event(event).claiming(claim.map(|claim| claim.answered(&answer)));
+    let version = app.store.put(&access, &workflow, Some(stored), commit).await?;
+    Ok(Private::sent(tenant, (answer, version)))
 }
 
 fn pinned(workflow: &Workflow) -> Result<TemplateRef, Problem> {

@@ -152,7 +152,7 @@ async fn an_index_that_contradicts_the_key_lets_nobody_in() {
     let other: KeyId = world.env.id();
     let subject =
         |id| IndexedSubject::ApiKey { id, role: Role::Owner, scopes: Scopes::everything(), agent: None };
-    let operator = IndexedSubject::Operator { id: key.id, role: OperatorRole::Admin };
+    let operator = IndexedSubject::Operator { id: key.id, role: OperatorRole::Admin, name: "test".into() };
     for (subject, tenant) in [
         (subject(key.id), Some(theirs)),
         (subject(other), Some(ours)),
@@ -233,7 +233,7 @@ async fn an_operator_key_that_the_index_takes_for_something_else_is_refused() {
     let key = world.operator_key(OperatorRole::Viewer, None);
     let (role, scopes) = (Role::Owner, Scopes::everything());
     for subject in [
-        IndexedSubject::Operator { id: world.env.id(), role: OperatorRole::Admin },
+        IndexedSubject::Operator { id: world.env.id(), role: OperatorRole::Admin, name: "test".into() },
         IndexedSubject::ApiKey { id: key.id, role, scopes, agent: None },
     ] {
         world.index(CredentialKind::OperatorKey, key.text.expose(), subject, Some(tenant), None);

@@ -148,7 +148,7 @@ impl World {
 
     pub fn operator_key(&self, role: OperatorRole, expires_at: Option<Timestamp>) -> OperatorKey {
         let key = issue_operator_key(self.env.id(), &self.env);
-        let subject = IndexedSubject::Operator { id: key.id, role };
+        let subject = IndexedSubject::Operator { id: key.id, role, name: "test".into() };
         self.index(CredentialKind::OperatorKey, key.text.expose(), subject, None, expires_at);
         key
     }

@@ -20,7 +20,7 @@ pub(super) fn operation() -> Operation {
 }
 
 async fn handle(State(api): State<Api>, call: TenantCall, body: Json<NewAgent>) -> Answer {
-    write(&api, call, body.hash, async |tenant, claim, _| {
+    write(&api, call.answering(StatusCode::CREATED), body.hash, async |tenant, claim, _| {
         let agent = agents::create(&api.app, &tenant, body.value, claim).await?;
         agent.try_map(|(agent, version)| Ok(Written::json(StatusCode::CREATED, &agent)?.tagged(version)))
     })

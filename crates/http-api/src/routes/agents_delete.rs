@@ -2,7 +2,7 @@
 
 use crate::call::{TenantCall, named};
 use crate::query::Path;
-use crate::respond::{Answer, NO_BODY, Written, write};
+use crate::respond::{Answer, write_silently};
 use crate::{Api, Audited, Operation};
 use app::agents;
 use axum::extract::State;
@@ -19,9 +19,8 @@ pub(super) fn operation() -> Operation {
 
 async fn handle(State(api): State<Api>, call: TenantCall, Path(id): Path<String>) -> Answer {
     let id = named(&id)?;
-    write(&api, call, NO_BODY, async |tenant, claim, conditions| {
-        agents::delete(&api.app, &tenant, id, conditions.expected, claim).await?;
-        Ok(Written::nothing(&tenant))
+    write_silently(&api, call, async |tenant, claim, conditions| {
+        agents::delete(&api.app, &tenant, id, conditions.expected, claim).await
     })
     .await
 }

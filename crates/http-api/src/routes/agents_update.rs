@@ -27,7 +27,7 @@ async fn handle(
     body: Json<AgentChange>,
 ) -> Answer {
     let id = named(&id)?;
-    write(&api, call, body.hash, async |tenant, claim, conditions| {
+    write(&api, call.answering(StatusCode::OK), body.hash, async |tenant, claim, conditions| {
         let changed = agents::change(&api.app, &tenant, id, body.value, conditions.expected, claim);
         let changed = changed.await?;
         changed.try_map(|(agent, version)| Ok(Written::json(StatusCode::OK, &agent)?.tagged(version)))

@@ -32,7 +32,7 @@ pub(super) fn operation() -> Operation {
 }
 
 async fn handle(State(api): State<Api>, call: TenantCall, body: Json<NewKey>) -> Answer {
-    write(&api, call, body.hash, async |tenant, claim, _| {
+    write(&api, call.answering(StatusCode::CREATED).hiding("key"), body.hash, async |tenant, claim, _| {
         let issued = keys::create(&api.app, &tenant, body.value, claim).await?;
         issued.try_map(|issued| {
             let repeated = MadeKey { record: issued.record.clone(), key: None };

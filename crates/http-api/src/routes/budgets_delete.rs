@@ -2,7 +2,7 @@
 
 use crate::call::TenantCall;
 use crate::query::{Path, Query};
-use crate::respond::{Answer, NO_BODY, Written, write};
+use crate::respond::{Answer, write_silently};
 use crate::{Api, Audited, Operation};
 use app::budgets;
 use axum::extract::State;
@@ -31,9 +31,8 @@ async fn handle(
     Path((scope, id)): Path<(String, String)>,
     Query(which): Query<Which>,
 ) -> Answer {
-    write(&api, call, NO_BODY, async |tenant, claim, _| {
-        budgets::delete(&api.app, &tenant, (&scope, &id), which.per, claim).await?;
-        Ok(Written::nothing(&tenant))
+    write_silently(&api, call, async |tenant, claim, _| {
+        budgets::delete(&api.app, &tenant, (&scope, &id), which.per, claim).await
     })
     .await
 }

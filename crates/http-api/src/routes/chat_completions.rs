@@ -75,6 +75,7 @@ pub(super) fn operation() -> Operation {
         .about("ai", "A chat completion, in OpenAI's dialect")
         .for_tenants::<Invoke<on::Model>>()
         .audited(Audited::Event("model.call"))
+        .ends_with_its_caller()
         .body::<ChatBody>()
         .answers::<ChatAnswer>(200)
 }

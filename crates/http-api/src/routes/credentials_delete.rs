@@ -2,7 +2,7 @@
 
 use crate::call::{TenantCall, named};
 use crate::query::Path;
-use crate::respond::{Answer, NO_BODY, Written, write};
+use crate::respond::{Answer, write_silently};
 use crate::{Api, Audited, Operation};
 use axum::extract::State;
 use context::{Delete, on};
@@ -18,9 +18,8 @@ pub(super) fn operation() -> Operation {
 
 async fn handle(State(api): State<Api>, call: TenantCall, Path(service): Path<String>) -> Answer {
     let service = named(&service)?;
-    write(&api, call, NO_BODY, async |tenant, claim, conditions| {
-        api.app.vault.delete(&tenant, &service, conditions.expected, claim).await?;
-        Ok(Written::nothing(&tenant))
+    write_silently(&api, call, async |tenant, claim, conditions| {
+        api.app.vault.delete(&tenant, &service, conditions.expected, claim).await
     })
     .await
 }

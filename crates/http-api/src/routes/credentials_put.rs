@@ -2,6 +2,7 @@
 
 use crate::body::Json;
 use crate::call::{TenantCall, slug};
+use crate::json::check_lists;
 use crate::problem::Refused;
 use crate::query::Path;
 use crate::respond::{Answer, Written, write};
@@ -44,12 +45,13 @@ async fn handle(
 
 /// Reads the body. Elsewhere an error quotes a little of what was misplaced; here that may be the secret.
 fn read(body: Result<Json<Value>, Refused>) -> Result<(NewCredential, [u8; 32]), Problem> {
-    let Json { value, hash } = body.map_err(|Refused(problem)| match problem.code {
+    let Json { value, hash, .. } = body.map_err(|Refused(problem)| match problem.code {
         Code::InvalidRequest => Problem::invalid(
             "The body is no JSON that this call takes: one object, no member twice, no number beyond 64 bits.",
         ),
         _ => problem,
     })?;
+    check_lists::<NewCredential>(&value)?;
     let credential = serde_json::from_value(value)
         .map_err(|error| Problem::invalid(format!("The body is not what this call takes: {error}.")))?;
     Ok((credential, hash))

@@ -5,6 +5,10 @@ use crate::{Api, Audited, Operation};
 use axum::extract::State;
 use errors::{Code, Problem};
 use http::Method;
+use std::time::Duration;
+
+/// How long the store may take to show that it can serve.
+const PROBE: Duration = Duration::from_secs(2);
 
 const SILENT: Audited =
     Audited::Silent("asked by load balancers many times a minute, and tells nothing of a tenant");
@@ -24,9 +28,16 @@ pub(super) fn ready() -> Operation {
 }
 
 async fn handle(State(api): State<Api>) -> Result<&'static str, Refused> {
-    if api.is_ready() {
-        Ok("ready\n")
-    } else {
-        Err(Problem::new(Code::Unavailable, "The server is starting or draining.").retry_after(1).into())
+    let not_ready = |why: &str| Refused(Problem::new(Code::Unavailable, why).retry_after(1));
+    if !api.is_ready() {
+        return Err(not_ready("The server is starting or draining."));
+    }
+    match tokio::time::timeout(PROBE, api.app.platform.probe()).await {
+        Ok(Ok(())) => Ok("ready\n"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the store cannot serve");
+            Err(not_ready("The store cannot serve."))
+        }
+        Err(_) => Err(not_ready("The store did not answer in time.")),
     }
 }

@@ -1,8 +1,9 @@
 //! `POST /hooks/{token}`: takes a delivery of an outside service. The token says whose it is, and the
 //! signature that it is genuine; the body says neither.
 
+use crate::bodies::Payer;
 use crate::body::{self, MAX_BODY_BYTES};
-use crate::call::facts;
+use crate::call::{facts, let_in};
 use crate::query::Path;
 use crate::respond::Answer;
 use crate::{Api, Audited, Operation};
@@ -24,12 +25,17 @@ pub(super) fn operation() -> Operation {
 async fn handle(State(api): State<Api>, Path(token): Path<String>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let facts = facts(&parts, &api);
-    let bytes = body::read(Request::new(body), MAX_BODY_BYTES).await?;
+    // Nothing is read of whoever has no token that holds.
+    let admitted = hooks::admit(&api.app, &token, facts).await?;
+    let_in(&parts.extensions, &admitted.admission).await;
+    let mut request = Request::new(body);
+    request.extensions_mut().insert(Payer::Tenant(admitted.admission.tenant_id()));
+    let bytes = body::read(request, &api, MAX_BODY_BYTES).await?;
     let named = parts.headers.iter();
     let headers: Vec<_> =
         named.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
     let inbound = Inbound { headers: &headers, body: &bytes };
-    let taken = hooks::deliver(&api.app, &token, &inbound, facts).await?;
+    let taken = hooks::deliver(&api.app, admitted, &inbound).await?;
     let status = match &taken {
         Taken::Run(Delivered { repeated: false, .. }) => StatusCode::ACCEPTED,
         Taken::Run(_) | Taken::Challenge { .. } => StatusCode::OK,

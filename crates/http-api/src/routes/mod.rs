@@ -24,6 +24,7 @@ mod credentials_list;
 mod credentials_put;
 mod endpoints_get;
 mod endpoints_put;
+mod errors_get;
 mod health;
 mod hooks_deliver;
 mod limits_get;
@@ -32,6 +33,9 @@ mod models_get;
 mod models_list;
 mod openapi;
 mod operator_audit_events;
+mod operator_keys_create;
+mod operator_keys_list;
+mod operator_keys_revoke;
 mod plans_get;
 mod plans_put;
 mod problems_list;
@@ -105,6 +109,7 @@ const ROUTES: &[fn() -> Operation] = &[
     credentials_put::operation,
     endpoints_get::operation,
     endpoints_put::operation,
+    errors_get::operation,
     hooks_deliver::operation,
     limits_get::operation,
     me::operation,
@@ -112,6 +117,9 @@ const ROUTES: &[fn() -> Operation] = &[
     models_list::operation,
     openapi::operation,
     operator_audit_events::operation,
+    operator_keys_create::operation,
+    operator_keys_list::operation,
+    operator_keys_revoke::operation,
     plans_get::operation,
     plans_put::operation,
     problems_list::operation,

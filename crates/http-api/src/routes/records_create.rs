@@ -28,7 +28,7 @@ async fn handle(
     body: Json<Map<String, Value>>,
 ) -> Answer {
     let collection = slug(&collection)?;
-    write(&api, call, body.hash, async |tenant, claim, _| {
+    write(&api, call.answering(StatusCode::CREATED), body.hash, async |tenant, claim, _| {
         let record = records::create(&api.app, &tenant, collection, body.value, claim).await?;
         record.try_map(|record| Ok(Written::json(StatusCode::CREATED, &record)?.tagged(record.version)))
     })

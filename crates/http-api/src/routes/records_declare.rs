@@ -27,7 +27,7 @@ async fn handle(
     body: Json<Declaration>,
 ) -> Answer {
     let collection = slug(&collection)?;
-    write(&api, call, body.hash, async |tenant, claim, _| {
+    write(&api, call.answering(StatusCode::OK), body.hash, async |tenant, claim, _| {
         let settings = records::declare(&api.app, &tenant, &collection, body.value, claim).await?;
         settings.try_map(|settings| Written::json(StatusCode::OK, &settings))
     })

@@ -2,7 +2,7 @@
 
 use crate::call::{TenantCall, named};
 use crate::query::Path;
-use crate::respond::{Answer, NO_BODY, Written, write};
+use crate::respond::{Answer, write_silently};
 use crate::{Api, Audited, Operation};
 use app::records;
 use axum::extract::State;
@@ -24,9 +24,8 @@ async fn handle(
     Path((collection, id)): Path<(String, String)>,
 ) -> Answer {
     let (collection, id): (Slug, _) = (named(&collection)?, named(&id)?);
-    write(&api, call, NO_BODY, async |tenant, claim, conditions| {
-        records::delete(&api.app, &tenant, &collection, id, conditions.expected, claim).await?;
-        Ok(Written::nothing(&tenant))
+    write_silently(&api, call, async |tenant, claim, conditions| {
+        records::delete(&api.app, &tenant, &collection, id, conditions.expected, claim).await
     })
     .await
 }

@@ -29,7 +29,7 @@ async fn handle(
     body: Json<Map<String, Value>>,
 ) -> Answer {
     let (collection, id): (Slug, _) = (named(&collection)?, named(&id)?);
-    write(&api, call, body.hash, async |tenant, claim, conditions| {
+    write(&api, call.answering(StatusCode::OK), body.hash, async |tenant, claim, conditions| {
         let expected = conditions.expected;
         let changed = records::change(&api.app, &tenant, &collection, id, body.value, expected, claim);
         changed.await?.try_map(|record| Ok(Written::json(StatusCode::OK, &record)?.tagged(record.version)))

@@ -28,9 +28,9 @@ async fn handle(
     request: Request,
 ) -> Answer {
     let id = named(&id)?;
-    let bytes = body::read(request, MAX_BODY_BYTES).await?;
+    let bytes = body::read(request, &api, MAX_BODY_BYTES).await?;
     // Without a body it goes on from whatever failed.
-    let input: RetryRun = if bytes.is_empty() { RetryRun::default() } else { json::parse(&bytes)? };
+    let input: RetryRun = if bytes.is_empty() { RetryRun::default() } else { json::parse_body(&bytes)? };
     write(&api, call, Sha256::digest(&bytes).into(), async |tenant, claim, _| {
         let run = runs::retry(&api.app, &tenant, id, input, claim).await?;
         run.try_map(|run| Written::json(StatusCode::ACCEPTED, &run))

@@ -26,7 +26,7 @@ async fn handle(
     body: Json<NewRun>,
 ) -> Answer {
     let id = named(&id)?;
-    write(&api, call, body.hash, async |tenant, claim, _| {
+    write(&api, call.answering(StatusCode::ACCEPTED), body.hash, async |tenant, claim, _| {
         let started = runs::start(&api.app, &tenant, id, body.value, claim).await?;
         started.try_map(|run| Written::json(StatusCode::ACCEPTED, &run))
     })

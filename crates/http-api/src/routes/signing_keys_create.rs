@@ -20,7 +20,7 @@ pub(super) fn operation() -> Operation {
 }
 
 async fn handle(State(api): State<Api>, call: TenantCall, body: Json<NewSigningKey>) -> Answer {
-    write(&api, call, body.hash, async |tenant, claim, _| {
+    write(&api, call.answering(StatusCode::CREATED), body.hash, async |tenant, claim, _| {
         let key = signing_keys::create(&api.app, &tenant, body.value, claim).await?;
         key.try_map(|key| Written::json(StatusCode::CREATED, &key))
     })

@@ -7,6 +7,7 @@ use crate::respond::Answer;
 use crate::{Api, Audited, Operation};
 use app::lifecycle;
 use axum::extract::State;
+use errors::Problem;
 use http::Method;
 use ids::TenantId;
 
@@ -20,6 +21,10 @@ pub(super) fn operation() -> Operation {
 
 async fn handle(State(api): State<Api>, call: OperatorCall, Path(id): Path<String>) -> Answer {
     let id: TenantId = named(&id)?;
+    if call.conditions.idempotency.is_some() {
+        let detail = "A backup is taken anew each time and kept nowhere. Leave `Idempotency-Key` out.";
+        return Err(Problem::invalid(detail).into());
+    }
     let (backup, sealed) = lifecycle::back_up(&api.app, &call.operator, id).await?;
     Ok(file::send(sealed, &format!("{id}.{backup}.backup")).await?)
 }

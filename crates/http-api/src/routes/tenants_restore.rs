@@ -2,11 +2,11 @@
 
 use crate::call::{OperatorCall, named};
 use crate::query::{Path, Query};
-use crate::respond::{Answer, answer};
+use crate::respond::{Answer, Written, write_as_operator};
 use crate::{Api, Audited, Operation, file};
 use app::lifecycle::{self, MAX_BACKUP_BYTES, Restored};
 use axum::extract::{Request, State};
-use http::Method;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use store::RestoreOptions;
 
@@ -43,7 +43,10 @@ async fn handle(
     let id = named(&id)?;
     call.operator.must_change()?;
     let arrived = api.app.scratch.place(&api.app.env).await?;
-    file::receive(request, &arrived, MAX_BACKUP_BYTES).await?;
+    let hash = file::receive(request, &arrived, MAX_BACKUP_BYTES).await?;
     let options = RestoreOptions { allow_older: wanted.allow_older, accept_loss: wanted.accept_loss };
-    answer(&lifecycle::restore(&api.app, &call.operator, id, &arrived, options).await?)
+    write_as_operator(&api, call, hash, async |operator, _| {
+        Written::json(StatusCode::OK, &lifecycle::restore(&api.app, operator, id, &arrived, options).await?)
+    })
+    .await
 }

@@ -33,7 +33,7 @@ pub(super) fn operation() -> Operation {
 }
 
 async fn handle(State(api): State<Api>, call: TenantCall, body: Json<NewWorkflow>) -> Answer {
-    write(&api, call, body.hash, async |tenant, claim, _| {
+    write(&api, call.answering(StatusCode::CREATED), body.hash, async |tenant, claim, _| {
         let made = workflows::create(&api.app, &tenant, body.value, claim).await?;
         made.try_map(|made| written(StatusCode::CREATED, &made))
     })

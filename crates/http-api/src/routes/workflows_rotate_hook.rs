@@ -20,7 +20,7 @@ pub(super) fn operation() -> Operation {
 
 async fn handle(State(api): State<Api>, call: TenantCall, Path(id): Path<String>) -> Answer {
     let id = named(&id)?;
-    write(&api, call, NO_BODY, async |tenant, claim, conditions| {
+    write(&api, call.answering(StatusCode::OK), NO_BODY, async |tenant, claim, conditions| {
         let made = workflows::rotate_hook(&api.app, &tenant, id, conditions.expected, claim).await?;
         made.try_map(|made| written(StatusCode::OK, &made))
     })

@@ -26,7 +26,7 @@ async fn handle(
     body: Json<WorkflowChange>,
 ) -> Answer {
     let id = named(&id)?;
-    write(&api, call, body.hash, async |tenant, claim, conditions| {
+    write(&api, call.answering(StatusCode::OK), body.hash, async |tenant, claim, conditions| {
         let changed = workflows::change(&api.app, &tenant, id, body.value, conditions.expected, claim);
         let changed = changed.await?;
         changed.try_map(|(workflow, version)| Ok(Written::json(StatusCode::OK, &workflow)?.tagged(version)))

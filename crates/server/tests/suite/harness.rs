@@ -8,11 +8,14 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// A server on a port and in a folder of its own, which ends with the test.
 pub(crate) struct Server {
     process: Child,
     pub(crate) operator: Client,
+    url: String,
     folder: TempDir,
     arguments: Vec<String>,
 }
@@ -29,15 +32,46 @@ impl Server {
         std::fs::write(&file, config).unwrap();
         let mut all = vec!["--config".to_owned(), file.to_str().unwrap().to_owned()];
         all.extend(arguments.iter().map(|text| (*text).to_owned()));
-        let (process, operator) = serve(folder.path(), &all);
-        Self { process, operator, folder, arguments: all }
+        let (process, operator, url) = serve(folder.path(), &all);
+        Self { process, operator, url, folder, arguments: all }
+    }
+
+    /// Where it listens, as host and port.
+    pub(crate) fn address(&self) -> String {
+        self.url.trim_start_matches("http://").to_owned()
+    }
+
+    /// Sends bytes on a connection of their own, and gives back all that comes until the server closes.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap();
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
+    /// The folder that its data is in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its first operator's key.
+    pub(crate) fn operator_key(&self) -> SecretText {
+        let key = std::fs::read_to_string(self.folder.path().join("operator.key")).unwrap();
+        SecretText::new(key.trim().to_owned())
+    }
+
+    /// Ends the server at once.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// Stops the server at once, as a crash would, and starts it again on the same folder.
     pub(crate) fn crash_and_restart(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        (self.process, self.operator) = serve(self.folder.path(), &self.arguments);
+        (self.process, self.operator, self.url) = serve(self.folder.path(), &self.arguments);
     }
 
     /// Asks the server to stop, waits until it has, and starts it again on the same folder.
@@ -58,7 +92,7 @@ impl Server {
         };
         assert!(ended.success());
         change(self.folder.path());
-        (self.process, self.operator) = serve(self.folder.path(), &self.arguments);
+        (self.process, self.operator, self.url) = serve(self.folder.path(), &self.arguments);
     }
 
     /// A tenant's file, whether or not it is there.
@@ -95,10 +129,12 @@ impl Drop for Server {
 }
 
 /// Starts the server and waits for its first line.
-fn serve(folder: &Path, arguments: &[String]) -> (Child, Client) {
+fn serve(folder: &Path, arguments: &[String]) -> (Child, Client, String) {
+    let named = |name: &str| arguments.iter().any(|argument| argument == name);
     let mut process = Command::new(env!("CARGO_BIN_EXE_tenantry"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--data"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder)
+        .args(if named("--log-filter") { &[][..] } else { &["--log-filter", "warn"] })
         .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
@@ -108,7 +144,7 @@ fn serve(folder: &Path, arguments: &[String]) -> (Child, Client) {
     let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
     let key = std::fs::read_to_string(folder.join("operator.key")).unwrap();
     let operator = Client::new(url.parse().unwrap()).with_key(SecretText::new(key.trim().to_owned()));
-    (process, operator)
+    (process, operator, url.to_owned())
 }
 
 /// A tenant and its owner.

@@ -1,9 +1,15 @@
 //! A write with an `Idempotency-Key` is carried out once.
 
-use crate::harness::{Server, assert_refused};
+use crate::description::operations;
+use crate::harness::{Server, Tenant, assert_refused};
+use crate::samples::{By, World};
 use client::{Answer, Client};
 use http::Method;
+use secret::SecretText;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 async fn post(who: &Client, path: &str, key: &str, body: &Value) -> Answer {
     let call = who.call(Method::POST, path).header("idempotency-key", key).json(body).unwrap();
@@ -75,4 +81,104 @@ async fn a_tenants_repeated_writes_are_carried_out_once() {
     assert_ne!(theirs["id"], first["id"]);
     let listed = tenant.owner.get(path).await.unwrap();
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+}
+
+/// Every write of a tenant that takes a key knows its answer again. The chat route keeps answers by itself.
+#[tokio::test]
+async fn every_write_of_a_tenant_is_answered_again() {
+    let world = World::new().await;
+    for described in operations(&world.server).await {
+        let writes = described.method != "get" && described.is_for("tenant");
+        if !writes || described.id() == "post_chat_completions" {
+            continue;
+        }
+        let Some(sample) = world.sample(described.id()).await else { panic!("{}", described.id()) };
+        if sample.by != By::Owner || described.operation["x-audit"].get("event").is_none() {
+            continue;
+        }
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let mut call = world.tenant.owner.call(sample.method.clone(), &sample.path);
+            if let Some((media_type, body)) = &sample.body {
+                call = call.body(media_type, body.clone());
+            }
+            answers.push(call.header("idempotency-key", described.id()).send().await.unwrap());
+        }
+        let [first, again] = answers.try_into().unwrap_or_else(|_| panic!());
+        assert!(first.status.is_success(), "{}: {}", described.id(), first.text());
+        assert_eq!(
+            again.header("idempotency-replayed"),
+            Some("true"),
+            "{}: {}",
+            described.id(),
+            again.text()
+        );
+        assert_eq!(again.status, first.status, "{}", described.id());
+        if !first.body.is_empty() {
+            let (mut first, again) = (first.json(), again.json());
+            if let Some(members) = first.as_object_mut() {
+                members.remove("hook_url");
+                members.entry("key").and_modify(|key| *key = Value::Null);
+            }
+            assert_eq!(again, first, "{}", described.id());
+        }
+    }
+}
+
+/// Sends a request as bytes, and hangs up after this long.
+async fn hang_up(server: &Server, key: &SecretText, path: &str, name: &str, body: &Value, after: Duration) {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nidempotency-key: {name}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        key.expose(),
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    // Whatever has come by then is not looked at.
+    let _ = tokio::time::timeout(after, stream.read(&mut [0; 1])).await;
+}
+
+/// The answer to a repetition, once the first request is over.
+async fn repeated(who: &Client, path: &str, name: &str, body: &Value) -> Answer {
+    for _ in 0..400 {
+        let answer = post(who, path, name, body).await;
+        if answer.status != 409 {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the answer to {name} at {path} is lost");
+}
+
+#[tokio::test]
+async fn who_hangs_up_finds_the_answer_with_the_same_key() {
+    let server = Server::start();
+    let tenant: Tenant = server.tenant("Acme").await;
+    for step in 0..24u64 {
+        let (name, after) = (format!("k{step}"), Duration::from_micros(step * 400));
+        for (path, body) in [
+            ("/v1/records/contacts", json!({"step": step})),
+            ("/v1/api-keys", json!({"name": format!("key {step}")})),
+        ] {
+            hang_up(&server, &tenant.owner_key, path, &name, &body, after).await;
+            let answer = repeated(&tenant.owner, path, &name, &body).await;
+            assert_eq!(answer.status, 201, "{}", answer.text());
+        }
+        let (body, path) = (json!({"name": format!("T{step}")}), "/v1/tenants");
+        hang_up(&server, &server.operator_key(), path, &name, &body, after).await;
+        let answer = repeated(&server.operator, path, &name, &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    // Each was carried out once, by the first request or by the second.
+    for path in ["/v1/records/contacts?limit=500", "/v1/api-keys?limit=500"] {
+        let listed = tenant.owner.get(path).await.unwrap();
+        let own = usize::from(path.contains("keys"));
+        assert_eq!(listed["data"].as_array().unwrap().len(), 24 + own, "{path}");
+    }
+    assert_eq!(
+        server.operator.get("/v1/tenants?limit=500").await.unwrap()["data"].as_array().unwrap().len(),
+        25
+    );
 }

@@ -118,3 +118,23 @@ async fn a_new_data_key_leaves_everything_but_older_backups() {
     restore(&server, &tenant, newer, "").await.accepted().unwrap();
     assert_eq!(tenant.events("action=tenant.change_key").await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_restore_is_carried_out_once_per_key_and_a_backup_takes_none() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    tenant.record().await;
+    let backup = back_up(&server, &tenant).await;
+    let path = format!("/v1/tenants/{}/restore", tenant.id);
+    let again = async || {
+        let call = server.operator.call(Method::POST, &path).header("idempotency-key", "one");
+        call.body("application/octet-stream", backup.clone()).send().await.unwrap()
+    };
+    let first = again().await.accepted().unwrap().json();
+    // Carried out again it would be refused: the backup is older than the restore by then.
+    let second = again().await;
+    assert_eq!((second.header("idempotency-replayed"), second.json()), (Some("true"), first));
+    let path = format!("/v1/tenants/{}/backup", tenant.id);
+    let keyed = server.operator.call(Method::POST, &path).header("idempotency-key", "two");
+    assert_refused(&keyed.send().await.unwrap(), 400, "invalid_request");
+}

@@ -27,6 +27,8 @@ mod keys;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod operator_keys;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod records;
@@ -38,6 +40,8 @@ mod samples;
 mod tenants;
 #[cfg(test)]
 mod trail;
+#[cfg(test)]
+mod unlogged;
 #[cfg(test)]
 mod unseen;
 #[cfg(test)]

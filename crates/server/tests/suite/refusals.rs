@@ -1,7 +1,10 @@
 //! Whatever is wrong with a request is answered as a problem, in words that help.
 
-use crate::harness::{Server, assert_refused, send};
+use crate::harness::{Server, assert_refused, send, send_json};
 use http::Method;
+use secret::SecretText;
+use serde_json::json;
+use std::path::Path;
 
 #[tokio::test]
 async fn bodies_are_read_strictly() {
@@ -23,6 +26,7 @@ async fn bodies_are_read_strictly() {
         ("/v1/agents", "{\"name\":\"x\",\"colour\":1}", "unknown field `colour`"),
         ("/v1/agents", "{}", "missing field `name`"),
         ("/v1/agents", "{\"name\":5}", "expected a string"),
+        ("/v1/workflows", "{\"name\":\"x\",\"template\":[\"triage\",1]}", "a list at `/template`"),
     ] {
         let call = owner.call(Method::POST, path).body("application/json", body.to_owned().into());
         let answer = call.send().await.unwrap();
@@ -72,4 +76,77 @@ async fn every_answer_says_its_request_and_is_kept_by_nobody() {
     }
     let refused = send(&owner, Method::GET, "/v1/nothing").await;
     assert_eq!(refused.json()["request_id"], *refused.header("x-request-id").unwrap());
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_read_is_not_taken_for_one_that_is_absent() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let record = tenant.record().await;
+    for header in [
+        &b"idempotency-key: \xc3\xa4"[..],
+        b"idempotency-key: a\r\nidempotency-key: b",
+        b"if-match: \"\xe4\"",
+        b"if-match: \"1\"\r\nif-match: \"2\"",
+    ] {
+        let head = format!(
+            "PATCH /v1/records/contacts/{record} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n",
+            tenant.owner_key.expose()
+        );
+        let answer = server.raw(&[head.as_bytes(), header, b"\r\n\r\n{}"].concat()).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && answer.contains("once and in visible ASCII"),
+            "{answer}"
+        );
+    }
+    let unchanged = tenant.owner.get(&format!("/v1/records/contacts/{record}")).await.unwrap();
+    assert_eq!(unchanged["version"], 1);
+}
+
+#[tokio::test]
+async fn the_type_of_every_problem_leads_to_its_page() {
+    let server = Server::start();
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+    let mut found = 0;
+    for entry in std::fs::read_dir(pages).unwrap() {
+        let path = entry.unwrap().path();
+        let code = path.file_stem().unwrap().to_str().unwrap();
+        if code != "README" {
+            let answer = send(&server.operator.without_key(), Method::GET, &format!("/errors/{code}")).await;
+            assert_eq!(
+                (answer.status.as_u16(), &answer.text()[..]),
+                (200, &std::fs::read_to_string(&path).unwrap()[..])
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 25, "{found}");
+    let refused = send(&server.operator, Method::GET, "/v1/nothing").await.json();
+    let page = refused["type"].as_str().unwrap().strip_prefix(server.operator.base().as_str()).unwrap();
+    assert!(send(&server.operator, Method::GET, page).await.text().starts_with("# `not_found`"));
+    assert_refused(&send(&server.operator, Method::GET, "/errors/nonsense").await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn what_a_principal_was_refused_is_counted_in_its_tenants_log() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let made = tenant.owner.post("/v1/api-keys", &json!({"name": "v", "role": "viewer"})).await.unwrap();
+    let viewer = tenant.owner.with_key(SecretText::new(made["key"].as_str().unwrap().to_owned()));
+    for _ in 0..3 {
+        let refused = send_json(&viewer, Method::POST, "/v1/agents", &json!({"name": "x"})).await;
+        assert_refused(&refused, 403, "forbidden");
+    }
+    let elsewhere = tenant.owner.call(Method::GET, "/v1/me").header("x-tenant-id", "ten_other");
+    assert_refused(&elsewhere.send().await.unwrap(), 403, "tenant_mismatch");
+    let told = tenant.events("action=access.refuse").await;
+    let of = |code: &str| -> u64 {
+        let events = told.iter().filter(|event| event["reason_code"] == code && event["result"] == "denied");
+        events.map(|event| event["details"]["count"].as_u64().unwrap()).sum()
+    };
+    assert_eq!((of("forbidden"), of("tenant_mismatch")), (3, 1), "{told:#?}");
+    let operation = told.iter().find(|event| event["reason_code"] == "forbidden").unwrap();
+    assert_eq!(operation["resource"]["id"], "POST /v1/agents");
+    assert_eq!(operation["actor"]["id"], made["id"]);
 }

@@ -21,7 +21,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let server = Server::start();
+        Self::with(&[]).await
+    }
+
+    /// A world whose server has these arguments.
+    pub(crate) async fn with(arguments: &[&str]) -> Self {
+        let server = Server::start_with("", arguments);
         let tenant = server.tenant("Sample").await;
         Self { server, tenant }
     }

@@ -5,6 +5,8 @@ mod crash;
 #[cfg(test)]
 mod crowd;
 #[cfg(test)]
+mod following;
+#[cfg(test)]
 mod github;
 #[cfg(test)]
 mod hooks;

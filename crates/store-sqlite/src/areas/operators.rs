@@ -2,15 +2,59 @@
 
 use crate::EmbeddedStore;
 use crate::store_impl::operator_log;
+use crate::tenant::Append;
 use async_trait::async_trait;
-use context::Operator;
+use audit::event::Draft;
+use authz::OperatorRole;
+use context::{IndexedSubject, KeyedHash, Operator};
 use env::Timestamp;
+use ids::{EventId, KeyId};
 use store::{
-    AuditEvent, AuditQuery, IdempotencyClaim, OperatorStore, Page, PageRequest, Remembered, StoreError,
+    AuditEvent, AuditQuery, IdempotencyClaim, OperatorKeyRow, OperatorStore, Page, PageRequest, Remembered,
+    StoreError,
 };
 
 #[async_trait]
 impl OperatorStore for EmbeddedStore {
+    async fn add_first_operator(&self, hash: KeyedHash, id: KeyId, name: &str) -> Result<bool, StoreError> {
+        let subject = IndexedSubject::Operator { id, role: OperatorRole::Admin, name: name.to_owned() };
+        Ok(self.inner().platform.add_operator(hash, subject, true).await?)
+    }
+
+    async fn add_operator_key(
+        &self,
+        _: &Operator,
+        hash: KeyedHash,
+        row: OperatorKeyRow,
+    ) -> Result<(), StoreError> {
+        let subject = IndexedSubject::Operator { id: row.id, role: row.role, name: row.name };
+        self.inner().platform.add_operator(hash, subject, false).await?;
+        Ok(())
+    }
+
+    async fn operator_keys(&self, _: &Operator) -> Result<Vec<OperatorKeyRow>, StoreError> {
+        Ok(self.inner().platform.operator_keys().await?)
+    }
+
+    async fn revoke_operator_key(&self, _: &Operator, id: KeyId) -> Result<bool, StoreError> {
+        Ok(self.inner().platform.remove_operator(id).await?)
+    }
+
+    async fn append_operator_events(
+        &self,
+        _: &Operator,
+        events: Vec<Draft>,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let handle = self.handle_of(operator_log()).await?;
+        Ok(handle.append(Append { events, ..Append::default() }).await?)
+    }
+
+    async fn append_outsiders_events(&self, events: Vec<Draft>) -> Result<(), StoreError> {
+        let handle = self.handle_of(operator_log()).await?;
+        handle.append(Append { events, ..Append::default() }).await?;
+        Ok(())
+    }
+
     async fn operator_events(
         &self,
         _: &Operator,

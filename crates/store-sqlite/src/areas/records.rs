@@ -194,6 +194,7 @@ impl RecordStore for EmbeddedStore {
             let data = to_text(&record.data)?;
             quota.admit(txn, data.len().saturating_sub(before))?;
             put(txn, &record, data)?;
+            txn.answer(&record)?;
             Ok(record)
         })
         .await

@@ -44,6 +44,8 @@ enum Request {
     SkipTo(u64, oneshot::Sender<Result<u64, Fault>>),
     /// Opens and closes marks of a tenant's work without an entry.
     Mark(TenantId, Vec<Mark>, oneshot::Sender<Result<u64, Fault>>),
+    /// Commits nothing, and so tells that commits are possible.
+    Probe(oneshot::Sender<Result<u64, Fault>>),
 }
 
 /// An entry as it is read back.
@@ -156,6 +158,13 @@ impl Journal {
         let (done, marked) = oneshot::channel();
         self.send(Request::Mark(tenant, marks, done));
         marked.blocking_recv().map_err(|_| Fault::Stopped)?.map(drop)
+    }
+
+    /// Whether the writer is alive and can commit.
+    pub(crate) async fn probe(&self) -> Result<(), Fault> {
+        let (done, alive) = oneshot::channel();
+        self.send(Request::Probe(done));
+        alive.await.map_err(|_| Fault::Stopped)?.map(drop)
     }
 
     /// Makes sure that entries to come have numbers beyond what a tenant's file says it contains. A journal

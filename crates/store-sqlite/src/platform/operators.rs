@@ -1,13 +1,75 @@
 //! The answers to operators' repeated requests.
 
 use super::Platform;
+use super::index::insert;
 use crate::error::Fault;
+use authz::OperatorRole;
+use context::{IndexedSubject, KeyedHash};
 use env::Timestamp;
-use sqlcipher::{OptionalExtension, params};
+use ids::KeyId;
+use sqlcipher::{Executor, OptionalExtension, params};
 use std::sync::Arc;
-use store::{IdempotencyClaim, Remembered, StoreError};
+use store::{IdempotencyClaim, OperatorKeyRow, Remembered, StoreError};
+
+fn operators(connection: &Executor) -> Result<Vec<OperatorKeyRow>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT subject FROM credential WHERE tenant IS NULL ORDER BY subject_id")?;
+    let rows = select.query_map([], |row| row.get::<_, String>(0))?;
+    let mut keys = Vec::new();
+    for subject in rows {
+        match serde_json::from_str(&subject?) {
+            Ok(IndexedSubject::Operator { id, role, name }) => keys.push(OperatorKeyRow::new(id, name, role)),
+            _ => return Err(Fault::Damaged("the credential index")),
+        }
+    }
+    Ok(keys)
+}
 
 impl Platform {
+    /// Adds an operator's line; as the first one, only where there is none. Whether it was added.
+    pub(crate) async fn add_operator(
+        self: &Arc<Self>,
+        hash: KeyedHash,
+        subject: IndexedSubject,
+        as_first: bool,
+    ) -> Result<bool, Fault> {
+        self.write(
+            move |connection| {
+                if as_first && !operators(connection)?.is_empty() {
+                    return Ok(false);
+                }
+                insert(connection, &hash, None, &subject, None)?;
+                Ok(true)
+            },
+            |_| (),
+        )
+        .await
+    }
+
+    /// The operators' keys, by id.
+    pub(crate) async fn operator_keys(self: &Arc<Self>) -> Result<Vec<OperatorKeyRow>, Fault> {
+        self.read(|connection| operators(connection)).await
+    }
+
+    /// Removes an operator's line, but not the last one with the role `admin`. Whether it was removed.
+    pub(crate) async fn remove_operator(self: &Arc<Self>, id: KeyId) -> Result<bool, Fault> {
+        self.write(
+            move |connection| {
+                let keys = operators(connection)?;
+                let revoked = keys.iter().find(|key| key.id == id).ok_or(StoreError::NotFound)?;
+                let admins = keys.iter().filter(|key| key.role == OperatorRole::Admin).count();
+                if revoked.role == OperatorRole::Admin && admins == 1 {
+                    return Ok(false);
+                }
+                let delete = "DELETE FROM credential WHERE tenant IS NULL AND subject_id = ?1";
+                connection.execute(delete, params![id.to_string()])?;
+                Ok(true)
+            },
+            |cache| cache.lines.clear(),
+        )
+        .await
+    }
+
     /// The earlier request with this key, unless it is too long ago.
     pub(crate) async fn operator_answer(
         self: &Arc<Self>,

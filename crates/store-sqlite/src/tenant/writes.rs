@@ -150,13 +150,15 @@ impl WriteQueue {
 pub(crate) struct Txn<'c> {
     connection: &'c Executor,
     rows: Vec<RowChange>,
+    /// The idempotency key that this write took.
+    claim: Option<IdempotencyClaim>,
     /// The tenant that the database itself says it is of.
     pub(crate) identity: TenantId,
 }
 
 impl<'c> Txn<'c> {
     pub(super) fn new(connection: &'c Executor, identity: TenantId) -> Self {
-        Self { connection, rows: Vec::new(), identity }
+        Self { connection, rows: Vec::new(), claim: None, identity }
     }
 
     /// The tables, for look-ups that the write depends on.
@@ -199,14 +201,29 @@ impl<'c> Txn<'c> {
             return Err(Fault::Answer(StoreError::Claimed));
         }
         self.forget_claims(claim.until.millis() - KEPT_MILLIS)?;
+        self.put_claim(claim)?;
+        self.claim = Some(claim.clone());
+        Ok(())
+    }
+
+    fn put_claim(&mut self, claim: &IdempotencyClaim) -> Result<(), Fault> {
+        let (status, body) = claim.answer.known().unzip();
         let cells = vec![
             Cell::from(claim.key.to_vec()),
             Cell::from(claim.request.to_vec()),
             Cell::from(claim.until),
-            Cell::Null,
-            Cell::Null,
+            status.map_or(Cell::Null, |status| Cell::from(i64::from(status))),
+            body.map_or(Cell::Null, Cell::from),
         ];
         self.put(Table::Remembered, cells)
+    }
+
+    /// Says what this write's idempotency key is answered with, where that is known only now.
+    pub(crate) fn answer(&mut self, written: &impl serde::Serialize) -> Result<(), Fault> {
+        match self.claim.take().map(|claim| claim.answered(written)) {
+            Some(claim) if claim.answer.known().is_some() => self.put_claim(&claim),
+            _ => Ok(()),
+        }
     }
 
     /// Removes a few keys that are kept no longer, so that the table stays as large as a day's use.

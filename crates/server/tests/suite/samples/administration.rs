@@ -17,6 +17,14 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             let file = operation.trim_start_matches("get_").replace('_', ".");
             Sample::new(By::Anyone, Method::GET, format!("/{file}"))
         }
+        "get_errors_code" => Sample::new(By::Anyone, Method::GET, "/errors/not_found"),
+        "post_operator_keys" => post("/v1/operator-keys".into()).json(&json!({"name": "another"})),
+        "get_operator_keys" => get("/v1/operator-keys".into()),
+        "delete_operator_keys_id" => {
+            let made = server.operator.post("/v1/operator-keys", &json!({"name": "revoked"})).await.unwrap();
+            let path = format!("/v1/operator-keys/{}", made["id"].as_str().unwrap());
+            Sample::new(By::Operator, Method::DELETE, path)
+        }
         "get_operator_audit_events" => get("/v1/operator/audit/events".into()),
         "post_tenants" => post("/v1/tenants".into()).json(&json!({"name": "Another"})),
         "get_tenants" => get("/v1/tenants".into()),
