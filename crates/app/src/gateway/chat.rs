@@ -18,6 +18,7 @@ use model::{ChatAnswer, ModelError};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 /// Pieces that wait for a caller who reads slowly; then the provider waits.
 const PIECES_AHEAD: usize = 16;
@@ -84,6 +85,7 @@ pub async fn chat(app: &Arc<App>, admission: Admission, input: ChatInput) -> Res
             }
         })
     });
+    let visited = visited.in_current_span();
     tokio::spawn(async move {
         visited.await;
         drop(visit);
