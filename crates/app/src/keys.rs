@@ -1,18 +1,19 @@
 //! API keys: issuing, listing and revoking them.
 
 use crate::{App, fail, note};
+use async_trait::async_trait;
 use audit::event::{Action, Draft, Outcome};
 use authz::{Rights, Role, Scopes};
 use context::{Create, CredentialKind, Delete, IndexedSubject, Private, Read, Tenant, issue_api_key, on};
 use env::Timestamp;
 use errors::{Code, Problem};
-use ids::{AgentId, KeyId};
+use ids::{AgentId, EventId, KeyId};
 use schemars::JsonSchema;
 use secret::SecretText;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashMap;
-use store::{Agent, ApiKeyRecord, Commit, IdempotencyClaim, Objects, Page, PageRequest};
+use store::{Agent, ApiKeyRecord, Commit, IdempotencyClaim, Objects, Page, PageRequest, StoreError};
 
 const CREATE: Action = Action::new("api_key.create");
 const REVOKE: Action = Action::new("api_key.revoke");
@@ -154,22 +155,120 @@ pub async fn revoke(
         .await?)
 }
 
-/// Takes a credential out of the index. The log says before that it will be tried, so that nothing happens
-/// that it does not know of, and gets back the event that tells how it went, to be committed with what is
-/// still to be removed. Wherever a crash falls after the index was changed, the credential is refused.
+/// Takes a credential out of the index, and gets back the event that tells how it went, to be committed with
+/// what is still to be removed. Wherever a crash falls after the index was changed, the credential is refused.
 pub(crate) async fn revoke_in_index(
     app: &App,
     tenant: &Tenant<'_>,
     subject: &str,
     event: Draft,
 ) -> Result<Draft, Problem> {
-    let intent = Draft { result: Outcome::Intent, ..event.clone() };
-    let intent = app.store.append_events(tenant, vec![intent]).await?.first().copied();
-    let event = Draft { intent, ..event };
-    if let Err(error) = app.platform.revoke_credential(tenant, subject).await {
-        let problem = Problem::from(error);
-        app.store.append_events(tenant, vec![fail(event, &problem)]).await?;
-        return Err(problem);
+    told_before(&InIndex { app, tenant, subject }, event).await
+}
+
+/// A change that the tenant's log must know of before it is made.
+#[async_trait]
+trait Change: Send + Sync {
+    /// Tells the log.
+    async fn tell(&self, event: Draft) -> Result<Option<EventId>, StoreError>;
+
+    /// Makes the change.
+    async fn make(&self) -> Result<(), StoreError>;
+}
+
+/// That a credential is in the index no more.
+struct InIndex<'a, 't> {
+    app: &'a App,
+    tenant: &'a Tenant<'t>,
+    subject: &'a str,
+}
+
+#[async_trait]
+impl Change for InIndex<'_, '_> {
+    async fn tell(&self, event: Draft) -> Result<Option<EventId>, StoreError> {
+        Ok(self.app.store.append_events(self.tenant, vec![event]).await?.first().copied())
     }
-    Ok(event)
+
+    async fn make(&self) -> Result<(), StoreError> {
+        self.app.platform.revoke_credential(self.tenant, self.subject).await
+    }
+}
+
+/// Makes a change that the log knows of before. Gives back the event that tells of its end.
+async fn told_before(change: &dyn Change, event: Draft) -> Result<Draft, Problem> {
+    let intent = change.tell(Draft { result: Outcome::Intent, ..event.clone() }).await?;
+    let event = Draft { intent, ..event };
+    match change.make().await {
+        Ok(()) => Ok(event),
+        Err(error) => {
+            let problem = Problem::from(error);
+            change.tell(fail(event, &problem)).await?;
+            Err(problem)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, REVOKE, told_before};
+    use async_trait::async_trait;
+    use audit::event::{Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
+    use env::{Env, Timestamp};
+    use errors::Code;
+    use ids::EventId;
+    use std::sync::Mutex;
+    use store::StoreError;
+
+    /// A log and an index that fail as told, and what they were asked, in order.
+    struct Failing {
+        log: Result<(), StoreError>,
+        index: Result<(), StoreError>,
+        intent: EventId,
+        asked: Mutex<Vec<String>>,
+    }
+
+    #[async_trait]
+    impl Change for Failing {
+        async fn tell(&self, event: Draft) -> Result<Option<EventId>, StoreError> {
+            assert!(event.result == Outcome::Intent || event.intent == Some(self.intent));
+            self.asked.lock().unwrap().push(format!("log {:?}", event.result));
+            self.log.clone().map(|()| Some(self.intent))
+        }
+
+        async fn make(&self) -> Result<(), StoreError> {
+            self.asked.lock().unwrap().push("index".to_owned());
+            self.index.clone()
+        }
+    }
+
+    async fn asked(
+        log: Result<(), StoreError>,
+        index: Result<(), StoreError>,
+    ) -> (Vec<String>, Result<Outcome, Code>) {
+        let intent = Env::fixed(Timestamp::from_millis(1_790_000_000_000), 1).0.id();
+        let failing = Failing { log, index, intent, asked: Mutex::default() };
+        let (id, auth) = ("key_1".to_owned(), AuthMethod::ApiKey);
+        let actor = Actor { kind: ActorKind::ServiceKey, id: id.clone(), on_behalf_of: Vec::new(), auth };
+        let event = Draft::new(actor, REVOKE, Resource { kind: "api_key".into(), id }, Outcome::Success);
+        let outcome = told_before(&failing, event).await;
+        (
+            failing.asked.into_inner().unwrap(),
+            outcome.map(|event| event.result).map_err(|problem| problem.code),
+        )
+    }
+
+    #[tokio::test]
+    async fn nothing_is_revoked_that_the_log_does_not_know_of() {
+        let (asked, outcome) = asked(Err(StoreError::Unavailable), Ok(())).await;
+        assert_eq!((asked, outcome), (vec!["log Intent".to_owned()], Err(Code::Unavailable)));
+    }
+
+    #[tokio::test]
+    async fn the_log_tells_how_it_went() {
+        let (calls, outcome) = asked(Ok(()), Ok(())).await;
+        assert_eq!((calls, outcome), (vec!["log Intent".into(), "index".into()], Ok(Outcome::Success)));
+        let (calls, outcome) = asked(Ok(()), Err(StoreError::Unavailable)).await;
+        let expected: Vec<String> = vec!["log Intent".into(), "index".into(), "log Failure".into()];
+        assert_eq!((calls, outcome), (expected, Err(Code::Unavailable)));
+    }
 }

@@ -29,6 +29,7 @@ const USER_AGENT: &str = concat!("tenantry/", env!("CARGO_PKG_VERSION"));
 pub(crate) type Pool = Client<Connector, Full<Bytes>>;
 
 /// A pool that keeps at most so many idle connections for each host.
+#[expect(clippy::disallowed_methods, reason = "this is where calls to models go out")]
 pub(crate) fn pool(connector: Connector, idle_per_host: usize) -> Pool {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())

@@ -17,6 +17,7 @@ impl Clock for SystemClock {
 struct SystemRng;
 
 impl Rng for SystemRng {
+    #[expect(clippy::disallowed_methods, reason = "this is where the randomness comes in")]
     #[expect(clippy::expect_used, reason = "without randomness no key may be made, and nothing may go on")]
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system gives no randomness");

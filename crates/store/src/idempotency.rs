@@ -48,6 +48,15 @@ impl IdempotencyClaim {
     }
 }
 
+impl IdempotencyClaim {
+    /// The claim with this answer, where its status is known only by the write itself.
+    #[must_use]
+    pub fn answered_with(self, status: u16, written: &impl Serialize) -> Self {
+        let form = PlannedAnswer::Form { status, members: Map::new() };
+        Self { answer: form.filled(written), ..self }
+    }
+}
+
 impl PlannedAnswer {
     /// The answer that `written` makes, where its form is known.
     pub fn filled(self, written: &impl Serialize) -> Self {

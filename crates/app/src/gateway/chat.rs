@@ -21,6 +21,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use store::{IdempotencyClaim, KeyPurpose, Remembered};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 /// Pieces that wait for a caller who reads slowly; then the provider waits.
 const PIECES_AHEAD: usize = 16;
@@ -98,6 +99,7 @@ pub async fn chat(app: &Arc<App>, admission: Admission, input: ChatInput) -> Res
             }
         })
     });
+    let visited = visited.in_current_span();
     tokio::spawn(async move {
         visited.await;
         drop(visit);

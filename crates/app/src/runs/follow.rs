@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{RunEvent, StoreError};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 /// Notices that wait for a reader. One that is this far behind for a while is dropped.
 const AHEAD: usize = 64;
@@ -55,7 +56,7 @@ pub async fn follow(
         })
     });
     // It ends with the run, with its reader, or after LONGEST.
-    tokio::spawn(visit);
+    tokio::spawn(visit.in_current_span());
     answered.await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 

@@ -107,9 +107,11 @@ impl Vault {
             let details =
                 [("service", json!(service)), ("kind", json!(row.kind)), ("hosts", json!(row.hosts))];
             let event = note(tenant, PUT, "credential", row.id.to_string(), details);
-            let commit = Commit::event(event).claiming(claim.clone());
+            let (view, status) = (CredentialView::from(row.clone()), if made { 201 } else { 200 });
+            let claim = claim.clone().map(|claim| claim.answered_with(status, &view));
+            let commit = Commit::event(event).claiming(claim);
             match self.store().put(&access, &row, Some(version), commit).await {
-                Ok(version) => return Ok(Private::sent(tenant, Stored { view: row.into(), version, made })),
+                Ok(version) => return Ok(Private::sent(tenant, Stored { view, version, made })),
                 // A refresh or another request was faster.
                 Err(StoreError::Stale | StoreError::Exists(_)) => {}
                 Err(error) => return Err(error.into()),

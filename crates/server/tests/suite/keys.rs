@@ -36,6 +36,10 @@ async fn a_key_does_what_its_role_and_scopes_allow_until_it_is_revoked() {
 
     assert_eq!(send(&tenant.owner, Method::DELETE, &path).await.status, 204);
     assert_refused(&send(&reader, Method::GET, "/v1/records/contacts").await, 401, "unauthorized");
+    // The log knew before the key was taken out, and says how it went.
+    let told = tenant.events("action=api_key.revoke").await;
+    let results: Vec<_> = told.iter().map(|event| event["result"].as_str().unwrap()).collect();
+    assert_eq!((results, &told[0]["intent"]), (vec!["success", "intent"], &told[1]["event_id"]));
     assert_refused(&send(&tenant.owner, Method::DELETE, &path).await, 404, "not_found");
 }
 

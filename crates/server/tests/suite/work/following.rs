@@ -5,7 +5,8 @@ use crate::harness::assert_refused;
 use http::Method;
 use secret::SecretText;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 fn slow(url: String) -> serde_json::Value {
     json!({

@@ -129,3 +129,22 @@ async fn the_address_is_shown_once_and_a_large_body_is_refused() {
     let large = vec![b' '; (1 << 20) + 1];
     assert_refused(&hooked.deliver(&server, &[], &large).await, 413, "payload_too_large");
 }
+
+#[tokio::test]
+async fn a_body_is_read_after_the_token_and_deliveries_count_as_requests() {
+    let server = Server::start();
+    // The body is announced and never comes; whoever has no token is not waited for.
+    let head = b"POST /hooks/hk_nonsense HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n";
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(10), server.raw(head)).await;
+    assert!(answer.expect("the body was waited for").contains("hook_refused"));
+
+    let tenant = server.tenant("Acme").await;
+    let hooked = Hooked::make(&tenant, definition(), "git", "s3cret").await;
+    let path = format!("/v1/tenants/{}", tenant.id);
+    let change = server.operator.call(Method::PATCH, &path);
+    let limits = json!({"limits": {"requests_per_second": 1}});
+    change.json(&limits).unwrap().send().await.unwrap().accepted().unwrap();
+    let many = futures::future::join_all((0..8).map(|_| hooked.deliver(&server, &[], b"{}"))).await;
+    let limited = many.iter().filter(|answer| answer.status == 429).count();
+    assert!(limited > 0, "{:?}", many.iter().map(|answer| answer.status).collect::<Vec<_>>());
+}
