@@ -157,7 +157,7 @@ impl RunStore for MemoryStore {
         commit: Commit,
     ) -> Result<u64, StoreError> {
         let mut forgotten = 0;
-        self.write(access.tenant(), commit, |tables| {
+        let written = self.write(access.tenant(), commit, |tables| {
             let ended = |stored: &&StoredRun| stored.run.finished_at.is_some_and(|end| end < before);
             let mut old: Vec<_> = tables.runs.values().filter(ended).map(|stored| &stored.run).collect();
             old.sort_by_key(|run| (run.finished_at, run.id.to_bytes()));
@@ -167,8 +167,12 @@ impl RunStore for MemoryStore {
             tables.run_events.retain(|run, _| !old.contains(run));
             tables.deliveries.retain(|_, run| !old.contains(run));
             forgotten = old.len() as u64;
-            Ok(())
-        })?;
-        Ok(forgotten)
+            // Where there are none nothing is written.
+            if old.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
+        });
+        match written {
+            Err(StoreError::NotFound) => Ok(0),
+            written => written.map(|_| forgotten),
+        }
     }
 }

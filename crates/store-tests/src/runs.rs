@@ -9,7 +9,7 @@ use ids::{RunId, WorkflowId};
 use serde_json::json;
 use std::collections::BTreeSet;
 use store::{
-    AuditQuery, AuditTrail, Commit, Run, RunStatus, RunStore, StoreError, StoredRun, UnknownDelivery,
+    AuditQuery, AuditTrail, Run, RunStatus, RunStore, StoreError, StoredRun, UnknownDelivery,
 };
 
 fn workflow(number: u8) -> WorkflowId {
@@ -270,7 +270,7 @@ pub async fn forgotten_with_all_that_belongs_to_them<B: Backend>(world: World<B>
         retention
             .enter(async |tenant| {
                 let access = tenant.authorize::<Delete<on::Run>>().unwrap();
-                world.store().forget_runs(&access, before, Commit::default()).await
+                world.store().forget_runs(&access, before, commit(&tenant, "forget")).await
             })
             .await
     };
@@ -278,6 +278,11 @@ pub async fn forgotten_with_all_that_belongs_to_them<B: Backend>(world: World<B>
     assert_eq!(forget(crate::samples::NOW).await, Ok(0));
     assert_eq!(forget(later).await, Ok(1));
     assert_eq!(forget(later).await, Ok(0));
+    let told = async |tenant: Tenant<'_>| {
+        let query = AuditQuery { resource: Some("forget".into()), ..AuditQuery::default() };
+        crate::audit_trail::list(world.store(), &tenant, &query, 9, None).await.unwrap().0.len()
+    };
+    assert_eq!(world.visit(world.one, told).await, 1, "nothing was forgotten and it was written down");
     for (tenant, word) in world.tenants() {
         world
             .visit(tenant, async |tenant| {

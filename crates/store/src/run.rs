@@ -239,7 +239,8 @@ pub trait RunStore: Send + Sync {
         page: &PageRequest,
     ) -> Result<Private<'t, Page<Run>>, StoreError>;
 
-    /// Removes the content and journal of runs that finished before `before`; gives back how many.
+    /// Removes the content and journal of runs that finished before `before`, some at a time; gives back how
+    /// many. Where there are none, nothing of the commit is written either.
     async fn forget_runs(
         &self,
         access: &Access<'_, Delete<on::Run>>,

@@ -278,7 +278,7 @@ pub trait UsageStore: Send + Sync {
     ) -> Result<Private<'t, Vec<UsageRow>>, StoreError>;
 
     /// Forgets calls that ended and were begun before a moment, some at a time; gives back how many. What they
-    /// cost stays in the sums of their hours.
+    /// cost stays in the sums of their hours. Where there are none, nothing of the commit is written either.
     async fn forget_calls(
         &self,
         access: &Access<'_, Delete<on::Usage>>,

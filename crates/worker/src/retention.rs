@@ -1,10 +1,11 @@
-//! Forgetting runs that ended longer ago than their tenant's plan keeps them.
+//! Forgetting what is too old: runs that ended longer ago than their tenant's plan keeps them, and single
+//! calls, whose sums stay.
 
 use crate::worker::Shared;
 use app::{App, note};
 use audit::event::Action;
 use authz::SystemPrincipal;
-use context::{Delete, Refusal, RequestFacts, on};
+use context::{Delete, Refusal, RequestFacts, Tenant, on};
 use env::Timestamp;
 use errors::Problem;
 use ids::TenantId;
@@ -13,13 +14,17 @@ use std::time::Duration;
 use store::{Commit, StoreError};
 
 const FORGET: Action = Action::new("run.forget");
+const FORGET_CALLS: Action = Action::new("usage.forget");
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// When the first look is taken after a start, so that it does not slow the start down.
 const FIRST: Duration = Duration::from_secs(10);
 /// Tenants looked at before others get their turn.
 const AT_ONCE: u32 = 20;
 const BETWEEN: Duration = Duration::from_secs(1);
-/// How often one tenant is asked in a round; each time some hundred runs are forgotten at the most.
+/// How long single calls are kept. Longer than any of them is under way, and than reports ask for parts of
+/// hours.
+const CALLS_KEPT_DAYS: u64 = 40;
+/// How often one tenant is asked in a round; each time some hundred are forgotten at the most.
 const MOST_TIMES: usize = 50;
 
 /// Looks at every tenant once a day.
@@ -61,6 +66,7 @@ async fn forget(app: &App, tenant: TenantId) -> Result<u64, Problem> {
     };
     admission
         .enter(async |tenant| {
+            forget_calls(app, &tenant).await?;
             let Some(days) = tenant.standing().limits.retention_days else { return Ok(0) };
             let before = days_ago(app.env.now(), days);
             let access = tenant.authorize::<Delete<on::Run>>()?;
@@ -75,6 +81,18 @@ async fn forget(app: &App, tenant: TenantId) -> Result<u64, Problem> {
             Ok(all)
         })
         .await
+}
+
+async fn forget_calls(app: &App, tenant: &Tenant<'_>) -> Result<(), Problem> {
+    let before = days_ago(app.env.now(), CALLS_KEPT_DAYS);
+    let access = tenant.authorize::<Delete<on::Usage>>()?;
+    for _ in 0..MOST_TIMES {
+        let event = note(tenant, FORGET_CALLS, "usage", "old", [("before", before.to_string().into())]);
+        if app.store.forget_calls(&access, before, Commit::event(event)).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn days_ago(now: Timestamp, days: u64) -> Timestamp {

@@ -17,7 +17,7 @@ pub(crate) use usage_hours::{note_outcome, sum_up_calls};
 use crate::error::Fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::{Page, PageRequest};
+use store::{Page, PageRequest, StoreError};
 
 /// A value as the text that a table keeps.
 fn to_text<T: Serialize>(value: &T) -> Result<String, Fault> {
@@ -27,6 +27,19 @@ fn to_text<T: Serialize>(value: &T) -> Result<String, Fault> {
 /// A value from the text that a table keeps.
 fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     serde_json::from_str(text).map_err(|_| Fault::Damaged("a stored value"))
+}
+
+/// How many were forgotten. Where there were none the write is undone, and its events with it.
+fn some_forgotten(count: usize) -> Result<u64, Fault> {
+    if count == 0 { Err(StoreError::NotFound.into()) } else { Ok(count as u64) }
+}
+
+/// The other end of [`some_forgotten`].
+fn or_none(forgotten: Result<u64, StoreError>) -> Result<u64, StoreError> {
+    match forgotten {
+        Err(StoreError::NotFound) => Ok(0),
+        forgotten => forgotten,
+    }
 }
 
 /// How many rows to ask for, to learn whether there are more than fit the page.

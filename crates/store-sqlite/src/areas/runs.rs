@@ -1,6 +1,6 @@
 //! Runs: the cursor, the steps and the engine's events, each move in one commit.
 
-use super::{from_text, one_more, paged, to_text};
+use super::{from_text, one_more, or_none, paged, some_forgotten, to_text};
 use crate::error::Fault;
 use crate::rows::{Cell, Table};
 use crate::tenant::Txn;
@@ -279,21 +279,18 @@ impl RunStore for EmbeddedStore {
         commit: Commit,
     ) -> Result<u64, StoreError> {
         let handle = self.handle(access.tenant()).await?;
-        handle
-            .write(false, commit, move |txn| {
-                let mut select = txn.tables().prepare_cached(
-                    "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1
-                     ORDER BY finished_at, id LIMIT ?2",
-                )?;
-                let ids = select
-                    .query_map(params![before.millis(), FORGET_AT_ONCE], |row| row.get::<_, String>(0))?;
-                let ids = ids.collect::<Result<Vec<_>, _>>()?;
-                for id in &ids {
-                    forget(txn, id)?;
-                }
-                Ok(ids.len() as u64)
-            })
-            .await
+        let forgotten = handle.write(false, commit, move |txn| {
+            let mut select = txn.tables().prepare_cached(
+                "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1
+                 ORDER BY finished_at, id LIMIT ?2",
+            )?;
+            let ids =
+                select.query_map(params![before.millis(), FORGET_AT_ONCE], |row| row.get::<_, String>(0))?;
+            let ids = ids.collect::<Result<Vec<_>, _>>()?;
+            ids.iter().try_for_each(|id| forget(txn, id))?;
+            some_forgotten(ids.len())
+        });
+        or_none(forgotten.await)
     }
 }
 

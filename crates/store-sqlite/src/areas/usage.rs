@@ -2,7 +2,7 @@
 //! the tables, since every request writes it and few read it.
 
 use super::usage_hours::Totals;
-use super::{from_text, to_text, usage_report};
+use super::{from_text, or_none, some_forgotten, to_text, usage_report};
 use crate::EmbeddedStore;
 use crate::error::Fault;
 use crate::rows::{Cell, RowChange, Table};
@@ -141,18 +141,17 @@ impl UsageStore for EmbeddedStore {
         commit: Commit,
     ) -> Result<u64, StoreError> {
         let handle = self.handle(access.tenant()).await?;
-        handle
-            .write(false, commit, move |txn| {
-                let mut select = txn.tables().prepare_cached(
-                    "SELECT id FROM call WHERE started_at < ?1 AND status <> 'open' ORDER BY started_at LIMIT ?2",
-                )?;
-                let ids = select.query_map(params![before.millis(), FORGET_AT_ONCE], |row| row.get(0))?;
-                let ids = ids.collect::<Result<Vec<String>, _>>()?;
-                let count = ids.len() as u64;
-                ids.into_iter().try_for_each(|id| txn.delete(Table::Call, vec![Cell::from(id)]))?;
-                Ok(count)
-            })
-            .await
+        let forgotten = handle.write(false, commit, move |txn| {
+            let mut select = txn.tables().prepare_cached(
+                "SELECT id FROM call WHERE started_at < ?1 AND status <> 'open' ORDER BY started_at LIMIT ?2",
+            )?;
+            let ids = select.query_map(params![before.millis(), FORGET_AT_ONCE], |row| row.get(0))?;
+            let ids = ids.collect::<Result<Vec<String>, _>>()?;
+            let count = ids.len();
+            ids.into_iter().try_for_each(|id| txn.delete(Table::Call, vec![Cell::from(id)]))?;
+            some_forgotten(count)
+        });
+        or_none(forgotten.await)
     }
 }
 
