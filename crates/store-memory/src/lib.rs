@@ -22,7 +22,10 @@ use context::{Origin, Private, Tenant};
 use env::Env;
 use ids::{Id, Slug, TenantId};
 use platform::Platform;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use store::{Commit, StoreError};
 use tables::Tables;
 use tenant::{Known, TenantStores};
@@ -32,7 +35,11 @@ use tenant::{Known, TenantStores};
 pub struct MemoryStore {
     env: Env,
     state: Arc<Mutex<State>>,
+    refusing: Arc<AtomicU32>,
 }
+
+/// Takes the beginnings of calls.
+const TAKING: u32 = u32::MAX;
 
 pub(crate) struct State {
     pub(crate) platform: Platform,
@@ -46,7 +53,32 @@ impl MemoryStore {
     pub fn new(region: Slug, env: Env) -> Self {
         let operators = Known::new(TenantId::from_bytes([0; 16]), region, &env);
         let (platform, tenants) = (Platform::default(), TenantStores::default());
-        Self { env, state: Arc::new(Mutex::new(State { platform, tenants, operators })) }
+        let state = Arc::new(Mutex::new(State { platform, tenants, operators }));
+        Self { env, state, refusing: Arc::new(AtomicU32::new(TAKING)) }
+    }
+
+    /// From here on no beginning of a call is written: each is refused when whoever waits for it has looked so
+    /// many times in vain.
+    pub fn refuse_calls_after(&self, looks: u32) {
+        self.refusing.store(looks, Ordering::SeqCst);
+    }
+
+    /// Refuses the beginning of a call, where that was asked for.
+    pub(crate) async fn may_begin_calls(&self) -> Result<(), StoreError> {
+        let mut looks = self.refusing.load(Ordering::SeqCst);
+        if looks == TAKING {
+            return Ok(());
+        }
+        poll_fn(|context| match looks.checked_sub(1) {
+            None => Poll::Ready(()),
+            Some(left) => {
+                looks = left;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+        Err(StoreError::Unavailable)
     }
 
     pub(crate) fn env(&self) -> &Env {

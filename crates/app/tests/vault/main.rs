@@ -1,5 +1,5 @@
 //! The vault with a store in memory, the real way out, and a provider of our own that rotates tokens and
-//! punishes whoever shows an old one.
+//! punishes whoever shows an old one; and model calls whose beginning that store refuses.
 
 #[cfg(test)]
 mod leaks;
@@ -11,6 +11,8 @@ mod races;
 mod refreshing;
 #[cfg(test)]
 mod tampering;
+#[cfg(test)]
+mod unwritten;
 #[cfg(test)]
 mod using;
 #[cfg(test)]

@@ -31,7 +31,7 @@ use store::{
 use store_memory::MemoryStore;
 
 /// Every name is at home, but one that is in the operator's own network.
-struct Names;
+pub(crate) struct Names;
 
 #[async_trait]
 impl Resolve for Names {
@@ -69,7 +69,7 @@ pub(crate) struct World {
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) authenticator: Arc<Authenticator>,
-    limiter: Arc<LocalLimiter<MemoryStore>>,
+    pub(crate) limiter: Arc<LocalLimiter<MemoryStore>>,
     policy: Arc<AddressPolicy>,
     operator: Operator,
     pub(crate) one: TenantId,
