@@ -29,6 +29,7 @@ rules! {
     rooms "rooms"
     unsafe_code "unsafe"
     statics "statics"
+    tasks "tasks"
     maps "maps"
     doors "doors"
     words "words"

@@ -58,6 +58,8 @@ impl Default for Bounds {
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 128;
+/// What waits in memory for the reader of one answer over HTTP/2.
+const MAX_UNSENT_BYTES: usize = 64 * 1024;
 
 /// Serves until `stop` is ready, then lets requests under way end.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
@@ -124,6 +126,7 @@ fn builder(bounds: Bounds) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_UNSENT_BYTES)
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(bounds.header_timeout))
         .keep_alive_timeout(bounds.header_timeout);

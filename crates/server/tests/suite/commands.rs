@@ -1,5 +1,6 @@
 //! The commands as a person at a terminal, or a script, has them: what they say and how they end.
 
+use crate::harness::Server;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -110,4 +111,30 @@ fn the_doctor_tells_good_from_bad() {
     let open = tenantry(&["doctor", "--data", data, "--json"]);
     assert_eq!(code(&open), 1);
     assert!(said(&open).contains("others may read"));
+}
+
+#[tokio::test]
+async fn a_backup_goes_into_a_file_and_back() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let record = format!("/v1/records/contacts/{}", tenant.record().await);
+    let folder = TempDir::new().unwrap();
+    let (file, key) = (folder.path().join("acme"), server.folder().join("operator.key"));
+    let as_operator = |command: &str, rest: &[&str]| {
+        let who = [command, "--url", server.operator.base().as_str(), "--operator-key-file", text(&key)];
+        tenantry(&[&who, rest].concat())
+    };
+    let made = as_operator("backup", &[&tenant.id, "--out", text(&file), "--json"]);
+    assert_eq!(code(&made), 0, "{}", String::from_utf8_lossy(&made.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(told["bytes"].as_u64(), Some(fs::metadata(&file).unwrap().len()));
+    tenant.owner.delete(&record).await.unwrap();
+    let restored = as_operator("restore", &[&tenant.id, text(&file)]);
+    assert_eq!(code(&restored), 0, "{}", String::from_utf8_lossy(&restored.stderr));
+    tenant.owner.get(&record).await.unwrap();
+    // It is older than the restore by now.
+    assert_eq!(code(&as_operator("restore", &[&tenant.id, text(&file)])), 1);
+    let missing = folder.path().join("missing");
+    let unknown = as_operator("backup", &["ten_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--out", text(&missing)]);
+    assert_eq!((code(&unknown), missing.exists()), (2, false));
 }

@@ -83,7 +83,7 @@ async fn a_tenants_repeated_writes_are_carried_out_once() {
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
 }
 
-/// Every write of a tenant that takes a key knows its answer again. The chat route keeps answers by itself.
+// Every write of a tenant that takes a key knows its answer again. The chat route keeps answers by itself.
 #[tokio::test]
 async fn every_write_of_a_tenant_is_answered_again() {
     let world = World::new().await;
@@ -181,4 +181,22 @@ async fn who_hangs_up_finds_the_answer_with_the_same_key() {
         server.operator.get("/v1/tenants?limit=500").await.unwrap()["data"].as_array().unwrap().len(),
         25
     );
+}
+
+// Wherever a crash falls, the write and its answer are there together or not at all.
+#[tokio::test]
+async fn a_crash_at_any_moment_costs_no_answer() {
+    let mut server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let path = "/v1/records/contacts";
+    for step in 0..10u64 {
+        let (name, body) = (format!("k{step}"), json!({"step": step}));
+        let after = Duration::from_micros(step * 700);
+        hang_up(&server, &tenant.owner_key, path, &name, &body, after).await;
+        server.crash_and_restart();
+        let answer = post(&tenant.owner_at(&server), path, &name, &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    let listed = tenant.owner_at(&server).get("/v1/records/contacts?limit=500").await.unwrap();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 10);
 }

@@ -66,7 +66,7 @@ async fn the_last_admin_cannot_revoke_itself_away() {
     second.get("/v1/tenants").await.unwrap();
 }
 
-/// A start that ended between writing the first key down and indexing it leaves a key that then holds.
+// A start that ended between writing the first key down and indexing it leaves a key that then holds.
 #[tokio::test]
 async fn a_first_start_that_was_cut_short_locks_nobody_out() {
     let mut server = Server::start_with("", &[]);
