@@ -47,7 +47,7 @@ macro_rules! conformance {
             usage: a_call_from_its_beginning_to_its_end, only_an_unknown_outcome_can_be_corrected,
                 a_meter_goes_on, grouped_and_exact, a_claim_holds_for_calls_too;
             audit_trail: in_order_and_at_once, filtered_and_paged, proofs_hold, an_export_verifies,
-                erased_values_break_no_proof, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
+                erased_values_break_no_proof, people_can_be_erased_from_a_log, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
             idempotency: a_key_is_claimed_once, a_key_is_free_after_its_time, answers_are_remembered,
                 a_failed_write_claims_nothing, claimed_once_also_at_once;
             keys: differ_by_tenant_and_purpose, work_is_marked_until_it_ends, who_has_stored_something_is_listed;
