@@ -270,7 +270,10 @@ pub async fn forgotten_with_all_that_belongs_to_them<B: Backend>(world: World<B>
         retention
             .enter(async |tenant| {
                 let access = tenant.authorize::<Delete<on::Run>>().unwrap();
-                world.store().forget_runs(&access, before, Commit::default()).await
+                let expected = world.store().forgettable_runs(&access, before).await;
+                let forgotten = world.store().forget_runs(&access, before, Commit::default()).await;
+                assert_eq!(expected, forgotten);
+                forgotten
             })
             .await
     };
