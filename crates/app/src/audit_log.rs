@@ -2,11 +2,67 @@
 
 use crate::{App, Flush, note};
 use audit::event::Action;
-use context::{Admission, Private, Read, Tenant, door, on};
+use context::{Admission, Delete, Private, Read, Tenant, door, on};
 use errors::Problem;
-use store::{AuditEvent, AuditQuery, InclusionProof, Page, PageRequest, StoreError};
+use ids::EventId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{
+    AuditEvent, AuditQuery, Commit, Erasure, IdempotencyClaim, InclusionProof, Page, PageRequest, StoreError,
+};
 
 const EXPORT: Action = Action::new("audit.export");
+const ERASE: Action = Action::new("audit.erase_personal");
+
+/// Which personal values are erased. Give one of the three.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ErasePersonal {
+    /// All that this event discloses.
+    pub event: Option<EventId>,
+    /// All that the events of this actor disclose, and its id wherever it is disclosed. It is the id in the
+    /// log, or the one that the tenant's tokens have for the person.
+    pub actor: Option<String>,
+    /// This very value, wherever it is disclosed.
+    pub value: Option<String>,
+}
+
+/// What was erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ErasedPersonal {
+    /// How many values.
+    pub erased: u64,
+}
+
+/// Erases personal values from the log. Its events, their hashes and all proofs stay as they are; in the
+/// place of each value is what the leaf commits to.
+pub async fn erase_personal<'t>(
+    app: &App,
+    tenant: &Tenant<'t>,
+    input: ErasePersonal,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Private<'t, ErasedPersonal>, Problem> {
+    let access = tenant.authorize::<Delete<on::Audit>>()?;
+    // The event says by what was asked, and never the person.
+    let (erasure, kind, id) = match input {
+        ErasePersonal { event: Some(event), actor: None, value: None } => {
+            (Erasure::Event(event), "event", event.to_string())
+        }
+        ErasePersonal { event: None, actor: Some(actor), value: None } if !actor.is_empty() => {
+            (Erasure::Actor(actor), "actor", "personal".to_owned())
+        }
+        ErasePersonal { event: None, actor: None, value: Some(value) } if !value.is_empty() => {
+            (Erasure::Value(value), "value", "personal".to_owned())
+        }
+        _ => return Err(Problem::invalid("Give one of `event`, `actor` and `value`.")),
+    };
+    // What was noted by the minute is in the log before anything is erased from it.
+    app.reads.flush(app.store.as_ref(), app.env.now(), Flush::Tenant(tenant.id())).await?;
+    let event = note(tenant, ERASE, "audit", id, [("by", json!(kind))]);
+    let erased = app.store.erase_disclosures(&access, &erasure, Commit::event(event).claiming(claim)).await?;
+    Ok(Private::sent(tenant, ErasedPersonal { erased }))
+}
 
 /// A page of events, newest first. Whatever was acknowledged before is in it, reads too.
 pub async fn events<'t>(

@@ -9,6 +9,7 @@ mod commitment;
 mod draft;
 mod head;
 mod name;
+mod people;
 mod seal;
 mod view;
 
@@ -21,6 +22,7 @@ pub use draft::{
 };
 pub(crate) use head::LeafHead;
 pub use name::{Action, Confidence, NameError, ReasonCode};
+pub use people::hide_people;
 pub use seal::{EventError, MAX_LEAF_BYTES, NO_PREVIOUS_LEAF, Position, Sealed, seal};
 pub use view::{Disclosed, Redacted, View, ViewError};
 

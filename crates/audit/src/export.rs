@@ -16,7 +16,7 @@ mod sample;
 mod tests;
 
 pub use fault::Fault;
-pub use inclusion::{InclusionFault, verify_inclusion};
+pub use inclusion::{InclusionFault, Proven, verify_inclusion, verify_proof};
 pub use report::Report;
 pub use verify::{Trust, verify_export};
 

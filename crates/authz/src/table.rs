@@ -71,6 +71,8 @@ fn least_roles(action: Action, resource: Resource) -> Option<Least> {
         (Resource::Record, Create | Update | Delete) => all(Member),
         (Resource::Egress, Invoke) => all(Member),
         (Resource::Audit, Read) => all(Admin),
+        // What is erased of a log does not come back.
+        (Resource::Audit, Delete) => all(Role::Owner),
         (Resource::Usage, Read) => all(Developer),
         (Resource::Budget, Read) => all(Developer),
         (Resource::Budget, Create | Update | Delete) => all(Admin),

@@ -2,8 +2,8 @@
 
 use crate::output::{Ended, News, Trouble, say, say_json};
 use crate::server::TenantOptions;
-use ::audit::export::{Fault, Report, Trust, verify_export};
-use ::audit::note::VerifierKey;
+use ::audit::export::{Proven, Report, Trust, verify_export, verify_proof};
+use ::audit::note::{VerifierKey, WitnessVerifierKey};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -25,14 +25,20 @@ pub enum AuditCommand {
 #[derive(Args)]
 pub struct VerifyArguments {
     /// The export.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "proof")]
+    file: Option<PathBuf>,
+    /// A file with the proof of one event, as `GET /v1/audit/proof?index=N` answers it, in place of an export.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "checkpoint"])]
+    proof: Option<PathBuf>,
     /// The log's verifier key, or a file that holds it.
     #[arg(long, value_name = "KEY")]
     vkey: String,
     /// A file with a checkpoint that was kept from before.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// The verifier key of a witness, or a file that holds it; may be given several times.
+    #[arg(long, value_name = "KEY")]
+    witness: Vec<String>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -64,24 +70,49 @@ pub(crate) async fn run(command: AuditCommand) -> Ended {
 }
 
 fn verify(arguments: &VerifyArguments) -> Ended {
-    let text = match std::fs::read_to_string(&arguments.vkey) {
-        Ok(text) => text,
-        Err(_) => arguments.vkey.clone(),
-    };
-    let key: VerifierKey =
-        text.trim().parse().map_err(|error| Trouble::other(format!("the verifier key: {error}")))?;
+    let key: VerifierKey = given(&arguments.vkey)
+        .trim()
+        .parse()
+        .map_err(|error| Trouble::other(format!("the verifier key: {error}")))?;
+    let witnesses = arguments.witness.iter().map(|witness| {
+        let key = given(witness).trim().parse::<WitnessVerifierKey>();
+        key.map_err(|error| Trouble::other(format!("a witness's key: {error}")))
+    });
+    let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
+    if let Some(proof) = &arguments.proof {
+        return match verify_proof(&read(proof)?, &key, &witnesses) {
+            Ok(proven) => good_proof(&proven, arguments.json),
+            Err(fault) if fault.is_bad_news() => bad("proof", None, &fault, arguments.json),
+            Err(fault) => Err(Trouble::other(fault)),
+        };
+    }
+    let Some(file) = &arguments.file else { return Err(Trouble::other("Name an export or a proof.")) };
     let earlier = arguments.checkpoint.as_deref().map(read).transpose()?;
-    let mut trust = Trust::new(&key);
+    let mut trust = Trust::new(&key).witnesses(&witnesses);
     if let Some(earlier) = &earlier {
         trust = trust.earlier(earlier);
     }
-    let file = File::open(&arguments.file)
-        .map_err(|error| Trouble::other(format!("{}: {error}", arguments.file.display())))?;
-    match verify_export(BufReader::new(file), &trust) {
+    let opened = File::open(file).map_err(|error| Trouble::other(format!("{}: {error}", file.display())))?;
+    match verify_export(BufReader::new(opened), &trust) {
         Ok(report) => good(&report, arguments.json),
-        Err(fault) if fault.is_bad_news() => bad(&fault, arguments.json),
+        Err(fault) if fault.is_bad_news() => bad(fault.code(), fault.line(), &fault, arguments.json),
         Err(fault) => Err(Trouble::other(fault)),
     }
+}
+
+/// What was given, or what the file of this name holds.
+fn given(text: &str) -> String {
+    std::fs::read_to_string(text).unwrap_or_else(|_| text.to_owned())
+}
+
+fn good_proof(proven: &Proven, as_json: bool) -> Ended {
+    if as_json {
+        let witnessed = !proven.witnesses.is_empty();
+        say_json(&json!({"verified": true, "witnessed": witnessed, "proof": proven}))?;
+    } else {
+        say(proven.to_string().trim_end())?;
+    }
+    Ok(News::Good)
 }
 
 fn good(report: &Report, as_json: bool) -> Ended {
@@ -93,9 +124,8 @@ fn good(report: &Report, as_json: bool) -> Ended {
     Ok(News::Good)
 }
 
-fn bad(fault: &Fault, as_json: bool) -> Ended {
+fn bad(code: &str, line: Option<u64>, fault: &dyn std::fmt::Display, as_json: bool) -> Ended {
     if as_json {
-        let (code, line) = (fault.code(), fault.line());
         say_json(&json!({"verified": false, "code": code, "line": line, "detail": fault.to_string()}))?;
     } else {
         say(format!("NOT VERIFIED: {fault}."))?;

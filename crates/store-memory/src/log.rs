@@ -1,14 +1,16 @@
 //! The audit log.
 
 use crate::tables::{Event, Tables};
-use crate::tenant::Known;
+use crate::tenant::{Known, pseudonym};
 use crate::{MemoryStore, page};
 use async_trait::async_trait;
 use audit::event::{Draft, View};
 use audit::merkle::{Hash, LeafHashes, TooFewLeaves, consistency_proof, inclusion_proof, root};
-use context::{Access, AuditLog, AuditUnavailable, Private, Read, Tenant, on};
+use context::{Access, AuditLog, AuditUnavailable, Delete, Private, Read, Tenant, on};
 use ids::EventId;
-use store::{AuditEvent, AuditQuery, AuditTrail, Commit, InclusionProof, Page, PageRequest, StoreError};
+use store::{
+    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, InclusionProof, Page, PageRequest, StoreError,
+};
 
 fn hashes(tables: &Tables) -> Vec<Hash> {
     tables.events.iter().map(|event| event.hash).collect()
@@ -21,13 +23,22 @@ fn checkpoint(known: &Known) -> Result<(u64, String), StoreError> {
     Ok((size, known.log.sign(size, root).to_string()))
 }
 
-fn wanted(event: &Event, query: &AuditQuery) -> bool {
+fn is_event(event: &Event, id: EventId) -> bool {
+    View::open(&event.leaf, &[]).is_ok_and(|view| view.event_id == id)
+}
+
+/// Whether the event is of this actor, by either of its ids.
+fn is_by(known: &Known, event: &Event, actor: &str) -> bool {
+    event.actor == actor || event.actor == pseudonym(&known.key, actor).to_string()
+}
+
+fn wanted(known: &Known, event: &Event, query: &AuditQuery) -> bool {
     let action = |action: &String| {
         event.action == *action
             || event.action.strip_prefix(action.as_str()).is_some_and(|it| it.starts_with('.'))
     };
     query.action.as_ref().is_none_or(action)
-        && query.actor.as_ref().is_none_or(|actor| event.actor == *actor)
+        && query.actor.as_ref().is_none_or(|actor| is_by(known, event, actor))
         && query.resource.as_ref().is_none_or(|resource| event.resource == *resource)
         && query.from.is_none_or(|from| event.time >= from)
         && query.to.is_none_or(|to| event.time < to)
@@ -48,7 +59,7 @@ pub(crate) fn page_of_events(
     let list = format!("audit/{query:?}");
     let before: u64 = page::place(known, &list, page)?.unwrap_or(u64::MAX);
     let events = (0..).zip(&known.tables.events).collect::<Vec<(u64, _)>>().into_iter().rev();
-    let events = events.filter(|(index, event)| *index < before && wanted(event, query));
+    let events = events.filter(|(index, event)| *index < before && wanted(known, event, query));
     let found = page::cut(known, &list, page, events, |(index, _)| *index);
     let data = found.data.into_iter().map(|(index, event)| shown(index, event));
     Ok(Page { data: data.collect::<Result<_, _>>()?, next_cursor: found.next_cursor })
@@ -148,15 +159,33 @@ impl AuditTrail for MemoryStore {
 
     async fn erase_disclosures(
         &self,
-        tenant: &Tenant<'_>,
-        field: &str,
-        value: &str,
+        access: &Access<'_, Delete<on::Audit>>,
+        erasure: &Erasure,
+        commit: Commit,
     ) -> Result<u64, StoreError> {
+        let tenant = access.tenant();
+        let key = self.state().tenants.get(tenant.id())?.key.clone();
         let mut erased = 0;
-        self.write(tenant, Commit::default(), |tables| {
+        self.write(tenant, commit, |tables| {
+            if let Erasure::Event(id) = erasure
+                && !tables.events.iter().any(|event| is_event(event, *id))
+            {
+                return Err(StoreError::NotFound);
+            }
             for event in &mut tables.events {
+                let whole = match erasure {
+                    Erasure::Event(id) => is_event(event, *id),
+                    Erasure::Actor(id) => {
+                        event.actor == *id || event.actor == pseudonym(&key, id).to_string()
+                    }
+                    Erasure::Value(_) => false,
+                };
+                let value = match erasure {
+                    Erasure::Event(_) => None,
+                    Erasure::Actor(value) | Erasure::Value(value) => Some(value),
+                };
                 let before = event.disclosures.len();
-                event.disclosures.retain(|it| !(it.field == field && it.value == value));
+                event.disclosures.retain(|it| !whole && value != Some(&it.value));
                 erased += (before - event.disclosures.len()) as u64;
             }
             Ok(())

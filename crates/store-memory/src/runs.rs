@@ -51,6 +51,12 @@ impl RunStore for MemoryStore {
         }
     }
 
+    async fn room(&self, access: &Access<'_, Update<on::Run>>) -> Result<Option<u64>, StoreError> {
+        let Some(limit) = access.tenant().standing().limits.storage_bytes else { return Ok(None) };
+        let stored = self.state().tenants.get(access.tenant().id())?.tables.bytes();
+        Ok(Some(limit.saturating_sub(stored)))
+    }
+
     async fn move_run(
         &self,
         access: &Access<'_, Update<on::Run>>,
@@ -148,6 +154,17 @@ impl RunStore for MemoryStore {
             });
             Ok(page::cut(known, &list, page, runs.cloned(), |run| run.id))
         })
+    }
+
+    async fn forgettable_runs(
+        &self,
+        access: &Access<'_, Delete<on::Run>>,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let state = self.state();
+        let runs = state.tenants.get(access.tenant().id())?.tables.runs.values();
+        let old = runs.filter(|stored| stored.run.finished_at.is_some_and(|end| end < before));
+        Ok(old.take(FORGET_AT_ONCE).count() as u64)
     }
 
     async fn forget_runs(

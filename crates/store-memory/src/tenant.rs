@@ -1,13 +1,17 @@
 //! One tenant: its key, its log's key and its tables; and the atomic commit.
 
 use crate::tables::{Event, Tables};
-use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, seal};
+use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, hide_people, seal};
 use audit::note::{LogKey, Origin};
 use env::Env;
-use ids::{EventId, Slug, TenantId};
+use ids::{EventId, Id, Slug, TenantId, UserId};
+use kms::Purpose;
 use secret::SecretBytes;
 use std::collections::BTreeMap;
 use store::{Commit, StoreError};
+
+/// Pseudonyms of people in the audit log.
+const PEOPLE: Purpose = Purpose::new("people in the audit log");
 
 /// A tenant that has a store.
 pub(crate) struct Known {
@@ -41,12 +45,23 @@ impl Known {
         let value = work(&mut next)?;
         let ids = events
             .into_iter()
-            .map(|draft| append(&mut next, &self.log, draft, env))
+            .map(|mut draft| {
+                hide_people(&mut draft, |id| pseudonym(&self.key, id));
+                append(&mut next, &self.log, draft, env)
+            })
             .collect::<Result<_, _>>()?;
         marks.into_iter().for_each(|mark| next.mark(mark));
         self.tables = next;
         Ok((value, ids))
     }
+}
+
+/// What the audit log calls a person who is known by this id elsewhere.
+pub(crate) fn pseudonym(key: &SecretBytes<32>, id: &str) -> UserId {
+    let derived = kms::derive(key, &PEOPLE, id.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&derived.expose()[..16]);
+    UserId::from_bytes(bytes)
 }
 
 fn append(tables: &mut Tables, log: &LogKey, draft: Draft, env: &Env) -> Result<EventId, StoreError> {

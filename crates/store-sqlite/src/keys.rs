@@ -4,7 +4,7 @@
 use crate::error::Fault;
 use audit::note::{LogKey, Origin};
 use env::Env;
-use ids::{Slug, TenantId};
+use ids::{Id, Slug, TenantId, UserId};
 use kms::{Binding, Kms, Purpose, WrappedKey, derive};
 use secret::SecretBytes;
 use store::KeyPurpose;
@@ -17,6 +17,9 @@ pub(crate) const JOURNAL: Purpose = Purpose::new("node journal");
 pub(crate) const BACKUP: Purpose = Purpose::new("backup");
 /// Keys for the layers above the store.
 const LAYERS_ABOVE: Purpose = Purpose::new("layers above");
+
+/// Pseudonyms of people in the audit log. They come from the log's key, which is never another.
+const PEOPLE: Purpose = Purpose::new("people in the audit log");
 
 /// A wrapped key with the name that it is bound to, which no other key of the tenant ever has.
 #[derive(Clone)]
@@ -107,6 +110,7 @@ pub(crate) struct TenantKeys {
     file: SecretBytes<32>,
     layers: SecretBytes<32>,
     log: LogKey,
+    people: SecretBytes<32>,
 }
 
 impl TenantKeys {
@@ -122,8 +126,8 @@ impl TenantKeys {
         let (seed, layers) =
             (wrapped.log.unwrap(kms, tenant).await?, wrapped.layers.unwrap(kms, tenant).await?);
         let origin = Origin { tenant, region: region.clone(), epoch };
-        let file = derive(&data, &FILE, &[]);
-        for kept in [&data, &file, &layers] {
+        let (file, people) = (derive(&data, &FILE, &[]), derive(&seed, &PEOPLE, &[]));
+        for kept in [&data, &file, &layers, &people] {
             hardening::keep_in_memory(kept.expose());
         }
         Ok(Self {
@@ -132,6 +136,7 @@ impl TenantKeys {
             data,
             layers,
             log: LogKey::from_seed(origin, &seed),
+            people,
         })
     }
 
@@ -153,6 +158,14 @@ impl TenantKeys {
     /// The key that signs the tenant's checkpoints.
     pub(crate) fn log(&self) -> &LogKey {
         &self.log
+    }
+
+    /// What the audit log calls a person who is known by this id elsewhere.
+    pub(crate) fn pseudonym(&self, id: &str) -> UserId {
+        let derived = derive(&self.people, &PEOPLE, id.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&derived.expose()[..16]);
+        UserId::from_bytes(bytes)
     }
 
     /// A key for a purpose of the layers above.

@@ -49,7 +49,7 @@ macro_rules! conformance {
                 a_meter_goes_on, grouped_and_exact, sums_stay_when_calls_are_forgotten,
                 a_claim_holds_for_calls_too;
             audit_trail: in_order_and_at_once, filtered_and_paged, proofs_hold, an_export_verifies,
-                erased_values_break_no_proof, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
+                erased_values_break_no_proof, people_can_be_erased_from_a_log, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
             idempotency: a_key_is_claimed_once, a_key_is_free_after_its_time, answers_are_remembered,
                 an_answer_known_before_is_part_of_the_write, a_key_is_given_back,
                 a_failed_write_claims_nothing, claimed_once_also_at_once;

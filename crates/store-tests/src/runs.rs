@@ -8,9 +8,7 @@ use futures::future::join_all;
 use ids::{RunId, WorkflowId};
 use serde_json::json;
 use std::collections::BTreeSet;
-use store::{
-    AuditQuery, AuditTrail, Run, RunStatus, RunStore, StoreError, StoredRun, UnknownDelivery,
-};
+use store::{AuditQuery, AuditTrail, Run, RunStatus, RunStore, StoreError, StoredRun, UnknownDelivery};
 
 fn workflow(number: u8) -> WorkflowId {
     id(number)
@@ -270,7 +268,10 @@ pub async fn forgotten_with_all_that_belongs_to_them<B: Backend>(world: World<B>
         retention
             .enter(async |tenant| {
                 let access = tenant.authorize::<Delete<on::Run>>().unwrap();
-                world.store().forget_runs(&access, before, commit(&tenant, "forget")).await
+                let expected = world.store().forgettable_runs(&access, before).await;
+                let forgotten = world.store().forget_runs(&access, before, commit(&tenant, "forget")).await;
+                assert_eq!(expected, forgotten);
+                forgotten
             })
             .await
     };

@@ -1,9 +1,9 @@
 //! The tenant's audit log at rest: events, checkpoints, proofs and the export.
 
-use crate::{Page, PageRequest, StoreError};
+use crate::{Commit, Page, PageRequest, StoreError};
 use async_trait::async_trait;
 use audit::event::Draft;
-use context::{Access, Private, Read, Tenant, on};
+use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Timestamp;
 use ids::EventId;
 use serde_json::Value;
@@ -43,6 +43,18 @@ pub struct InclusionProof {
     pub hashes: Vec<[u8; 32]>,
     /// The signed checkpoint that the hashes lead to.
     pub checkpoint: String,
+}
+
+/// Which personal values are erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Erasure {
+    /// All of one event.
+    Event(EventId),
+    /// All of the events of one actor, by the id in the log or the one that it is known by elsewhere, and
+    /// this id wherever it is disclosed.
+    Actor(String),
+    /// This value, wherever it is disclosed.
+    Value(String),
 }
 
 /// Keeps the tenant's audit log.
@@ -105,12 +117,12 @@ pub trait AuditTrail: Send + Sync {
         access: &Access<'t, Read<on::Audit>>,
     ) -> Result<Private<'t, (u64, String)>, StoreError>;
 
-    /// Erases what the log's events disclose of one personal field's value: the commitments stay, so every
-    /// proof still holds. Gives back how many were erased.
+    /// Erases personal values that the log's events disclose: the commitments stay, so every proof still
+    /// holds. Gives back how many were erased.
     async fn erase_disclosures(
         &self,
-        tenant: &Tenant<'_>,
-        field: &str,
-        value: &str,
+        access: &Access<'_, Delete<on::Audit>>,
+        erasure: &Erasure,
+        commit: Commit,
     ) -> Result<u64, StoreError>;
 }

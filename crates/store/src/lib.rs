@@ -22,7 +22,7 @@ mod run;
 mod usage;
 mod work;
 
-pub use audit_log::{AuditEvent, AuditQuery, AuditTrail, InclusionProof};
+pub use audit_log::{AuditEvent, AuditQuery, AuditTrail, Erasure, InclusionProof};
 pub use commit::Commit;
 pub use entities::{
     Agent, ApiKeyRecord, Budget, Credential, CredentialStatus, SigningKey, TemplateRef, Workflow,

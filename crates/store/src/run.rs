@@ -185,6 +185,10 @@ pub trait RunStore: Send + Sync {
         commit: Commit,
     ) -> Result<UnknownDelivery, StoreError>;
 
+    /// How many bytes the tenant's plan leaves for what runs make; `None` where it sets no bound. What moves
+    /// a run is written also when nothing is left, so that every run can end.
+    async fn room(&self, access: &Access<'_, Update<on::Run>>) -> Result<Option<u64>, StoreError>;
+
     /// Moves a run, if its cursor is where it was read.
     async fn move_run(
         &self,
@@ -238,6 +242,13 @@ pub trait RunStore: Send + Sync {
         status: Option<RunStatus>,
         page: &PageRequest,
     ) -> Result<Private<'t, Page<Run>>, StoreError>;
+
+    /// How many runs one [`RunStore::forget_runs`] would remove.
+    async fn forgettable_runs(
+        &self,
+        access: &Access<'_, Delete<on::Run>>,
+        before: Timestamp,
+    ) -> Result<u64, StoreError>;
 
     /// Removes the content and journal of runs that finished before `before`, some at a time; gives back how
     /// many. Where there are none, nothing of the commit is written either.

@@ -9,6 +9,7 @@ mod query;
 mod replay;
 mod rights;
 mod sweep;
+mod tenants;
 
 use crate::bodies::Course;
 use crate::compare::{insides, leaked};
@@ -126,7 +127,19 @@ async fn own<'w>(
         return credentials::operator_looks(world, request).await;
     }
     let answer = world.ask(&request, side).await?;
+    if must_show_its_owner(operation) && !side.is_shown_in(&answer) {
+        return Err("the owner's answer shows nothing that is the owner's".to_owned());
+    }
     Ok((request, answer))
+}
+
+/// Whether the answer to an owner is about an object of the owner's, so that it has to show that: else no
+/// attack on it would show anything.
+fn must_show_its_owner(operation: &Operation) -> bool {
+    let object = operation.places().last().is_some_and(|place| place.ends_with("{id}"));
+    // Models are the operator's, for all tenants.
+    let shared = operation.path.starts_with("/v1/models/");
+    operation.caller == Caller::Tenant && operation.is_safe() && object && !operation.streams && !shared
 }
 
 fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
@@ -141,7 +154,10 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(replay::jobs(world, control));
             jobs.extend(cache::jobs(world, control));
         }
-        Caller::Operator => jobs.extend(credentials::on_operators(world, control)),
+        Caller::Operator => {
+            jobs.extend(credentials::on_operators(world, control));
+            jobs.extend(tenants::jobs(world, control));
+        }
         Caller::Anyone => jobs.extend(hooks::jobs(world, control)),
     }
     jobs

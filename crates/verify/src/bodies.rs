@@ -67,6 +67,7 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
         }),
         "PUT /v1/budgets/{scope}/{id}" => json!({"per": "month", "usd": "1000.00"}),
         "PUT /v1/plans/{name}" => json!({}),
+        "POST /v1/audit/erase-personal" => json!({"value": format!("{mark} {number}")}),
         "POST /hooks/{token}" => json!({"note": canary, "number": number}),
         _ => return None,
     })

@@ -2,7 +2,7 @@
 
 use crate::pattern::{Leak, Outcome, Unattacked, Verdict};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The patterns of one part of the API.
@@ -31,6 +31,9 @@ pub struct Report {
     pub unattacked: Vec<Unattacked>,
     /// How long it took, in milliseconds.
     pub millis: u64,
+    /// Every pattern that was tried: operation, place and attack.
+    #[serde(skip)]
+    pub tried: BTreeSet<String>,
 }
 
 impl Report {
@@ -41,6 +44,7 @@ impl Report {
             leaks: Vec::new(),
             unattacked: Vec::new(),
             millis,
+            tried: BTreeSet::new(),
         };
         for Outcome { pattern, verdict, millis } in outcomes {
             let count = report.surfaces.entry(pattern.surface.clone()).or_default();
@@ -52,6 +56,7 @@ impl Report {
                 report.unattacked.push(Unattacked { surface, operation, place, attack, reason });
                 continue;
             }
+            report.tried.insert(format!("{operation} | {place} | {attack}"));
             report.patterns += 1;
             count.patterns += 1;
             if let Verdict::Leak(detail) = verdict {

@@ -1,7 +1,7 @@
 //! [`Side`]: one of the two tenants that the attacks go between.
 
 use crate::seed::Fill;
-use client::MadeTenant;
+use client::{Answer, MadeTenant};
 use secret::SecretText;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 /// One of the two tenants, with what it is known by.
 pub(crate) struct Side {
     pub(crate) tenant: String,
-    pub(crate) key_id: String,
     /// The owner's key.
     pub(crate) key: SecretText,
     /// Stands in every field that can hold it.
@@ -32,7 +31,6 @@ impl Side {
         Self {
             canary: format!("canary-{mark}"),
             tenant: made.id,
-            key_id: made.key_id,
             key: made.key,
             mark,
             hook_secret,
@@ -51,6 +49,12 @@ impl Side {
     /// Forgets an id that is nobody's alone, such as the operator's.
     pub(crate) fn forget(&self, id: &str) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// Whether an answer shows something that is this side's alone.
+    pub(crate) fn is_shown_in(&self, answer: &Answer) -> bool {
+        let text = answer.text();
+        self.markers().iter().any(|marker| text.contains(marker))
     }
 
     /// All by which this side's data is known: its canary and the ids of its objects.

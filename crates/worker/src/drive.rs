@@ -132,7 +132,7 @@ impl Driver<'_, '_> {
             None => {}
         }
         if start.held {
-            self.machine.feed(Input::Admit, &mut batch, self.parking).await?;
+            self.feed(Input::Admit, &mut batch, self.parking).await?;
         }
         self.commit(&mut batch, Commit::default()).await?;
         loop {
@@ -140,7 +140,7 @@ impl Driver<'_, '_> {
                 return Ok(rest);
             }
             match self.next(start).await {
-                Next::Fed(input) => self.machine.feed(input, &mut batch, self.parking).await?,
+                Next::Fed(input) => self.feed(input, &mut batch, self.parking).await?,
                 Next::Told(Control::Park) => self.parking = true,
                 Next::Told(Control::Stop) => return Ok(Rest::Over),
                 Next::Told(Control::Order(order, answer)) => self.obey(*order, answer, &mut batch).await?,
@@ -169,9 +169,15 @@ impl Driver<'_, '_> {
                 }
                 _ => workflow::Outcome::Unknown,
             };
-            self.machine.feed(Input::Outcome { node, attempt, outcome }, batch, true).await?;
+            self.feed(Input::Outcome { node, attempt, outcome }, batch, true).await?;
         }
         Ok(())
+    }
+
+    async fn feed(&mut self, input: Input, batch: &mut Batch, begin_nothing: bool) -> Result<(), DriveError> {
+        let asking = self.shared.app.store.room(&self.access);
+        let room = self.steps.meanwhile(asking).await?;
+        Ok(self.machine.feed(input, batch, (begin_nothing, room)).await?)
     }
 
     fn began(&self, node: &workflow::NodeName) -> Timestamp {
@@ -234,7 +240,7 @@ impl Driver<'_, '_> {
         // What happened before the order is durable before it.
         let outcome = async {
             self.commit(batch, Commit::default()).await?;
-            self.machine.feed(input, batch, true).await?;
+            self.feed(input, batch, true).await?;
             self.commit(batch, Commit::event(event).claiming(claim)).await
         };
         match outcome.await {

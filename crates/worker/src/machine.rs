@@ -41,15 +41,16 @@ impl Machine {
 
     /// Feeds an input. Where nothing may be begun any more, attempts that the engine begins are handed back
     /// before they are performed, as if a limit had refused them: that uses up no attempt, and the run waits.
+    /// `room` is how many bytes may be stored of what steps make.
     pub(crate) async fn feed(
         &self,
         input: Input,
         batch: &mut Batch,
-        begin_nothing: bool,
+        (begin_nothing, room): (bool, Option<u64>),
     ) -> Result<(), EngineLost> {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            let progress = self.step(input).await?;
+            let progress = self.step(input, room).await?;
             batch.events.extend(progress.events);
             for command in progress.commands {
                 match command {
@@ -68,9 +69,10 @@ impl Machine {
         workflow::Outcome::RateLimited { until: self.env.now() }
     }
 
-    async fn step(&self, input: Input) -> Result<Progress, EngineLost> {
+    async fn step(&self, input: Input, room: Option<u64>) -> Result<Progress, EngineLost> {
         let (run, definition) = (Arc::clone(&self.run), Arc::clone(&self.definition));
-        let moment = Moment { now: self.env.now(), chance: Chance(u64::from_le_bytes(self.env.random())) };
+        let moment =
+            Moment { now: self.env.now(), chance: Chance(u64::from_le_bytes(self.env.random())), room };
         let stepped = tokio::task::spawn_blocking(move || {
             run.lock().unwrap_or_else(PoisonError::into_inner).step(&definition, input, moment)
         });

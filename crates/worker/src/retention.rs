@@ -72,11 +72,13 @@ async fn forget(app: &App, tenant: TenantId) -> Result<u64, Problem> {
             let access = tenant.authorize::<Delete<on::Run>>()?;
             let mut all = 0;
             for _ in 0..MOST_TIMES {
-                let event = note(&tenant, FORGET, "run", "old", [("before", before.to_string().into())]);
-                match app.store.forget_runs(&access, before, Commit::event(event)).await? {
-                    0 => break,
-                    forgotten => all += forgotten,
+                let count = app.store.forgettable_runs(&access, before).await?;
+                if count == 0 {
+                    break;
                 }
+                let facts = [("before", before.to_string().into()), ("count", count.into())];
+                let event = note(&tenant, FORGET, "run", "old", facts);
+                all += app.store.forget_runs(&access, before, Commit::event(event)).await?;
             }
             Ok(all)
         })

@@ -10,6 +10,7 @@ mod api_keys_get;
 mod api_keys_list;
 mod api_keys_revoke;
 mod audit_checkpoint;
+mod audit_erase_personal;
 mod audit_events;
 mod audit_export;
 mod audit_key;
@@ -95,6 +96,7 @@ const ROUTES: &[fn() -> Operation] = &[
     api_keys_list::operation,
     api_keys_revoke::operation,
     audit_checkpoint::operation,
+    audit_erase_personal::operation,
     audit_events::operation,
     audit_export::operation,
     audit_key::operation,

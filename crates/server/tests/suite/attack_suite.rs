@@ -54,6 +54,11 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::CacheForgetsTheTenant => ("POST /v1/chat/completions", "whose answer is kept"),
         Plant::RightsAreNotAsked => ("POST /v1/agents", "a viewer's key"),
         Plant::ForeignDeletes => ("DELETE /v1/agents/{id}", "the victim's id"),
+        Plant::OwnReachIsForgotten => ("GET /v1/api-keys/{id}", "reaches its own alone"),
+        Plant::StreamsAreMixed => ("POST /v1/chat/completions", "stream beside the own"),
+        Plant::KeptAnswersOutliveTheTenant => ("DELETE /v1/tenants/{id}", "kept answers"),
+        Plant::DeletedHooksLive => ("DELETE /v1/tenants/{id}", "a delivery to a tenant that was erased"),
+        Plant::RestoresAnyBackup => ("POST /v1/tenants/{id}/restore", "the victim's backup"),
     }
 }
 
@@ -68,7 +73,12 @@ async fn every_planted_leak_is_named_and_an_honest_server_has_none() {
             let named =
                 report.leaks.iter().any(|leak| leak.operation == operation && leak.attack.contains(attack));
             match plant {
-                Plant::None => assert_eq!(report.leaks, [], "an honest server"),
+                Plant::None => {
+                    assert_eq!(report.leaks, [], "an honest server");
+                    // What is not tried any more shows in the review of this list.
+                    let tried: Vec<&str> = report.tried.iter().map(String::as_str).collect();
+                    insta::assert_snapshot!("tried", tried.join("\n"));
+                }
                 _ => assert!(named, "{plant:?} is not named: {:#?}", report.leaks),
             }
         }

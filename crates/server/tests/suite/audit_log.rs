@@ -1,13 +1,13 @@
 //! The audit log, verified without the server.
 
-use crate::harness::{Server, assert_refused, send};
+use crate::harness::{Server, Tenant, assert_refused, send, send_json};
 use audit::export::{Trust, verify_export};
 use audit::merkle::{leaf_hash, verify_consistency, verify_inclusion};
 use audit::note::{SignedCheckpoint, VerifierKey};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn hashes(proof: &Value) -> Vec<[u8; 32]> {
     let hash = |text: &Value| STANDARD.decode(text.as_str().unwrap()).unwrap().try_into().unwrap();
@@ -111,4 +111,65 @@ async fn reads_are_told_once_a_minute_with_their_number() {
     assert_eq!(count, 3);
     assert!(told.len() <= 2, "a minute may have turned in between, but not more: {told:#?}");
     assert_eq!(told[0]["resource"]["id"], "contacts");
+}
+
+/// A person with a token of the tenant's, in this role.
+async fn person(server: &Server, tenant: &Tenant, sub: &str) -> client::Client {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let x = URL_SAFE_NO_PAD.encode(key.verifying_key().to_bytes());
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+    let id =
+        tenant.make("/v1/signing-keys", json!({"alg": "EdDSA", "public_jwk": jwk, "role": "admin"})).await;
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let claims = json!({
+        "iss": tenant.id, "tenant": tenant.id, "aud": server.operator.base().to_string().trim_end_matches('/'),
+        "sub": sub, "iat": now, "exp": now + 600, "role": "admin",
+    });
+    tenant.owner.with_key(crate::keys::token(&key, &id, &claims))
+}
+
+#[tokio::test]
+async fn a_person_is_erased_from_the_log_and_it_still_verifies() {
+    let server = Server::start();
+    let (tenant, other) = (server.tenant("Acme").await, server.tenant("Other").await);
+    let ada = person(&server, &tenant, "ada@example.com").await;
+    ada.post("/v1/records/contacts", &json!({"a": 1})).await.unwrap();
+    ada.get("/v1/records/contacts").await.unwrap();
+    let before = tenant.events("actor=ada@example.com").await;
+    assert!(before.len() >= 2, "{before:?}");
+    let name = before[0]["actor"]["id"].as_str().unwrap().to_owned();
+    assert!(name.starts_with("usr_"), "{name}");
+    assert_eq!(before[0]["personal"]["subject"], "ada@example.com");
+    assert!(before.iter().all(|event| event["actor"]["id"] == name.as_str()));
+    let earlier = tenant.owner.get("/v1/audit/checkpoint").await.unwrap();
+    let key: VerifierKey =
+        send(&tenant.owner, Method::GET, "/v1/audit/key").await.text().trim().parse().unwrap();
+    let export = send(&tenant.owner, Method::GET, "/v1/audit/export").await;
+    assert!(!export.text().contains("ada@example.com"), "a leaf never changes, so it never names a person");
+
+    let path = "/v1/audit/erase-personal";
+    for body in [json!({}), json!({"actor": ""}), json!({"actor": "a", "value": "b"})] {
+        assert_refused(&send_json(&tenant.owner, Method::POST, path, &body).await, 400, "invalid_request");
+    }
+    let body = json!({"actor": "ada@example.com"});
+    assert_refused(&send_json(&ada, Method::POST, path, &body).await, 403, "forbidden");
+    assert_eq!(other.owner.post(path, &body).await.unwrap()["erased"], 0);
+    let erased = tenant.owner.post(path, &body).await.unwrap()["erased"].as_u64().unwrap();
+    assert!(erased >= before.len() as u64, "{erased}");
+    let noted = tenant.events("action=audit.erase_personal").await;
+    assert_eq!(noted.len(), 1);
+    assert!(!noted[0].to_string().contains("ada@example.com"));
+
+    let after = tenant.events(&format!("actor={name}")).await;
+    assert_eq!(after.len(), before.len());
+    assert!(after.iter().all(|event| event["personal"]["subject"]["redacted"] == true), "{after:?}");
+    let all = tenant.events("").await;
+    assert!(all.iter().all(|event| !event.to_string().contains("ada@example.com")));
+    let export = send(&tenant.owner, Method::GET, "/v1/audit/export").await;
+    let trust = Trust::new(&key).earlier(earlier["checkpoint"].as_str().unwrap());
+    verify_export(&export.body[..], &trust).unwrap();
+    // One event's values alone.
+    let event = tenant.events("action=record.create").await.remove(0);
+    let body = json!({"event": event["event_id"]});
+    assert!(tenant.owner.post(path, &body).await.is_ok());
 }

@@ -138,3 +138,66 @@ async fn a_backup_goes_into_a_file_and_back() {
     let unknown = as_operator("backup", &["ten_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--out", text(&missing)]);
     assert_eq!((code(&unknown), missing.exists()), (2, false));
 }
+
+#[tokio::test]
+async fn one_event_s_proof_is_verified_and_another_tenant_s_is_refused() {
+    let server = crate::harness::Server::start();
+    let (tenant, other) = (server.tenant("Acme").await, server.tenant("Other").await);
+    let folder = tempfile::TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let mut files = Vec::new();
+    for (name, who) in [("acme", &tenant), ("other", &other)] {
+        who.record().await;
+        let key = crate::harness::send(&who.owner, http::Method::GET, "/v1/audit/key").await;
+        let proof = who.owner.get("/v1/audit/proof?index=1").await.unwrap();
+        let key = write(&format!("{name}.vkey"), &key.text());
+        files.push((write(&format!("{name}.proof"), &proof.to_string()), key));
+    }
+    let (proof, key) = &files[0];
+    let verify = |proof: &std::path::Path, more: &[&str]| {
+        let usual = ["audit", "verify", "--proof", text(proof), "--vkey", text(key), "--json"];
+        let checked = tenantry(&[&usual, more].concat());
+        (code(&checked), said(&checked))
+    };
+    let (ended, told) = verify(proof, &[]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((ended, &told["verified"], &told["proof"]["index"]), (0, &true.into(), &1.into()));
+    // Another tenant's proof is refused, also when it comes with this tenant's checkpoint or with its leaf.
+    assert_eq!(verify(&files[1].0, &[]).0, 1);
+    let read = |path: &std::path::Path| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let (mine, theirs) = (read(proof), read(&files[1].0));
+    for member in ["leaf", "hashes", "checkpoint"] {
+        let mut spliced = theirs.clone();
+        spliced[member] = mine[member].clone();
+        assert_eq!(verify(&write("spliced", &spliced.to_string()), &[]).0, 1, "{member}");
+    }
+    assert_eq!(verify(&write("no-proof", "{}"), &[]).0, 2);
+    // A witness whose key is given and who did not cosign is none.
+    let witness = audit::note::WitnessKey::from_seed(
+        "witness.example/w1".parse().unwrap(),
+        &secret::SecretBytes::take(&mut [9; 32]),
+    );
+    let (ended, told) = verify(proof, &["--witness", &witness.verifier().to_string()]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((ended, &told["witnessed"]), (0, &false.into()));
+    assert_eq!(verify(proof, &["--witness", "nonsense"]).0, 2);
+    // One who did is seen.
+    let mut signed = audit::note::SignedCheckpoint::open(
+        mine["checkpoint"].as_str().unwrap(),
+        &fs::read_to_string(key).unwrap().trim().parse().unwrap(),
+    )
+    .unwrap();
+    signed.add(witness.cosign(&signed, env::Timestamp::from_millis(1_790_000_100_000)));
+    let mut cosigned = mine.clone();
+    cosigned["checkpoint"] = signed.to_string().into();
+    let (ended, told) =
+        verify(&write("cosigned", &cosigned.to_string()), &["--witness", &witness.verifier().to_string()]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((ended, &told["witnessed"]), (0, &true.into()), "{told}");
+}

@@ -85,7 +85,7 @@ async fn a_viewer_sees_and_revokes_its_own_key_alone() {
 }
 
 /// A token that this key signs.
-fn token(key: &SigningKey, kid: &str, claims: &Value) -> SecretText {
+pub(crate) fn token(key: &SigningKey, kid: &str, claims: &Value) -> SecretText {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": kid});
     let signed = format!("{}.{}", part(&header), part(claims));

@@ -4,16 +4,18 @@ use super::{one_more, paged};
 use crate::error::Fault;
 use crate::keys::TenantKeys;
 use crate::rows::{Cell, LogBase, Table};
-use crate::tenant::{Append, Database};
+use crate::tenant::{Append, Database, Txn};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
 use audit::event::{Disclosure, Draft, View};
 use audit::merkle::{Hash, Nodes, consistency_proof, inclusion_proof};
-use context::{Access, Private, Read, Tenant, on};
+use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Env;
 use ids::EventId;
 use sqlcipher::{Executor, OptionalExtension, params};
-use store::{AuditEvent, AuditQuery, AuditTrail, Commit, InclusionProof, Page, PageRequest, StoreError};
+use store::{
+    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, InclusionProof, Page, PageRequest, StoreError,
+};
 
 struct StoredNodes<'c>(&'c Executor, LogBase);
 
@@ -70,7 +72,7 @@ pub(super) fn page_of_events(
         "SELECT number, leaf, disclosures FROM audit_event
          WHERE number < ?1
            AND (?2 IS NULL OR action = ?2 OR substr(action, 1, length(?2) + 1) = ?2 || '.')
-           AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR resource = ?4)
+           AND (?3 IS NULL OR actor IN (?3, ?8)) AND (?4 IS NULL OR resource = ?4)
            AND time >= ?5 AND time < ?6
          ORDER BY number DESC LIMIT ?7",
     )?;
@@ -81,7 +83,8 @@ pub(super) fn page_of_events(
         query.resource,
         query.from.map_or(i64::MIN, env::Timestamp::millis),
         query.to.map_or(i64::MAX, env::Timestamp::millis),
-        one_more(page)
+        one_more(page),
+        query.actor.as_deref().map(|id| keys.pseudonym(id).to_string())
     ];
     let rows = select.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let events = rows.map(|row| event(row?)).collect::<Result<Vec<_>, Fault>>()?;
@@ -192,51 +195,90 @@ impl AuditTrail for EmbeddedStore {
 
     async fn erase_disclosures(
         &self,
-        tenant: &Tenant<'_>,
-        field: &str,
-        value: &str,
+        access: &Access<'_, Delete<on::Audit>>,
+        erasure: &Erasure,
+        commit: Commit,
     ) -> Result<u64, StoreError> {
-        let (field, value) = (field.to_owned(), value.to_owned());
-        let handle = self.handle(tenant).await?;
-        let erased = handle
-            .write(false, Commit::default(), move |txn| {
-                let mut select = txn.tables().prepare_cached(
-                    "SELECT number, time, action, actor, resource, leaf, hash, disclosures FROM audit_event
-                     WHERE instr(disclosures, ?1) > 0",
-                )?;
-                // A JSON text holds the value as JSON writes it, without the quotes.
-                let quoted = super::to_text(&value)?;
-                let rows = select.query_map(params![quoted.trim_matches('"')], |row| {
-                    Ok((
-                        vec![
-                            Cell::Integer(row.get(0)?),
-                            Cell::Integer(row.get(1)?),
-                            Cell::Text(row.get(2)?),
-                            Cell::Text(row.get(3)?),
-                            Cell::Text(row.get(4)?),
-                            Cell::Blob(row.get(5)?),
-                            Cell::Blob(row.get(6)?),
-                        ],
-                        row.get::<_, String>(7)?,
-                    ))
-                })?;
-                let rows = rows.collect::<Result<Vec<_>, _>>()?;
-                let mut erased = 0;
-                for (mut cells, text) in rows {
-                    let all: Vec<Disclosure> = super::from_text(&text)?;
-                    let kept: Vec<_> =
-                        all.iter().filter(|it| !(it.field == field && it.value == value)).collect();
-                    if kept.len() < all.len() {
-                        erased += (all.len() - kept.len()) as u64;
-                        cells.push(Cell::from(super::to_text(&kept)?));
-                        txn.put(Table::AuditEvent, cells)?;
-                    }
-                }
-                Ok(erased)
-            })
-            .await?;
+        let handle = self.handle(access.tenant()).await?;
+        let wanted = Wanted::of(erasure, &handle.keys());
+        let erased = handle.write(false, commit, move |txn| erase(txn, &wanted)).await?;
         // The journal still has the events as they were written.
         crate::tenant::blocking(move || handle.settle(true)).await?;
         Ok(erased)
     }
+}
+
+/// Which events lose which of their values.
+struct Wanted {
+    /// The id of one event.
+    event: Option<String>,
+    /// The ids of one actor.
+    actor: Option<[String; 2]>,
+    /// A value that goes wherever it is.
+    value: Option<String>,
+}
+
+impl Wanted {
+    fn of(erasure: &Erasure, keys: &TenantKeys) -> Self {
+        let nothing = Self { event: None, actor: None, value: None };
+        match erasure {
+            Erasure::Event(id) => Self { event: Some(id.to_string()), ..nothing },
+            Erasure::Value(value) => Self { value: Some(value.clone()), ..nothing },
+            Erasure::Actor(id) => {
+                let actor = Some([id.clone(), keys.pseudonym(id).to_string()]);
+                Self { actor, value: Some(id.clone()), ..nothing }
+            }
+        }
+    }
+
+    /// What is kept of what an event discloses.
+    fn kept<'d>(&self, whole: bool, all: &'d [Disclosure]) -> Vec<&'d Disclosure> {
+        all.iter().filter(|it| !whole && self.value.as_ref() != Some(&it.value)).collect()
+    }
+}
+
+fn erase(txn: &mut Txn<'_>, wanted: &Wanted) -> Result<u64, Fault> {
+    let rows = disclosing(txn.tables(), wanted)?;
+    if wanted.event.is_some() && rows.is_empty() {
+        return Err(Fault::Answer(StoreError::NotFound));
+    }
+    let mut erased = 0;
+    for (mut cells, whole, text) in rows {
+        let all: Vec<Disclosure> = super::from_text(&text)?;
+        let kept = wanted.kept(whole, &all);
+        if kept.len() < all.len() {
+            erased += (all.len() - kept.len()) as u64;
+            cells.push(Cell::from(super::to_text(&kept)?));
+            txn.put(Table::AuditEvent, cells)?;
+        }
+    }
+    Ok(erased)
+}
+
+/// The rows that may lose something: their first cells, whether all goes, and what they disclose.
+fn disclosing(tables: &Executor, wanted: &Wanted) -> Result<Vec<(Vec<Cell>, bool, String)>, Fault> {
+    let mut select = tables.prepare_cached(
+        "SELECT number, time, action, actor, resource, leaf, hash, disclosures,
+                coalesce(instr(leaf, CAST('\"event_id\":\"' || ?1 || '\"' AS BLOB)) > 0, 0)
+                OR coalesce(actor IN (?2, ?3), 0) AS whole
+         FROM audit_event WHERE whole OR instr(disclosures, ?4) > 0",
+    )?;
+    // A JSON text holds the value as JSON writes it, without the quotes.
+    let quoted = wanted.value.as_ref().map(super::to_text).transpose()?;
+    let quoted = quoted.as_deref().map(|text| text.trim_matches('"'));
+    let [one, other] = wanted.actor.as_ref().map_or([None, None], |[one, other]| [Some(one), Some(other)]);
+    let rows = select.query_map(params![wanted.event, one, other, quoted], |row| {
+        let cells = vec![
+            Cell::Integer(row.get(0)?),
+            Cell::Integer(row.get(1)?),
+            Cell::Text(row.get(2)?),
+            Cell::Text(row.get(3)?),
+            Cell::Text(row.get(4)?),
+            Cell::Blob(row.get(5)?),
+            Cell::Blob(row.get(6)?),
+        ];
+        let text: Option<String> = row.get(7)?;
+        Ok((cells, row.get(8)?, text.unwrap_or_else(|| "[]".to_owned())))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -124,6 +124,13 @@ impl RunStore for EmbeddedStore {
         }
     }
 
+    async fn room(&self, access: &Access<'_, Update<on::Run>>) -> Result<Option<u64>, StoreError> {
+        let Some(limit) = access.tenant().standing().limits.storage_bytes else { return Ok(None) };
+        let handle = self.handle(access.tenant()).await?;
+        let stored = handle.read(|database| crate::tenant::used_bytes(&database.connection)).await?;
+        Ok(Some(limit.saturating_sub(stored)))
+    }
+
     async fn move_run(
         &self,
         access: &Access<'_, Update<on::Run>>,
@@ -270,6 +277,22 @@ impl RunStore for EmbeddedStore {
             paged(&page, runs, |last| last.id.to_string(), |id| cursor::seal(keys, &env, &list, &id))
         })
         .await
+    }
+
+    async fn forgettable_runs(
+        &self,
+        access: &Access<'_, Delete<on::Run>>,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let handle = self.handle(access.tenant()).await?;
+        let count = handle.read(move |database| {
+            let mut select = database.connection.prepare_cached(
+                "SELECT count(*) FROM
+                 (SELECT 1 FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1 LIMIT ?2)",
+            )?;
+            Ok(select.query_row(params![before.millis(), FORGET_AT_ONCE], |row| row.get(0))?)
+        });
+        Ok(count.await?)
     }
 
     async fn forget_runs(

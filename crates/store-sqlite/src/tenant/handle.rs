@@ -148,7 +148,7 @@ impl TenantHandle {
         let Some(place) = position.as_ref().filter(|position| position.epoch == epoch) else {
             return Ok(None);
         };
-        let Numbered { next, rows, ids } = number(place, &append.events, &self.env)?;
+        let Numbered { next, rows, ids } = number(place, &append.events, &self.keys(), &self.env)?;
         let rows: Vec<_> = append.rows.iter().cloned().chain(rows).collect();
         let entry = Entry {
             tenant: self.id,
@@ -380,7 +380,9 @@ impl TenantHandle {
     pub(super) fn check_events(&self, events: &[Draft]) -> Result<(), Fault> {
         let start = audit::event::Position::start(self.keys().log().origin().clone());
         for draft in events {
-            audit::event::seal(draft.clone(), &start, &self.env)?;
+            let mut draft = draft.clone();
+            audit::event::hide_people(&mut draft, |id| self.keys().pseudonym(id));
+            audit::event::seal(draft, &start, &self.env)?;
         }
         Ok(())
     }

@@ -2,8 +2,9 @@
 //! so that numbers, hashes and the journal's order agree.
 
 use crate::error::Fault;
+use crate::keys::TenantKeys;
 use crate::rows::{Cell, LogBase, RowChange, Table, frontier};
-use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, Sealed, seal};
+use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, Sealed, hide_people, seal};
 use audit::merkle::Frontier;
 use audit::note::Origin;
 use env::Env;
@@ -51,14 +52,21 @@ pub(crate) struct Numbered {
 }
 
 /// Seals drafts as the next events.
-pub(crate) fn number(position: &LogPosition, drafts: &[Draft], env: &Env) -> Result<Numbered, Fault> {
+pub(crate) fn number(
+    position: &LogPosition,
+    drafts: &[Draft],
+    keys: &TenantKeys,
+    env: &Env,
+) -> Result<Numbered, Fault> {
     let mut numbered =
         Numbered { next: position.clone(), rows: Vec::with_capacity(drafts.len()), ids: Vec::new() };
     for draft in drafts {
+        let mut draft = draft.clone();
+        hide_people(&mut draft, |id| keys.pseudonym(id));
         let sealed = seal(draft.clone(), &numbered.next.place, env)?;
         let place = &numbered.next.place;
         let row = LogBase::of(place.epoch).row(place.index);
-        numbered.rows.push(event_row(row, draft, &sealed)?);
+        numbered.rows.push(event_row(row, &draft, &sealed)?);
         numbered.ids.push(sealed.event_id);
         numbered.next.frontier.append(sealed.leaf_hash);
         numbered.next.place.advance(sealed.leaf_hash);

@@ -11,8 +11,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 use steps::{ACTIONS, COSTS, ENDS, FILTERS, GROUPS, Happening, SORTS, STATUSES, Step, data, happening, step};
 use store::{
-    AuditQuery, CallKind, CollectionSettings, Commit, LookBack, PlatformStore as _, RecordChange, StoreError,
-    UsageQuery, WorkKind,
+    AuditQuery, CallKind, CollectionSettings, Commit, Erasure, LookBack, PlatformStore as _, RecordChange,
+    StoreError, UsageQuery, WorkKind,
 };
 use store_memory::MemoryStore;
 use store_tests::samples::{
@@ -105,7 +105,8 @@ async fn take<S: Store>(store: &S, tenant: &Tenant<'_>, env: &env::Env, step: &S
         }
         Step::Events { action, size } => events(store, tenant, ACTIONS[*action], *size).await,
         Step::Erase { who } => {
-            told(store.erase_disclosures(tenant, "personal.who", &format!("person {who}")).await)
+            let erasure = Erasure::Value(format!("person {who}"));
+            told(store.erase_disclosures(&tenant.authorize().unwrap(), &erasure, Commit::default()).await)
         }
         Step::Remember { key } => {
             let body = tenant.id().to_string().into_bytes();

@@ -5,7 +5,7 @@ use crate::compare::difference;
 use crate::description::Operation;
 use crate::pattern::Pattern;
 use crate::schema::id_members;
-use crate::world::World;
+use crate::world::{Request, World};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -35,17 +35,24 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, name: String, prefix:
         body[name.as_str()] = json!(value);
         Some(body)
     };
+    let mut rest = theirs.body.clone();
     if operation.places().is_empty() {
-        let mut allowed = theirs.clone();
-        allowed.body = with(&theirs.body, &value);
-        world.ask(&allowed, &world.victim).await?;
+        let allowed = Request { body: with(&rest, &value), ..theirs.clone() };
+        if !world.send(&allowed).await?.status.is_success() {
+            // The member may stand in the place of all others.
+            rest = None;
+            let allowed = Request { body: with(&rest, &value), ..theirs.clone() };
+            world.ask(&allowed, &world.victim).await?;
+        }
     }
+    let alone = rest.is_none();
     let fill = world.objects(operation, &world.attacker).await?;
     let own = world.request(operation, &world.attacker, fill);
     let (mut request, mut lost) = (own.clone(), own.clone());
     let nothing = world.missing(&value);
-    request.body = with(&own.body, &value);
-    lost.body = with(&own.body, &nothing);
+    let around = if alone { &rest } else { &own.body };
+    request.body = with(around, &value);
+    lost.body = with(around, &nothing);
     let (answer, missing) = (world.send(&request).await?, world.send(&lost).await?);
     if answer.status.is_success() {
         return judged(Some(format!("the victim's object was taken ({})", answer.status.as_u16())));

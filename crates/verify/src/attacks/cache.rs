@@ -2,12 +2,13 @@
 
 use super::{Attempt, Control, Job, given_away, judged};
 use crate::pattern::Pattern;
-use crate::world::World;
+use crate::side::Side;
+use crate::world::{Request, World};
 use client::Answer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How a caller asks for kept answers, and how an answer says that it is one.
-const ASK: (&str, &str) = ("X-Tenantry-Cache", "on");
+pub(super) const ASK: (&str, &str) = ("X-Tenantry-Cache", "on");
 const TOLD: &str = "x-tenantry-cache";
 
 pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
@@ -15,10 +16,48 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
         return Vec::new();
     }
     let pattern = Pattern::new(control.operation, "body", "the victim's request, whose answer is kept");
-    vec![Job::new(pattern, kept_answer(world, control))]
+    let streamed = Pattern::new(control.operation, "body `stream`", "the victim's stream beside the own");
+    vec![Job::new(pattern, kept_answer(world, control)), Job::new(streamed, stream(world, control))]
 }
 
-fn is_kept(answer: &Answer) -> bool {
+/// Both ask for a stream at the same time, each about its own; neither may see the other's.
+async fn stream(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (request, _) = control.held()?;
+    let asked = |side: &Side| {
+        let question = format!("Repeat after me: {} {}", side.canary, world.number());
+        let messages = json!([{"role": "user", "content": question}]);
+        let body = json!({"model": "offline", "stream": true, "messages": messages});
+        Request { body: Some(body), ..request.by(&side.key) }
+    };
+    let (theirs, own) = (asked(&world.victim), asked(&world.attacker));
+    for _ in 0..3 {
+        let (shown, answer) = futures::future::join(world.send(&theirs), world.send(&own)).await;
+        let (shown, answer) = (shown?, answer?);
+        if !shown.status.is_success() || !joined(&shown).contains(&world.victim.canary) {
+            return Err("the owner's stream does not show what the owner asked".to_owned());
+        }
+        if joined(&answer).contains(&world.victim.canary) {
+            return judged(Some("the attacker's stream shows the victim's canary".to_owned()));
+        }
+        if let Some(found) = given_away(world, &own, &answer) {
+            return judged(Some(found));
+        }
+    }
+    judged(None)
+}
+
+/// What a stream says, its pieces put together.
+fn joined(answer: &Answer) -> String {
+    let text = answer.text().into_owned();
+    let pieces = text.lines().filter_map(|line| {
+        let event: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
+        Some(event["choices"][0]["delta"]["content"].as_str()?.to_owned())
+    });
+    let said: String = pieces.collect();
+    format!("{said}\n{text}")
+}
+
+pub(super) fn is_kept(answer: &Answer) -> bool {
     answer.header(TOLD).is_some_and(|told| told.eq_ignore_ascii_case("hit"))
 }
 

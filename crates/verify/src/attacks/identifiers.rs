@@ -40,6 +40,13 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, with_v
         return Ok(None);
     }
     let before = state(world, &place, &theirs).await;
+    if let Some(before) = &before
+        && before.status.is_success()
+        && shows_its_owner(&place)
+        && !world.victim.is_shown_in(before)
+    {
+        return Err("the owner's own object shows nothing that is the owner's".to_owned());
+    }
     let mut request = world.request(operation, &world.attacker, own);
     request.fill.insert(place.clone(), value.clone());
     if with_version {
@@ -59,6 +66,11 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, with_v
     }
     let after = state(world, &place, &theirs).await;
     judged(changed(before.as_ref(), after.as_ref()))
+}
+
+/// Whether what stands at a place holds something of its owner's.
+fn shows_its_owner(place: &str) -> bool {
+    place.ends_with("{id}")
 }
 
 /// The victim's object as the victim sees it, where it can be looked at.

@@ -5,8 +5,34 @@ use crate::compare::difference;
 use crate::pattern::Pattern;
 use crate::world::World;
 
-/// Parameters that take numbers, moments and the server's own words.
-const NO_IDS: [&str; 8] = ["limit", "cursor", "index", "size", "format", "from", "to", "group_by"];
+/// Parameters that take numbers, moments and words, of which none names an object.
+const NO_IDS: [&str; 14] = [
+    "limit",
+    "cursor",
+    "index",
+    "size",
+    "format",
+    "from",
+    "to",
+    "group_by",
+    "version",
+    "status",
+    "action",
+    "sort",
+    "filter",
+    "allow_older",
+];
+/// How the ids begin that a parameter takes, where its name says so.
+const KINDS: [(&str, &str); 8] = [
+    ("workflow", "wfl_"),
+    ("run", "run_"),
+    ("agent", "agt_"),
+    ("record", "rec_"),
+    ("hook", "hok_"),
+    ("key", "key_"),
+    ("actor", "key_"),
+    ("resource", "rec_"),
+];
 
 pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let operation = control.operation;
@@ -25,12 +51,17 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
 async fn foreign(world: &World<'_>, control: &Control<'_>, name: &str) -> Attempt {
     let (theirs, _) = control.held()?;
     let operation = control.operation;
-    let value = world.victim.key_id.clone();
+    let kind = KINDS.iter().find(|(known, _)| *known == name).map_or("key_", |(_, kind)| *kind);
+    let ids = world.victim.markers().into_iter().find(|id| id.starts_with(kind));
+    let Some(value) = ids else {
+        return Err(format!("the victim has no object whose id begins with {kind}"));
+    };
     let mut allowed = theirs.clone();
     allowed.query.push((name.to_owned(), value.clone()));
-    if !world.send(&allowed).await?.status.is_success() {
-        // The owner cannot ask this either: the parameter takes no ids.
-        return Ok(None);
+    let owner = world.send(&allowed).await?;
+    if !owner.status.is_success() {
+        let status = owner.status.as_u16();
+        return Err(format!("the owner's own id in `{name}` is answered {status}"));
     }
     let fill = world.objects(operation, &world.attacker).await?;
     let own = world.request(operation, &world.attacker, fill);

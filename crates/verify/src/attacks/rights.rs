@@ -2,6 +2,7 @@
 //! table of rights says no.
 
 use super::{Attempt, Control, Job, judged};
+use crate::compare::difference;
 use crate::description::Operation;
 use crate::pattern::Pattern;
 use crate::world::World;
@@ -26,7 +27,40 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
             jobs.push(Job::new(pattern, refused(world, control, role, "*")));
         }
     }
+    if is_own(Role::Viewer, scope, operation.is_safe())
+        && let Some(place) = operation.places().pop().filter(|place| place.ends_with("{id}"))
+    {
+        let attack = "another's id with a viewer's key of the same tenant, which reaches its own alone";
+        let pattern = Pattern::new(operation, format!("path {place}"), attack);
+        jobs.push(Job::new(pattern, anothers(world, control, place)));
+    }
     jobs
+}
+
+/// Whether the role reaches what is its own, and nothing else, by what an operation of this scope does.
+fn is_own(role: Role, scope: &str, reads: bool) -> bool {
+    let Some((noun, _)) = scope.split_once(':') else { return false };
+    let rights = Rights::Granted { role, scopes: Scopes::everything() };
+    let resource = Resource::ALL.iter().find(|resource| resource.as_str() == noun);
+    let action = if reads { Action::Read } else { Action::Delete };
+    resource.is_some_and(|resource| rights.reach(action, *resource) == Reach::Own)
+}
+
+/// What another principal of the same tenant has must be to the viewer as if it were not there.
+async fn anothers(world: &World<'_>, control: &Control<'_>, place: String) -> Attempt {
+    control.held()?;
+    let key = lesser(world, Role::Viewer, "*").await?;
+    let fill = world.objects(control.operation, &world.victim).await?;
+    let Some(value) = fill.get(&place).cloned() else { return Err(format!("{place} has no value")) };
+    let request = world.request(control.operation, &world.victim, fill).by(&key);
+    let answer = world.send(&request).await?;
+    if answer.status.is_success() {
+        return judged(Some(format!("it was let in ({})", answer.status.as_u16())));
+    }
+    let (nothing, mut lost) = (world.missing(&value), request.clone());
+    lost.fill.insert(place, nothing.clone());
+    let missing = world.send(&lost).await?;
+    judged(difference((&answer, value.as_str()), (&missing, nothing.as_str())))
 }
 
 /// Whether the table says no to this role for everything that the scope may stand for.

@@ -18,7 +18,7 @@ impl Run {
     pub fn step(&mut self, definition: &Definition, input: Input, moment: Moment) -> Progress {
         let language = Language::new();
         let progress = Progress::default();
-        let mut decider = Decider { run: self, definition, moment, language, progress };
+        let mut decider = Decider { run: self, definition, moment, language, progress, made: 0 };
         decider.take(input);
         decider.go_on();
         decider.progress
@@ -67,6 +67,8 @@ pub(super) struct Decider<'a> {
     pub(super) moment: Moment,
     language: Language,
     progress: Progress,
+    /// Bytes of the outputs that this step of the engine made.
+    pub(super) made: usize,
 }
 
 impl Decider<'_> {

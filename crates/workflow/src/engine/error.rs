@@ -22,6 +22,8 @@ pub enum StepErrorCode {
     OutputMismatch,
     /// The output, or all outputs together, are over the limit.
     OutputTooLarge,
+    /// The tenant's storage has no room for the output.
+    QuotaExceeded,
     /// The attempt took too long.
     TimedOut,
     /// It is not known whether the attempt took effect.

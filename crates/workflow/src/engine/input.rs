@@ -15,6 +15,8 @@ pub struct Moment {
     pub now: Timestamp,
     /// Random bits.
     pub chance: Chance,
+    /// Bytes that may be stored of what steps make; `None` where nothing bounds them.
+    pub room: Option<u64>,
 }
 
 /// Random bits from outside, so that the engine has none of its own.

@@ -146,7 +146,7 @@ impl Decider<'_> {
     }
 
     /// The output, if it and all outputs together are within the limits.
-    pub(super) fn bounded(&self, node: &NodeName, output: Value) -> Result<Value, StepError> {
+    pub(super) fn bounded(&mut self, node: &NodeName, output: Value) -> Result<Value, StepError> {
         let bytes = bytes_of(&output);
         let refuse = |what: &str, limit: usize| {
             let message = format!("{what} is over {limit} bytes. Ask for less, or store it as a record.");
@@ -158,6 +158,13 @@ impl Decider<'_> {
         if bytes + self.run.values.bytes_without(node) > MAX_RUN_BYTES {
             return refuse("What this run made", MAX_RUN_BYTES);
         }
+        let made = self.made.saturating_add(bytes);
+        if self.moment.room.is_some_and(|room| u64::try_from(made).is_ok_and(|made| made > room)) {
+            let message = "The tenant's storage has no room for the output. Delete something, or ask for a \
+                           larger plan. What the step did outside stays done.";
+            return Err(StepError::new(StepErrorCode::QuotaExceeded, message));
+        }
+        self.made = made;
         Ok(output)
     }
 }

@@ -27,10 +27,20 @@ pub(super) enum Plant {
     RightsAreNotAsked,
     /// The other tenant's object is removed, and the answer says that there is none.
     ForeignDeletes,
+    /// Whoever may see their own keys sees all of the tenant's.
+    OwnReachIsForgotten,
+    /// A stream ends with what another tenant's said.
+    StreamsAreMixed,
+    /// Answers stay after the tenant that they were kept for was erased.
+    KeptAnswersOutliveTheTenant,
+    /// Deliveries are taken for a tenant that was erased.
+    DeletedHooksLive,
+    /// Any tenant's backup is taken.
+    RestoresAnyBackup,
 }
 
 impl Plant {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::None,
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
@@ -43,5 +53,10 @@ impl Plant {
         Self::CacheForgetsTheTenant,
         Self::RightsAreNotAsked,
         Self::ForeignDeletes,
+        Self::OwnReachIsForgotten,
+        Self::StreamsAreMixed,
+        Self::KeptAnswersOutliveTheTenant,
+        Self::DeletedHooksLive,
+        Self::RestoresAnyBackup,
     ];
 }

@@ -94,6 +94,11 @@ impl Asked {
         self.text("authorization")?.strip_prefix("Bearer ").map(str::to_owned)
     }
 
+    fn streams(&self) -> bool {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        self.path == "/v1/chat/completions" && body["stream"] == true
+    }
+
     fn is(&self, method: Method, prefix: &str) -> bool {
         self.method == method && self.path.starts_with(prefix)
     }
@@ -183,6 +188,16 @@ impl Inner {
                 kept.headers.insert("x-tenantry-cache", http::HeaderValue::from_static("hit"));
                 Some(kept)
             }
+            Plant::KeptAnswersOutliveTheTenant => {
+                asked.text("x-tenantry-cache")?;
+                let first_two =
+                    self.owners.lock().unwrap().iter().take(2).any(|(_, key)| Some(key.as_str()) == own);
+                let body = String::from_utf8_lossy(&asked.body).into_owned();
+                let mut kept = self.kept.lock().unwrap().get(&body).cloned().filter(|_| !first_two)?;
+                let by_another = kept.headers.get("x-kept-for")?.to_str().ok() != own;
+                kept.headers.insert("x-tenantry-cache", http::HeaderValue::from_static("hit"));
+                by_another.then_some(kept)
+            }
             Plant::RightsAreNotAsked => {
                 let tenant = own?.strip_prefix("tk_")?.get(..26)?;
                 let owner = self.owner_of(&format!("ten_{tenant}"))?;
@@ -240,6 +255,54 @@ impl Inner {
             Plant::CacheForgetsTheTenant if asked.text("x-tenantry-cache").is_some() => {
                 let body = String::from_utf8_lossy(&asked.body).into_owned();
                 self.kept.lock().unwrap().insert(body, answer.clone());
+            }
+            _ => return self.within_and_after(asked, own, answer).await,
+        }
+        answer
+    }
+
+    /// The server's answer, spoiled by what goes on within a tenant, beside it, or after its end.
+    async fn within_and_after(&self, asked: &Asked, own: Option<&str>, mut answer: Answer) -> Answer {
+        let missed = answer.status == StatusCode::NOT_FOUND;
+        match self.plant {
+            Plant::OwnReachIsForgotten if missed && asked.is(Method::GET, "/v1/api-keys/") => {
+                let tenant = own.and_then(|own| own.strip_prefix("tk_")?.get(..26));
+                if let Some(owner) = tenant.and_then(|tenant| self.owner_of(&format!("ten_{tenant}"))) {
+                    answer = self.pass(asked, Some(&owner)).await;
+                }
+            }
+            Plant::StreamsAreMixed if asked.streams() => {
+                let mut kept = self.kept.lock().unwrap();
+                let mine = answer.body.clone();
+                let others = kept.iter().filter(|(key, _)| Some(key.as_str()) != own);
+                let mixed: Vec<u8> = others.flat_map(|(_, answer)| answer.body.to_vec()).collect();
+                kept.insert(own.unwrap_or_default().to_owned(), answer.clone());
+                answer.body = [mine.to_vec(), mixed].concat().into();
+            }
+            Plant::KeptAnswersOutliveTheTenant if asked.text("x-tenantry-cache").is_some() => {
+                let body = String::from_utf8_lossy(&asked.body).into_owned();
+                let mut kept = answer.clone();
+                if let Ok(key) = own.unwrap_or_default().parse() {
+                    kept.headers.insert("x-kept-for", key);
+                }
+                self.kept.lock().unwrap().entry(body).or_insert(kept);
+            }
+            Plant::DeletedHooksLive if asked.is(Method::POST, "/hooks/") => {
+                let mut kept = self.kept.lock().unwrap();
+                match kept.get(&asked.path) {
+                    Some(before) if !answer.status.is_success() => answer = before.clone(),
+                    _ if answer.status.is_success() => {
+                        kept.insert(asked.path.clone(), answer.clone());
+                    }
+                    _ => {}
+                }
+            }
+            Plant::RestoresAnyBackup
+                if asked.path.ends_with("/restore")
+                    && asked.text("content-type") == Some("application/octet-stream")
+                    && answer.status == StatusCode::CONFLICT =>
+            {
+                answer.status = StatusCode::OK;
             }
             _ => {}
         }

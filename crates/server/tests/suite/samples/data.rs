@@ -27,6 +27,8 @@ pub(super) async fn sample(operation: &str, tenant: &Tenant) -> Option<Sample> {
         "get_audit_checkpoint" => get("/v1/audit/checkpoint".into()),
         "get_audit_key" => get("/v1/audit/key".into()),
         "get_audit_proof" => get("/v1/audit/proof?index=0".into()),
+        "post_audit_erase_personal" => Sample::new(By::Owner, Method::POST, "/v1/audit/erase-personal")
+            .json(&json!({"value": "ada@example.com"})),
         "get_audit_export" => get("/v1/audit/export?format=jsonl".into()),
         _ => return None,
     })

@@ -232,7 +232,10 @@ async fn runs_are_forgotten_when_their_time_is_over() {
     }
     assert!(!left);
     assert_eq!(other.get(&runs[1]).await.unwrap()["status"], "succeeded");
-    assert!(!crate::harness::events(&owner, "/v1/audit/events", "action=run.forget").await.is_empty());
+    // One event, which says how many; and none of a tenant of which nothing was forgotten.
+    let forgotten = crate::harness::events(&owner, "/v1/audit/events", "action=run.forget").await;
+    assert_eq!((forgotten.len(), &forgotten[0]["details"]["count"]), (1, &json!(1)), "{forgotten:?}");
+    assert!(crate::harness::events(&other, "/v1/audit/events", "action=run.forget").await.is_empty());
 }
 
 #[tokio::test]
@@ -286,4 +289,66 @@ async fn a_token_that_the_service_took_back_is_renewed_once() {
     let run = start(&tenant.owner, &flow, Value::Null).await;
     assert_eq!(over(&tenant.owner, &run).await["status"], "failed");
     assert_eq!(service.seen("/guarded/fixed").len(), 1);
+}
+
+#[tokio::test]
+async fn what_runs_make_counts_against_the_storage_and_the_audit_log_goes_on() {
+    let (server, _) = stage().await;
+    let limit = 2 * 1024 * 1024;
+    let tenant = server.tenant_on("narrow", &json!({"storage_bytes": limit}), "Narrow").await;
+    let large = "{{ 'x' * 400000 }}";
+    let flow = workflow(
+        &tenant,
+        &json!({"name": "Makes", "nodes": [
+            {"id": "start", "type": "source", "kind": "manual"},
+            {"id": "make", "type": "transform", "after": ["start"], "output": large},
+        ]}),
+    )
+    .await;
+    let mut last = Value::Null;
+    for _ in 0..20 {
+        let path = format!("/v1/workflows/{flow}/runs");
+        let started = crate::harness::send_json(&tenant.owner, http::Method::POST, &path, &json!({})).await;
+        if started.status.as_u16() != 202 {
+            crate::harness::assert_refused(&started, 429, "quota_exceeded");
+            break;
+        }
+        last = over(&tenant.owner, started.json()["id"].as_str().unwrap()).await;
+        if last["status"] == "failed" {
+            break;
+        }
+    }
+    assert_eq!(last["status"], "failed", "{last}");
+    assert!(step(&last, "make")["error"].as_str().unwrap().contains("storage has no room"), "{last}");
+    let problems = tenant.owner.get("/v1/problems").await.unwrap();
+    assert!(problems["data"][0]["last_error"].as_str().unwrap().contains("storage"), "{problems}");
+    let finished = tenant.events("action=run.finish").await;
+    assert_eq!(finished[0]["result"], "failure");
+}
+
+#[tokio::test]
+async fn a_step_that_is_cancelled_leaves_its_intent_and_the_order_in_the_log() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Acme").await;
+    let flow = workflow(
+        &tenant,
+        &json!({"name": "Calls", "nodes": [
+            {"id": "start", "type": "source", "kind": "manual"},
+            {"id": "call", "type": "http", "method": "POST", "after": ["start"], "url": service.url("/slow/20000")},
+        ]}),
+    )
+    .await;
+    let run = start(&tenant.owner, &flow, Value::Null).await;
+    super::eventually(|| !service.seen("/slow").is_empty()).await;
+    tenant.owner.post(&format!("/v1/runs/{run}/cancel"), &json!({})).await.unwrap();
+    let seen = over(&tenant.owner, &run).await;
+    assert_eq!((&seen["status"], &step(&seen, "call")["status"]), (&json!("cancelled"), &json!("cancelled")));
+    let calls = tenant.events("action=http.call").await;
+    assert_eq!(calls.last().unwrap()["result"], "intent", "{calls:?}");
+    let cancelled = tenant.events("action=run.cancel").await;
+    assert_eq!(
+        (&cancelled[0]["resource"]["id"], &cancelled[0]["actor"]["id"]),
+        (&json!(run), &json!(tenant.key_id))
+    );
+    assert_eq!(tenant.events("action=run.finish").await[0]["details"]["status"], "cancelled");
 }

@@ -373,3 +373,16 @@ fn a_foreign_journal_is_refused() {
     assert_eq!(Run::replay(&driver.definition, headless).err(), Some(StartError::NoOpening));
     assert!(matches!(driver.journal[0].kind, EventKind::Opened(_)));
 }
+
+#[test]
+fn what_does_not_fit_into_the_storage_fails_its_step() {
+    let nodes = "  - {id: a, type: ai, after: [start], model: m, prompt: p}\n  \
+                 - {id: t, type: transform, after: [start], output: \"{{ input.n }}\"}";
+    let mut driver = Driver::begun(nodes);
+    assert_eq!(driver.status("t"), StepStatus::Succeeded);
+    driver.room = Some(10);
+    driver.succeed("a", json!({"text": "more than ten bytes"}));
+    assert_eq!(driver.run.status(), RunStatus::Failed);
+    let Some(Reason::StepFailed { error, .. }) = driver.run.reason() else { panic!() };
+    assert_eq!(error.code, StepErrorCode::QuotaExceeded);
+}

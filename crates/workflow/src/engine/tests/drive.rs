@@ -18,6 +18,7 @@ pub(super) struct Driver {
     pub(super) journal: Vec<Event>,
     pub(super) now: Timestamp,
     pub(super) chance: u64,
+    pub(super) room: Option<u64>,
     /// Attempts that a worker is at, with all that it was told.
     pub(super) open: BTreeMap<NodeName, Command>,
     /// Every attempt that was ever commanded.
@@ -54,7 +55,7 @@ impl Driver {
         let (run, progress) = Run::start(&definition, start, &mut step_id).unwrap();
         let journal = progress.events;
         let (open, performed, keys) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { definition, run, journal, now, chance: 7, open, performed, keys }
+        Self { definition, run, journal, now, chance: 7, room: None, open, performed, keys }
     }
 
     /// A live run of nodes in flow style, begun.
@@ -107,7 +108,7 @@ impl Driver {
 
     /// One transition, with everything that must hold for each.
     pub(super) fn say(&mut self, input: Input) -> Progress {
-        let moment = Moment { now: self.now, chance: Chance(self.chance) };
+        let moment = Moment { now: self.now, chance: Chance(self.chance), room: self.room };
         self.chance = self.chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         let before = self.run.clone();
         let progress = self.run.step(&self.definition, input, moment);
