@@ -41,10 +41,17 @@ async fn templates_have_versions_that_never_change_and_faults_are_told_with_thei
         let answer = send(&server.operator, Method::GET, &format!("/v1/templates/{missing}")).await;
         assert_refused(&answer, 404, "not_found");
     }
-    let faulty = json!({"name": "faulty", "definition": {"name": "x", "nodes": [{"id": "a", "type": "ai"}]}});
-    let answer = send_json(&server.operator, Method::POST, "/v1/templates", &faulty).await;
-    assert_refused(&answer, 400, "invalid_definition");
-    assert!(answer.json()["errors"][0]["line"].as_u64().unwrap() > 0);
+    let faults = async |definition: serde_json::Value| {
+        let faulty = json!({"name": "faulty", "definition": definition});
+        let answer = send_json(&server.operator, Method::POST, "/v1/templates", &faulty).await;
+        assert_refused(&answer, 400, "invalid_definition");
+        answer.json()["errors"][0].clone()
+    };
+    let text = "name: x\nnodes:\n  - {id: a, type: ai}\n";
+    assert_eq!(faults(json!(text)).await["line"], 3);
+    // What was sent as JSON has no lines that its sender has seen.
+    let object = faults(json!({"name": "x", "nodes": [{"id": "a", "type": "ai"}]})).await;
+    assert_eq!(object["line"], 0);
 }
 
 #[tokio::test]
