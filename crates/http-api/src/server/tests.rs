@@ -115,6 +115,18 @@ async fn whoever_takes_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_one_answer_unread_over_http_2_is_left() {
+    let server = running(Bounds { header_timeout: LONG, ..bounds() }).await;
+    // The greeting, empty settings, and `GET /endless` whose answer is given no room beyond the first window.
+    let headers = b"\x82\x86\x04\x08/endless\x01\x01x";
+    let frame = [&[0, 0, headers.len() as u8, 1, 5, 0, 0, 0, 1][..], headers].concat();
+    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    let mut stream = server.connect(&[&greeting[..], &frame].concat()).await;
+    let read = rest(&mut stream).await;
+    assert!(read.len() > 60_000, "{}", read.len());
+}
+
+#[tokio::test]
 async fn an_address_has_its_share_of_the_places() {
     let server = running(Bounds { per_address: 2, header_timeout: LONG, ..bounds() }).await;
     let (mut one, mut two) = (server.connect(REQUEST).await, server.connect(REQUEST).await);
