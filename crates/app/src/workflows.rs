@@ -216,11 +216,13 @@ pub async fn delete(
 ) -> Result<(), Problem> {
     let access = tenant.authorize::<Delete<on::Workflow>>()?;
     let (workflow, _) = found(app, tenant, id, expected).await?;
+    let event = note(tenant, DELETE, "workflow", id.to_string(), []);
+    app.store.remove::<Workflow>(&access, &id.to_string(), Commit::event(event).claiming(claim)).await?;
+    // From here on its hook leads to no workflow, and is refused whether or not this is done.
     if let Some(hook) = &workflow.hook {
         app.platform.revoke_credential(tenant, &hook.id.to_string()).await?;
     }
-    let event = note(tenant, DELETE, "workflow", id.to_string(), []);
-    Ok(app.store.remove::<Workflow>(&access, &id.to_string(), Commit::event(event).claiming(claim)).await?)
+    Ok(())
 }
 
 /// Gives a workflow another inbound address. The one before is refused from the next delivery on.

@@ -6,7 +6,7 @@ use crate::pattern::Pattern;
 use crate::world::World;
 
 /// Parameters that take numbers, moments and words, of which none names an object.
-const NO_IDS: [&str; 14] = [
+const NO_IDS: [&str; 16] = [
     "limit",
     "cursor",
     "index",
@@ -21,6 +21,8 @@ const NO_IDS: [&str; 14] = [
     "sort",
     "filter",
     "allow_older",
+    "accept_loss",
+    "per",
 ];
 /// How the ids begin that a parameter takes, where its name says so.
 const KINDS: [(&str, &str); 8] = [
