@@ -1,6 +1,7 @@
 //! Serving connections: bounded in number, also by address, each with time limits, drained at the end.
 
 mod connection;
+mod lingering;
 mod socket;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One connection: from its first byte to its end, which comes also when nothing is asked any more.
 
 use super::Bounds;
+use super::lingering::Lingering;
 use super::socket::Socket;
 use crate::call::Peer;
 use crate::problem::Refused;
@@ -85,7 +86,7 @@ async fn answer(
     under_way: UnderWay,
 ) -> Result<Response<Counted>, Infallible> {
     use tower_service::Service as _;
-    let mut request: Request = request.map(Body::new);
+    let mut request: Request = Lingering::of(request).map(Body::new);
     request.extensions_mut().insert(Peer(peer));
     let response = router.call(request).await.unwrap_or_else(|_| {
         Refused(Problem::new(Code::Internal, "The request could not be routed.")).into_response()

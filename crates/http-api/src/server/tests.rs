@@ -3,7 +3,7 @@
 use super::{Bounds, serve};
 use axum::Router;
 use axum::body::Body;
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use std::convert::Infallible;
@@ -37,6 +37,7 @@ async fn running(bounds: Bounds) -> Running {
     let waiting = || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>().boxed()) };
     let router = Router::new()
         .route("/", get(async || "ok"))
+        .route("/refuses", post(async || "ok"))
         .route("/endless", get(endless))
         .route("/waiting", get(waiting));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -82,6 +83,36 @@ async fn whoever_says_nothing_or_half_a_greeting_is_left() {
         rest(&mut stream).await;
     }
     assert!(answered(&mut server.connect(REQUEST).await).await);
+}
+
+#[tokio::test]
+async fn whoever_sends_what_nobody_reads_gets_the_answer() {
+    let server = running(Bounds { header_timeout: LONG, write_timeout: LONG, ..bounds() }).await;
+    let large = vec![b'x'; 8 << 20];
+    let announced = format!("POST /refuses HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", large.len());
+    let chunked = format!(
+        "POST /refuses HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
+        large.len()
+    );
+    for (head, end) in [(announced, &b""[..]), (chunked, b"\r\n0\r\n\r\n")] {
+        // A client that writes all before it reads a word, and then asks once more on the same connection.
+        let mut stream = server.connect(head.as_bytes()).await;
+        stream.write_all(&large).await.unwrap();
+        stream.write_all(end).await.unwrap();
+        assert!(answered(&mut stream).await);
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(answered(&mut stream).await);
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_not_taken_in_for_ever() {
+    let server = running(Bounds { header_timeout: LONG, write_timeout: LONG, ..bounds() }).await;
+    let mut stream =
+        server.connect(b"POST /refuses HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999999\r\n\r\n").await;
+    let piece = vec![b'x'; 1 << 20];
+    let refused = async { while stream.write_all(&piece).await.is_ok() {} };
+    tokio::time::timeout(LONG, refused).await.expect("it is taken in for ever");
 }
 
 #[tokio::test]
