@@ -17,11 +17,12 @@ pub(super) fn check(repo: &Repo) -> anyhow::Result<Vec<String>> {
     Ok(list::compare(repo, LIST, &found))
 }
 
-/// Whether `tokio::spawn` is named.
+/// Whether `tokio::spawn` is named, or the runtime that runs the code, which can spawn as well.
 fn starts_a_task(level: &[TokenTree]) -> bool {
     level.windows(4).any(|part| match part {
         [TokenTree::Ident(from), TokenTree::Punct(_), TokenTree::Punct(_), TokenTree::Ident(name)] => {
-            from == "tokio" && name == "spawn"
+            (from == "tokio" && name == "spawn")
+                || (from == "Handle" && (name == "current" || name == "try_current"))
         }
         _ => false,
     })
@@ -40,6 +41,7 @@ mod tests {
     fn tasks_are_found_outside_tests_alone() {
         assert_eq!(findings("fn a() { tokio::spawn(async {}); }"), 1);
         assert_eq!(findings("use tokio::spawn; fn a() { b(spawn); }"), 1);
+        assert_eq!(findings("fn a() { let runtime = Handle::current(); runtime.spawn(b); }"), 1);
         assert_eq!(findings("#[cfg(test)] mod tests { fn a() { tokio::spawn(async {}); } }"), 0);
         assert_eq!(findings("fn a() { tokio::time::sleep(b); set.spawn(c); }"), 0);
     }
