@@ -66,6 +66,11 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             post("/v1/templates".into()).json(&json!({"name": "triage", "definition": LEAD_TRIAGE}))
         }
         "get_templates" => get("/v1/templates".into()),
+        "delete_templates_name" => {
+            let template = json!({"name": "gone", "definition": LEAD_TRIAGE});
+            server.operator.post("/v1/templates", &template).await.unwrap();
+            Sample::new(By::Operator, Method::DELETE, "/v1/templates/gone".to_owned())
+        }
         "get_templates_name_versions_n" => {
             let template = json!({"name": "read", "definition": LEAD_TRIAGE});
             server.operator.post("/v1/templates", &template).await.unwrap();
