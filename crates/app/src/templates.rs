@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use store::Template;
 
 const PUBLISH: Action = Action::new("template.publish");
+const WITHDRAW: Action = Action::new("template.withdraw");
 
 /// What the operator publishes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -63,6 +64,14 @@ pub async fn publish(app: &App, operator: &Operator, input: NewTemplate) -> Resu
         Ok(app.platform.publish_template(operator, id, &name, definition, now).await?.into())
     };
     operator_log::record(app, operator, PUBLISH, ("template", name.as_str()), work).await
+}
+
+/// Takes a template away with all its versions. Workflows keep the definition that they were made from; the
+/// name, published again, begins at version 1 under another id.
+pub async fn withdraw(app: &App, operator: &Operator, name: &Slug) -> Result<(), Problem> {
+    operator.must_change()?;
+    let work = async { Ok(app.platform.withdraw_template(operator, name).await?) };
+    operator_log::record(app, operator, WITHDRAW, ("template", name.as_str()), work).await
 }
 
 /// The newest version of each template, by name, after the given one, at most `limit`.

@@ -3,7 +3,7 @@
 use crate::offline::Surroundings;
 use crate::output::{Ended, News, Progress, Trouble, say, say_json};
 use crate::server::key;
-use ::verify::{Options, OwnServer, Report};
+use ::verify::{Options, OwnServer, Places, Report};
 use clap::Args;
 use client::{BaseUrl, Client};
 use serde_json::json;
@@ -18,28 +18,40 @@ pub struct VerifyArguments {
     /// The file with an operator's key for that server.
     #[arg(long, value_name = "FILE", requires = "url")]
     operator_key_file: Option<PathBuf>,
+    /// That server's log, to be searched for what may stand in no log.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    log: Option<PathBuf>,
+    /// That server's data folder, to be searched, too.
+    #[arg(long, value_name = "DIR", requires = "url")]
+    data: Option<PathBuf>,
+    /// Write the report into this file as JUnit does, for CI systems.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> Ended {
-    let VerifyArguments { url, operator_key_file, json: as_json } = arguments;
+    let VerifyArguments { url, operator_key_file, log, data, junit, json: as_json } = arguments;
     let report = match (url, operator_key_file) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
-            attack(Client::new(url), operator_key, around, as_json, false).await?
+            attack(Client::new(url), operator_key, Places { log, data }, around, as_json).await?
         }
         _ => {
             let program = std::env::current_exe()?;
             let server =
                 OwnServer::start(&program, None, "127.0.0.1:0", "", &[]).await.map_err(Trouble::other)?;
             let client = Client::new(server.url.clone());
-            let report = attack(client, server.operator_key.clone(), around, as_json, true).await;
+            let report = attack(client, server.operator_key.clone(), server.places(), around, as_json).await;
             server.stop().await;
             report?
         }
     };
+    if let Some(path) = &junit {
+        std::fs::write(path, report.junit())?;
+    }
     if as_json {
         say_json(&json!(report))?
     } else {
@@ -51,13 +63,13 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
 async fn attack(
     client: Client,
     operator_key: secret::SecretText,
+    places: Places,
     around: &Surroundings,
     quiet: bool,
-    may_publish: bool,
 ) -> Result<Report, Trouble> {
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
-    let options = Options { client, operator_key, env: around.env.clone(), may_publish, progress: &tell };
+    let options = Options { client, operator_key, env: around.env.clone(), places, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
     outcome.map_err(Trouble::other)

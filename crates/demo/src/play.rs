@@ -165,7 +165,7 @@ async fn attack(
         client: operator.without_key(),
         operator_key: server.operator_key.clone(),
         env: env.clone(),
-        may_publish: false,
+        places: server.places(),
         progress: &|_, _| {},
     };
     let report = verify::run(options).await?;

@@ -195,6 +195,10 @@ impl PlatformStore for MemoryStore {
         Ok(template)
     }
 
+    async fn withdraw_template(&self, _: &Operator, name: &Slug) -> Result<(), StoreError> {
+        self.state().platform.templates.remove(name).map(drop).ok_or(StoreError::NotFound)
+    }
+
     async fn template(&self, name: &Slug, version: Option<u32>) -> Result<Template, StoreError> {
         let state = self.state();
         let versions = state.platform.templates.get(name).ok_or(StoreError::NotFound)?;

@@ -172,6 +172,10 @@ impl PlatformStore for EmbeddedStore {
         Ok(self.inner().platform.publish(id, name.clone(), definition, now).await?)
     }
 
+    async fn withdraw_template(&self, _: &Operator, name: &Slug) -> Result<(), StoreError> {
+        Ok(self.inner().platform.withdraw(name.clone()).await?)
+    }
+
     async fn template(&self, name: &Slug, version: Option<u32>) -> Result<Template, StoreError> {
         Ok(self.inner().platform.template(name.clone(), version).await?)
     }

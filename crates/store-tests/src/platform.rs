@@ -110,7 +110,10 @@ pub async fn templates_count_versions<B: Backend>(world: World<B>) {
     assert_eq!(store.template(&"none".parse().unwrap(), None).await, Err(StoreError::NotFound));
     assert_eq!(store.templates(None, 50).await, Ok(vec![other.clone(), second.clone()]));
     assert_eq!(store.templates(None, 1).await, Ok(vec![other.clone()]));
-    assert_eq!(store.templates(Some(&other.name), 50).await, Ok(vec![second]));
+    assert_eq!(store.templates(Some(&other.name), 50).await, Ok(vec![second.clone()]));
+    assert_eq!(store.withdraw_template(&world.operator, &other.name).await, Ok(()));
+    assert_eq!(store.withdraw_template(&world.operator, &other.name).await, Err(StoreError::NotFound));
+    assert_eq!(store.templates(None, 50).await, Ok(vec![second]));
 }
 
 pub async fn endpoints_are_listed_by_name<B: Backend>(world: World<B>) {

@@ -131,6 +131,9 @@ pub trait PlatformStore: OperatorStore {
         now: Timestamp,
     ) -> Result<Template, StoreError>;
 
+    /// Takes a template away with all its versions. Workflows keep the definition that they were made from.
+    async fn withdraw_template(&self, operator: &Operator, name: &Slug) -> Result<(), StoreError>;
+
     /// A template's version, or its newest.
     async fn template(&self, name: &Slug, version: Option<u32>) -> Result<Template, StoreError>;
 

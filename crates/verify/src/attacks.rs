@@ -5,13 +5,17 @@ mod cache;
 mod credentials;
 mod hooks;
 mod identifiers;
+mod injection;
 mod query;
 mod replay;
 mod rights;
+mod standing;
 mod sweep;
 mod tenants;
+mod timing;
+mod tokens;
+mod wire;
 
-use crate::bodies::Course;
 use crate::compare::{insides, leaked};
 use crate::description::{Caller, Operation};
 use crate::pattern::{Outcome, Pattern, Verdict};
@@ -40,7 +44,8 @@ impl<'w> Job<'w> {
         Self { pattern, attempt: Box::pin(attempt) }
     }
 
-    async fn run(self) -> Option<Outcome> {
+    async fn run(self, world: &World<'_>) -> Option<Outcome> {
+        world.made.go_on().ok()?;
         let start = Instant::now();
         let verdict = match self.attempt.await {
             Ok(None) => return None,
@@ -73,7 +78,8 @@ pub(crate) async fn all(world: &World<'_>, progress: &(dyn Fn(usize, usize) + Sy
         jobs.extend(attacks_on(world, control));
     }
     let total = jobs.len();
-    let mut running = futures::stream::iter(jobs.into_iter().map(Job::run)).buffer_unordered(AT_ONCE);
+    let mut running =
+        futures::stream::iter(jobs.into_iter().map(|job| job.run(world))).buffer_unordered(AT_ONCE);
     let (mut outcomes, mut done) = (Vec::new(), 0);
     while let Some(outcome) = running.next().await {
         done += 1;
@@ -81,9 +87,13 @@ pub(crate) async fn all(world: &World<'_>, progress: &(dyn Fn(usize, usize) + Sy
         outcomes.extend(outcome);
     }
     drop(running);
+    // By themselves, because each takes the other's time.
+    for job in timing::jobs(world, &controls) {
+        outcomes.extend(job.run(world).await);
+    }
     // Last, so that whatever an attack left behind is seen.
     let last = sweep::jobs(world, &controls).into_iter().chain(replay::cursors(world, &controls));
-    let last = futures::stream::iter(last.map(Job::run));
+    let last = futures::stream::iter(last.map(|job| job.run(world)));
     outcomes.extend(last.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten());
     outcomes
 }
@@ -111,14 +121,7 @@ async fn own<'w>(
     operation: &'w Operation,
     side: &'w Side,
 ) -> Result<(Request<'w>, Answer), String> {
-    let fill = world.objects(operation, side).await.map_err(|reason| {
-        if Course::for_operation(operation) == Course::Upgrades {
-            return format!(
-                "{reason} (it needs a template, which is published on a server of verify's own alone)"
-            );
-        }
-        reason
-    })?;
+    let fill = world.objects(operation, side).await?;
     let request = world.request(operation, side, fill);
     if credentials::would_stay(operation) {
         return credentials::operator_is_let_in(world, request).await;
@@ -136,7 +139,7 @@ async fn own<'w>(
 /// Whether the answer to an owner is about an object of the owner's, so that it has to show that: else no
 /// attack on it would show anything.
 fn must_show_its_owner(operation: &Operation) -> bool {
-    let object = operation.places().last().is_some_and(|place| place.ends_with("{id}"));
+    let object = operation.path.ends_with("{id}");
     // Models are the operator's, for all tenants.
     let shared = operation.path.starts_with("/v1/models/");
     operation.caller == Caller::Tenant && operation.is_safe() && object && !operation.streams && !shared
@@ -153,10 +156,14 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(body::jobs(world, control));
             jobs.extend(replay::jobs(world, control));
             jobs.extend(cache::jobs(world, control));
+            jobs.extend(injection::jobs(world, control));
+            jobs.extend(tokens::jobs(world, control));
+            jobs.extend(wire::jobs(world, control));
         }
         Caller::Operator => {
             jobs.extend(credentials::on_operators(world, control));
             jobs.extend(tenants::jobs(world, control));
+            jobs.extend(standing::jobs(world, control));
         }
         Caller::Anyone => jobs.extend(hooks::jobs(world, control)),
     }

@@ -8,8 +8,6 @@ use serde_json::{Value, json};
 pub(crate) const COLLECTION: &str = "contacts";
 /// The service whose credential signs deliveries to hooks.
 pub(crate) const HOOK_SERVICE: &str = "verify-hook";
-/// The template that has two versions.
-const TEMPLATE: &str = "verify-upgrade";
 /// A host that the reserved name never resolves for (RFC 2606, section 2), so that nothing is sent.
 const NOWHERE: &str = "verify.invalid";
 
@@ -53,7 +51,7 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
             json!({"kind": "api_key", "key": canary, "hosts": [NOWHERE]})
         }
         "POST /v1/workflows" if course == Course::Upgrades => json!({
-            "name": name, "template": {"name": TEMPLATE, "version": 1}, "config": {},
+            "name": name, "template": {"name": side.template, "version": 1}, "config": {},
         }),
         "POST /v1/workflows/{id}/upgrade" => json!({"version": 2}),
         "POST /v1/workflows" => json!({"name": name, "definition": definition(course), "config": {}}),
@@ -74,10 +72,10 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
 }
 
 /// A version of the template that instances are upgraded from and to.
-pub(crate) fn template(version: u64) -> Value {
+pub(crate) fn template(name: &str, version: u64) -> Value {
     let mut definition = definition(Course::Upgrades);
     definition["description"] = json!(format!("Version {version}"));
-    json!({"name": TEMPLATE, "definition": definition})
+    json!({"name": name, "definition": definition})
 }
 
 /// What differs from a plan where nothing is limited.

@@ -3,14 +3,18 @@
 use crate::attacks;
 use crate::bodies::{template, unlimited};
 use crate::description::Description;
+use crate::pattern::{NotOffered, Outcome};
 use crate::report::Report;
 use crate::side::Side;
+use crate::traces::{self, Moment, Needles, Places};
 use crate::world::{Made, World};
 use client::{CallError, Client, webhook_secret};
 use env::Env;
 use http::Method;
 use secret::SecretText;
 use serde_json::json;
+use std::pin::pin;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 /// What a run of the suite works with.
@@ -21,9 +25,8 @@ pub struct Options<'p> {
     pub operator_key: SecretText,
     /// Clock and randomness.
     pub env: Env,
-    /// Whether a template may be published, which nothing takes away again. Without one, upgrades of
-    /// instances cannot be attacked.
-    pub may_publish: bool,
+    /// The server's log and data folder, where they can be read from here.
+    pub places: Places,
     /// Is told, now and then, how many patterns of how many are done.
     pub progress: &'p (dyn Fn(usize, usize) + Sync),
 }
@@ -41,47 +44,91 @@ pub enum VerifyError {
     #[error("the template for upgrades cannot be published: {0}")]
     Template(CallError),
     /// The suite was told to stop.
-    #[error("interrupted; the throwaway tenants were deleted")]
+    #[error("interrupted; what the suite had made was deleted")]
     Interrupted,
     /// Something of it is left on the server.
-    #[error("throwaway tenants are left behind: {0}")]
+    #[error("some of what the suite made is left behind: {0}")]
     LeftBehind(String),
 }
 
-/// Attacks a server and cleans up, also on Ctrl-C.
+/// Attacks a server and cleans up, also on Ctrl-C and SIGTERM.
 pub async fn run(options: Options<'_>) -> Result<Report, VerifyError> {
     let operator = options.client.with_key(options.operator_key.clone());
-    let made = Made::default();
-    let outcome = tokio::select! {
-        outcome = attack(&options, &operator, &made) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(VerifyError::Interrupted),
+    let (made, start) = (Made::default(), Instant::now());
+    let mut work = pin!(attack(&options, &operator, &made));
+    let ended = tokio::select! {
+        outcome = &mut work => Some(outcome),
+        () = told_to_stop() => None,
+    };
+    let outcome = match ended {
+        Some(outcome) => outcome,
+        None => {
+            made.stop();
+            // What it found half-way is no report.
+            let _ = work.await;
+            Err(VerifyError::Interrupted)
+        }
     };
     let mut left = Vec::new();
-    for tenant in made.take() {
-        let deleted = operator.delete_tenant(&tenant).await;
+    for path in made.take() {
+        let deleted = operator.delete(&path).await;
         if let Err(error) = deleted
             && error.code() != Some("not_found")
         {
-            left.push(format!("{tenant} ({error})"));
+            left.push(format!("{path} ({error})"));
         }
     }
-    let report = outcome?;
+    let Attacked { mut outcomes, needles } = outcome?;
+    outcomes.extend(traces::search(&options.places, &needles, Moment::AfterDeletion));
+    let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut not_offered = traces::not_offered(&options.places);
+    if options.client.base().as_str().starts_with("https:") {
+        let cell = "both tenants on one connection, and requests hidden in others".to_owned();
+        let give = "the `http://` address behind what ends TLS".to_owned();
+        not_offered.push(NotOffered { cell, give });
+    }
+    let report = Report::new(outcomes, not_offered, millis);
     if left.is_empty() { Ok(report) } else { Err(VerifyError::LeftBehind(left.join(", "))) }
 }
 
-async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result<Report, VerifyError> {
-    let start = Instant::now();
+/// What was found while the tenants lived, and what may not be found after.
+struct Attacked {
+    outcomes: Vec<Outcome>,
+    needles: Needles,
+}
+
+/// Ends with Ctrl-C, or with the signal by which supervisors and CI end a process.
+async fn told_to_stop() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
+}
+
+async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result<Attacked, VerifyError> {
+    let since = options.env.now().millis();
     let document =
         options.client.without_key().get("/openapi.json").await.map_err(VerifyError::Description)?;
     let description = Description::read(&document);
-    if options.may_publish && description.has(&Method::POST, "/v1/templates") {
+    let name = format!("verify-{}", mark(&options.env));
+    if description.has(&Method::POST, "/v1/templates")
+        && description.has(&Method::DELETE, "/v1/templates/{name}")
+    {
+        made.note_path(format!("/v1/templates/{name}"));
         for version in [1, 2] {
-            operator.post("/v1/templates", &template(version)).await.map_err(VerifyError::Template)?;
+            let template = template(&name, version);
+            operator.post("/v1/templates", &template).await.map_err(VerifyError::Template)?;
         }
     }
     let sides = [
-        side(options, operator, &description, made).await?,
-        side(options, operator, &description, made).await?,
+        side(options, operator, &description, made, &name).await?,
+        side(options, operator, &description, made, &name).await?,
     ];
     let world = World::new(
         options.client.without_key(),
@@ -91,8 +138,10 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
         options.env.clone(),
         made,
     );
-    let outcomes = attacks::all(&world, options.progress).await;
-    Ok(Report::new(outcomes, u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    let mut outcomes = attacks::all(&world, options.progress).await;
+    let needles = Needles::new(&[&world.victim, &world.attacker], since);
+    outcomes.extend(traces::search(&options.places, &needles, Moment::WhileTheyLive));
+    Ok(Attacked { outcomes, needles })
 }
 
 /// A throwaway tenant without limits.
@@ -101,10 +150,9 @@ async fn side(
     operator: &Client,
     description: &Description,
     made: &Made,
+    template: &str,
 ) -> Result<Side, VerifyError> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let random: [u8; 12] = options.env.random();
-    let mark: String = random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+    let mark = mark(&options.env);
     let tenant =
         operator.make_tenant(&format!("canary-{mark}"), "starter").await.map_err(VerifyError::Tenants)?;
     made.note(&tenant.id);
@@ -115,5 +163,12 @@ async fn side(
         answer.map_err(VerifyError::Tenants)?;
     }
     let hook_secret = webhook_secret(options.env.random());
-    Ok(Side::new(tenant, mark, hook_secret))
+    Ok(Side::new(tenant, mark, hook_secret).with_template(template))
+}
+
+/// Letters that stand nowhere else.
+fn mark(env: &Env) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let random: [u8; 12] = env.random();
+    random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect()
 }

@@ -1,5 +1,6 @@
 //! A server of the suite's own: a child process of the same program, on a folder that goes with it.
 
+use crate::traces::Places;
 use client::BaseUrl;
 use secret::SecretText;
 use std::ffi::OsString;
@@ -75,6 +76,11 @@ impl OwnServer {
     /// The folder with its data, its configuration and its log.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where it writes its log and its data.
+    pub fn places(&self) -> Places {
+        Places { log: Some(self.folder.join("server.log")), data: Some(self.folder.join("data")) }
     }
 
     /// Waits until the server ends by itself.

@@ -52,6 +52,15 @@ pub struct Leak {
     pub detail: String,
 }
 
+/// What this call, or this server's configuration, does not offer to be attacked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct NotOffered {
+    /// What is not attacked.
+    pub cell: String,
+    /// What to give, so that it is.
+    pub give: String,
+}
+
 /// What the suite could not attack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Unattacked {

@@ -1,6 +1,6 @@
 //! What a run of the suite found.
 
-use crate::pattern::{Leak, Outcome, Unattacked, Verdict};
+use crate::pattern::{Leak, NotOffered, Outcome, Unattacked, Verdict};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,22 +29,29 @@ pub struct Report {
     pub leaks: Vec<Leak>,
     /// What could not be tried.
     pub unattacked: Vec<Unattacked>,
+    /// What this call does not offer to be attacked; it does not fail the run.
+    pub not_offered: Vec<NotOffered>,
     /// How long it took, in milliseconds.
     pub millis: u64,
     /// Every pattern that was tried: operation, place and attack.
     #[serde(skip)]
     pub tried: BTreeSet<String>,
+    /// Milliseconds that each of them took.
+    #[serde(skip)]
+    pub(crate) times: BTreeMap<String, u64>,
 }
 
 impl Report {
-    pub(crate) fn new(outcomes: Vec<Outcome>, millis: u64) -> Self {
+    pub(crate) fn new(outcomes: Vec<Outcome>, not_offered: Vec<NotOffered>, millis: u64) -> Self {
         let mut report = Self {
             patterns: 0,
             surfaces: BTreeMap::new(),
             leaks: Vec::new(),
             unattacked: Vec::new(),
+            not_offered,
             millis,
             tried: BTreeSet::new(),
+            times: BTreeMap::new(),
         };
         for Outcome { pattern, verdict, millis } in outcomes {
             let count = report.surfaces.entry(pattern.surface.clone()).or_default();
@@ -56,7 +63,9 @@ impl Report {
                 report.unattacked.push(Unattacked { surface, operation, place, attack, reason });
                 continue;
             }
-            report.tried.insert(format!("{operation} | {place} | {attack}"));
+            let name = format!("{operation} | {place} | {attack}");
+            report.times.insert(name.clone(), millis);
+            report.tried.insert(name);
             report.patterns += 1;
             count.patterns += 1;
             if let Verdict::Leak(detail) = verdict {
@@ -69,9 +78,9 @@ impl Report {
         report
     }
 
-    /// Whether something leaked.
+    /// Whether something leaked, or could not be attacked: what nobody tried is not known to hold.
     pub fn is_bad_news(&self) -> bool {
-        !self.leaks.is_empty()
+        !self.leaks.is_empty() || !self.unattacked.is_empty()
     }
 }
 
@@ -95,7 +104,10 @@ impl fmt::Display for Report {
             )?;
         }
         if !self.unattacked.is_empty() {
-            writeln!(out, "\nNot attacked, because the owner's own request did not succeed:")?;
+            writeln!(
+                out,
+                "\nNOT ATTACKED, because the owner's own request did not succeed. This fails the run:"
+            )?;
         }
         let mut reasons = BTreeMap::<_, Vec<_>>::new();
         for missed in &self.unattacked {
@@ -108,6 +120,9 @@ impl fmt::Display for Report {
                 attacks => format!("{} attacks", attacks.len()),
             };
             writeln!(out, "- {operation}: {what}\n  {reason}")?;
+        }
+        for missed in &self.not_offered {
+            writeln!(out, "\nNot offered: {}; give {}", missed.cell, missed.give)?;
         }
         let leaks = match self.leaks.len() {
             1 => "1 leak".to_owned(),

@@ -22,6 +22,7 @@ use std::time::Duration;
 pub(crate) type Fill = BTreeMap<String, String>;
 
 const HOOK: &str = "/hooks/{token}";
+const TEMPLATE: &str = "/v1/templates/{name}";
 const TENANT: &str = "/v1/tenants/{id}";
 
 impl World<'_> {
@@ -122,6 +123,7 @@ impl World<'_> {
         match place {
             HOOK => return self.make_hook(side).await,
             TENANT => return self.make_tenant(side).await,
+            TEMPLATE => return self.make_template(side).await,
             _ => {}
         }
         if let Some(operation) = self.maker(place) {
@@ -135,6 +137,9 @@ impl World<'_> {
             let made = answer.json();
             let id = ["id", "name"].iter().find_map(|name| made[name].as_str());
             let id = id.ok_or_else(|| format!("`{}` answered without an id", operation.name()))?.to_owned();
+            if operation.caller == Caller::Operator {
+                self.made.note_path(format!("{}/{id}", operation.path));
+            }
             if place == "/v1/runs/{id}" {
                 self.settle(&id, side).await;
             }
@@ -196,7 +201,9 @@ impl World<'_> {
             let name = request.operation.name();
             return Err(format!("the owner's `{name}` answered {}: {detail}", answer.status.as_u16()));
         }
-        if request.operation.caller != Caller::Anyone {
+        // What an operator sees is of all tenants, but for what is under one tenant's path.
+        let about_one = request.operation.path.starts_with("/v1/tenants/{id}");
+        if request.operation.caller == Caller::Tenant || about_one {
             side.learn(&answer.text());
             side.forget(&self.operator_id());
         }
@@ -209,7 +216,18 @@ impl World<'_> {
         format!("key_{ulid}")
     }
 
+    /// A template of one version, under a name of its own.
+    async fn make_template(&self, side: &Side) -> Result<String, String> {
+        self.made.go_on()?;
+        let operator = self.client.with_key(self.operator.clone());
+        let name = format!("verify-{}-{}", side.mark, self.number());
+        self.made.note_path(format!("/v1/templates/{name}"));
+        let published = operator.post("/v1/templates", &bodies::template(&name, 1)).await;
+        published.map(|_| name).map_err(|error| error.to_string())
+    }
+
     async fn make_tenant(&self, side: &Side) -> Result<String, String> {
+        self.made.go_on()?;
         let operator = self.client.with_key(self.operator.clone());
         let made = operator.make_tenant(&format!("{} besides", side.canary), "starter").await;
         let made = made.map_err(|error| error.to_string())?;

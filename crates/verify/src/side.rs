@@ -17,6 +17,8 @@ pub(crate) struct Side {
     pub(crate) mark: String,
     /// The secret with which deliveries to its hooks are signed, as Standard Webhooks writes it.
     pub(crate) hook_secret: SecretText,
+    /// The template that both sides' instances are made from.
+    pub(crate) template: String,
     /// Ids of its objects.
     known: Mutex<BTreeSet<String>>,
     /// Objects that may be read again and again, by the place they stand in.
@@ -34,10 +36,16 @@ impl Side {
             key: made.key,
             mark,
             hook_secret,
+            template: String::new(),
             known: Mutex::new(known),
             kept: tokio::sync::Mutex::default(),
             lesser: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Its instances are made from this template.
+    pub(crate) fn with_template(self, name: &str) -> Self {
+        Self { template: name.to_owned(), ..self }
     }
 
     /// Remembers every id in an answer to this side's own request.

@@ -7,7 +7,7 @@ use client::{Answer, Client};
 use env::Env;
 use secret::SecretText;
 use serde_json::Value;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,17 +28,39 @@ pub(crate) struct World<'m> {
     serial: AtomicU64,
 }
 
-/// Tenants that must be deleted in the end.
+/// What must be deleted in the end: the paths of tenants, operator keys and templates.
 #[derive(Default)]
-pub(crate) struct Made(Mutex<Vec<String>>);
+pub(crate) struct Made {
+    paths: Mutex<Vec<String>>,
+    stopped: AtomicBool,
+}
 
 impl Made {
+    /// Lets nothing more be asked. What is under way comes to its end, so that all that it makes is known:
+    /// a request that was given up may still be carried out.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// An error once the suite was told to stop.
+    pub(crate) fn go_on(&self) -> Result<(), String> {
+        if self.stopped.load(Ordering::Relaxed) {
+            Err("the suite was told to stop".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
     pub(crate) fn note(&self, tenant: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tenant.to_owned());
+        self.note_path(format!("/v1/tenants/{tenant}"));
+    }
+
+    pub(crate) fn note_path(&self, path: String) {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner).push(path);
     }
 
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.paths.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -121,6 +143,7 @@ impl<'m> World<'m> {
 
     /// Puts a request to the server. An error means that no answer came.
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Answer, String> {
+        self.made.go_on()?;
         let client = self.client.without_key();
         let mut call = client.call(request.operation.method.clone(), &request.path()).within(TIMEOUT);
         for (name, value) in &request.headers {

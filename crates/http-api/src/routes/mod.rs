@@ -59,6 +59,7 @@ mod signing_keys_revoke;
 mod templates_get;
 mod templates_list;
 mod templates_publish;
+mod templates_withdraw;
 mod tenants_backup;
 mod tenants_create;
 mod tenants_data_key;
@@ -144,6 +145,7 @@ const ROUTES: &[fn() -> Operation] = &[
     templates_get::operation,
     templates_list::operation,
     templates_publish::operation,
+    templates_withdraw::operation,
     tenants_backup::operation,
     tenants_create::operation,
     tenants_data_key::operation,

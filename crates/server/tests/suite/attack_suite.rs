@@ -1,6 +1,7 @@
 //! The attack suite against the real server behind a proxy that misbehaves on purpose: whatever leak the
 //! proxy has, the suite must name it, and without one it must find none.
 
+mod belief;
 mod plant;
 mod proxy;
 
@@ -9,7 +10,8 @@ use env::{Env, Timestamp};
 use plant::Plant;
 use proxy::Proxy;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use verify::{Options, OwnServer, Report};
 
 async fn own_server() -> OwnServer {
@@ -25,13 +27,13 @@ fn environment(seed: u64) -> Env {
 }
 
 async fn attacked(server: &OwnServer, plant: Plant) -> Report {
-    let proxy = Proxy::start(server.url.clone(), plant).await;
+    let proxy = Proxy::start(server, plant).await;
     let client = Client::new(proxy.url());
     let options = Options {
         client,
         operator_key: server.operator_key.clone(),
         env: environment(plant as u64),
-        may_publish: false,
+        places: server.places(),
         progress: &|_, _| {},
     };
     let report = verify::run(options).await.unwrap();
@@ -59,6 +61,20 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::KeptAnswersOutliveTheTenant => ("DELETE /v1/tenants/{id}", "kept answers"),
         Plant::DeletedHooksLive => ("DELETE /v1/tenants/{id}", "a delivery to a tenant that was erased"),
         Plant::RestoresAnyBackup => ("POST /v1/tenants/{id}/restore", "the victim's backup"),
+        Plant::UnsignedTokensOpen => ("GET /v1/me", "the algorithm `none`"),
+        Plant::TokensNameTheTenant => ("GET /v1/me", "whose claims name the victim"),
+        Plant::ConnectionsRemember => ("GET /v1/me", "no credential after the victim's request"),
+        Plant::LogsBodies => ("log", "while the tenants live"),
+        Plant::KeepsBodies => ("data folder", "after the tenants were deleted"),
+        Plant::QueryNamesTheTenant => ("GET /v1/agents", "names the victim as the tenant"),
+        Plant::BodyNamesTheTenant => ("POST /v1/agents", "names the victim as the tenant"),
+        Plant::AnyKeyAdministers => ("GET /v1/tenants", "a tenant's key on the operator's"),
+        Plant::CursorsCarryTheTenant => ("GET /v1/agents", "the victim's cursor"),
+        Plant::ForeignTakesLonger => {
+            ("GET /v1/records/{collection}/{id}", "the time that the victim's id takes")
+        }
+        Plant::LimitsAreShared => ("PATCH /v1/tenants/{id}", "while the other has used its limit up"),
+        Plant::TemplatesAreCarriedOut => ("POST /v1/agents", "what templates, databases and headers"),
     }
 }
 
@@ -75,6 +91,8 @@ async fn every_planted_leak_is_named_and_an_honest_server_has_none() {
             match plant {
                 Plant::None => {
                     assert_eq!(report.leaks, [], "an honest server");
+                    assert_eq!(report.unattacked, [], "everything is attacked");
+                    assert_eq!(report.not_offered, [], "everything is offered");
                     // What is not tried any more shows in the review of this list.
                     let tried: Vec<&str> = report.tried.iter().map(String::as_str).collect();
                     insta::assert_snapshot!("tried", tried.join("\n"));
@@ -94,5 +112,41 @@ async fn nothing_is_left_behind() {
     let operator = Client::new(server.url.clone()).with_key(server.operator_key.clone());
     let tenants = operator.get("/v1/tenants?limit=500").await.unwrap();
     assert_eq!(tenants["data"], serde_json::json!([]));
+    server.stop().await;
+}
+
+// The command, told to stop in the midst of its attacks, as a CI system does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_told_to_stop_takes_away_what_it_made() {
+    let server = own_server().await;
+    let operator = Client::new(server.url.clone()).with_key(server.operator_key.clone());
+    let empty = serde_json::json!([]);
+    for signal in ["-TERM", "-INT"] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        command.arg("verify").arg("--url").arg(server.url.to_string()).arg("--operator-key-file");
+        command.arg(server.folder().join("data/operator.key"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn().unwrap();
+        let id = child.id().unwrap().to_string();
+        let attacking = async {
+            while operator.get("/v1/tenants?limit=500").await.unwrap()["data"].as_array().unwrap().len() < 3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), attacking).await.unwrap();
+        assert_ne!(operator.get("/v1/templates").await.unwrap()["data"], empty);
+        let asked = tokio::process::Command::new("kill").args([signal, &id]).status().await.unwrap();
+        assert!(asked.success());
+        let ended = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap();
+        let ended = ended.unwrap();
+        let complaint = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{complaint}");
+        assert!(complaint.contains("interrupted"), "{complaint}");
+        // In a pipe there is no progress.
+        assert!(!complaint.contains("attacks"), "{complaint}");
+        for path in ["/v1/tenants?limit=500", "/v1/templates"] {
+            assert_eq!(operator.get(path).await.unwrap()["data"], empty, "{path} after {signal}");
+        }
+    }
     server.stop().await;
 }

@@ -78,6 +78,18 @@ impl Platform {
         .await
     }
 
+    pub(crate) async fn withdraw(self: &Arc<Self>, name: Slug) -> Result<(), Fault> {
+        self.write(
+            move |connection| {
+                let gone =
+                    connection.execute("DELETE FROM template WHERE name = ?1", params![name.as_str()])?;
+                if gone == 0 { Err(Fault::Answer(StoreError::NotFound)) } else { Ok(()) }
+            },
+            |_| (),
+        )
+        .await
+    }
+
     pub(crate) async fn template(
         self: &Arc<Self>,
         name: Slug,

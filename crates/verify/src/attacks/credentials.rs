@@ -8,6 +8,7 @@ use crate::keys::forgeries;
 use crate::pattern::Pattern;
 use crate::world::{Request, World};
 use client::Answer;
+use http::Method;
 use secret::SecretText;
 use serde_json::json;
 
@@ -49,9 +50,10 @@ pub(super) fn may_be_missing(operation: &Operation) -> bool {
 
 /// Whether an operation would leave something behind that no operation takes away.
 pub(super) fn would_stay(operation: &Operation) -> bool {
-    // A restore takes a backup's file, which is not made for this.
+    // What is deleted was made for that. A restore takes a backup's file, which is not made for this.
     operation.caller == Caller::Operator
         && !operation.is_safe()
+        && operation.method != Method::DELETE
         && (!operation.path.starts_with("/v1/tenants/{id}") || operation.path.ends_with("/restore"))
 }
 
@@ -85,7 +87,11 @@ pub(super) async fn operator_is_let_in<'w>(
 /// The owner's request with another credential that has no business here.
 async fn refused(world: &World<'_>, control: &Control<'_>, key: Option<SecretText>) -> Attempt {
     let (request, _) = control.held()?;
-    let request = Request { key, ..request.clone() };
+    let mut request = Request { key, ..request.clone() };
+    if request.operation.method == Method::DELETE {
+        // The control has used its object up.
+        request.fill = world.objects(request.operation, &world.victim).await?;
+    }
     let answer = world.send(&request).await?;
     if answer.status.is_success() {
         return judged(Some(format!("it was let in ({})", answer.status.as_u16())));

@@ -34,12 +34,13 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
     }
 }
 
-fn operator(world: &World<'_>) -> Client {
+pub(super) fn operator(world: &World<'_>) -> Client {
     world.client.with_key(world.operator.clone())
 }
 
 /// A tenant of the attack's own.
-async fn throwaway(world: &World<'_>, name: &str) -> Result<Side, String> {
+pub(super) async fn throwaway(world: &World<'_>, name: &str) -> Result<Side, String> {
+    world.made.go_on()?;
     let made = operator(world).make_tenant(name, "starter").await.map_err(|error| error.to_string())?;
     world.made.note(&made.id);
     Ok(Side::new(made, hex::encode(world.env.random::<6>()), webhook_secret(world.env.random())))

@@ -37,10 +37,34 @@ pub(super) enum Plant {
     DeletedHooksLive,
     /// Any tenant's backup is taken.
     RestoresAnyBackup,
+    /// A token whose algorithm is `none` is believed.
+    UnsignedTokensOpen,
+    /// The tenant is taken from a token's claims, and the key from its header.
+    TokensNameTheTenant,
+    /// Whoever used a connection before is the caller of what comes without a credential.
+    ConnectionsRemember,
+    /// A line of the log has the body.
+    LogsBodies,
+    /// Bodies lie in a file of the data folder.
+    KeepsBodies,
+    /// The tenant in the query is believed.
+    QueryNamesTheTenant,
+    /// The tenant in a body is believed.
+    BodyNamesTheTenant,
+    /// A tenant's key does what the operator's may.
+    AnyKeyAdministers,
+    /// A cursor says whose list goes on.
+    CursorsCarryTheTenant,
+    /// What the other tenant has takes longer to be refused than what nobody has.
+    ForeignTakesLonger,
+    /// Whoever comes after a tenant that used its limit up is refused, too.
+    LimitsAreShared,
+    /// Templates in what a tenant writes are carried out.
+    TemplatesAreCarriedOut,
 }
 
 impl Plant {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::None,
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
@@ -58,5 +82,17 @@ impl Plant {
         Self::KeptAnswersOutliveTheTenant,
         Self::DeletedHooksLive,
         Self::RestoresAnyBackup,
+        Self::UnsignedTokensOpen,
+        Self::TokensNameTheTenant,
+        Self::ConnectionsRemember,
+        Self::LogsBodies,
+        Self::KeepsBodies,
+        Self::QueryNamesTheTenant,
+        Self::BodyNamesTheTenant,
+        Self::AnyKeyAdministers,
+        Self::CursorsCarryTheTenant,
+        Self::ForeignTakesLonger,
+        Self::LimitsAreShared,
+        Self::TemplatesAreCarriedOut,
     ];
 }

@@ -4,7 +4,7 @@
 use super::plant::Plant;
 use bytes::Bytes;
 use client::{Answer, BaseUrl, Client};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use verify::{OwnServer, Places};
 
 /// A running proxy; it ends with this value.
 pub(super) struct Proxy {
@@ -26,33 +27,37 @@ pub(super) struct Proxy {
     task: JoinHandle<()>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     server: Client,
-    plant: Plant,
+    operator: SecretText,
+    pub(super) places: Places,
+    pub(super) plant: Plant,
     /// Owners' keys by tenant, in the order in which the tenants were made.
     owners: Mutex<Vec<(String, String)>>,
-    kept: Mutex<HashMap<String, Answer>>,
+    pub(super) kept: Mutex<HashMap<String, Answer>>,
 }
 
 /// A request as it came.
-struct Asked {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Bytes,
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 impl Proxy {
-    pub(super) async fn start(server: BaseUrl, plant: Plant) -> Self {
+    pub(super) async fn start(server: &OwnServer, plant: Plant) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Client::new(server);
-        let inner = Arc::new(Inner { server, plant, owners: Mutex::default(), kept: Mutex::default() });
+        let (places, operator) = (server.places(), server.operator_key.clone());
+        let server = Client::new(server.url.clone());
+        let (owners, kept) = (Mutex::default(), Mutex::default());
+        let inner = Arc::new(Inner { server, operator, places, plant, owners, kept });
         let task = tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
-                let inner = inner.clone();
-                let service = service_fn(move |request| handle(inner.clone(), request));
+                let (inner, last) = (inner.clone(), Arc::new(Mutex::default()));
+                let service = service_fn(move |request| handle(inner.clone(), last.clone(), request));
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
@@ -70,8 +75,20 @@ impl Drop for Proxy {
     }
 }
 
-async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (parts, body) = request.into_parts();
+async fn handle(
+    inner: Arc<Inner>,
+    last: Arc<Mutex<Option<HeaderValue>>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (mut parts, body) = request.into_parts();
+    if inner.plant == Plant::ConnectionsRemember {
+        let mut last = last.lock().unwrap();
+        match (parts.headers.get("authorization"), last.as_ref()) {
+            (Some(key), _) => *last = Some(key.clone()),
+            (None, Some(key)) => drop(parts.headers.insert("authorization", key.clone())),
+            (None, None) => {}
+        }
+    }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let asked = Asked { method: parts.method, path, headers: parts.headers, body };
@@ -99,13 +116,14 @@ impl Asked {
         self.path == "/v1/chat/completions" && body["stream"] == true
     }
 
-    fn is(&self, method: Method, prefix: &str) -> bool {
+    pub(super) fn is(&self, method: Method, prefix: &str) -> bool {
         self.method == method && self.path.starts_with(prefix)
     }
 }
 
 impl Inner {
     async fn answer(&self, asked: &Asked) -> Answer {
+        self.write_down(asked);
         let own = asked.key();
         let answer = match self.instead(asked, own.as_deref()).await {
             Some(answer) => answer,
@@ -153,7 +171,7 @@ impl Inner {
         own.filter(|own| owners.iter().any(|(_, key)| key == own)).and(other).map(|(_, key)| key.clone())
     }
 
-    fn owner_of(&self, tenant: &str) -> Option<String> {
+    pub(super) fn owner_of(&self, tenant: &str) -> Option<String> {
         let owners = self.owners.lock().unwrap();
         owners.iter().find(|(id, _)| id == tenant).map(|(_, key)| key.clone())
     }
@@ -197,6 +215,24 @@ impl Inner {
                 let by_another = kept.headers.get("x-kept-for")?.to_str().ok() != own;
                 kept.headers.insert("x-tenantry-cache", http::HeaderValue::from_static("hit"));
                 by_another.then_some(kept)
+            }
+            Plant::UnsignedTokensOpen | Plant::TokensNameTheTenant => {
+                let owner = self.claimed(own)?;
+                Some(self.pass(asked, Some(&owner)).await)
+            }
+            Plant::QueryNamesTheTenant | Plant::BodyNamesTheTenant | Plant::CursorsCarryTheTenant => {
+                let owner = self.named(asked)?;
+                Some(self.pass(&Self::without_the_tenant(asked), Some(&owner)).await)
+            }
+            Plant::AnyKeyAdministers if asked.is(Method::GET, "/v1/tenants") => {
+                own?;
+                Some(self.pass(asked, Some(self.operator.expose())).await)
+            }
+            Plant::LimitsAreShared if asked.path == "/v1/me" => {
+                // The two sides go on, so that the leak is found where it is looked for.
+                let owners = self.owners.lock().unwrap().clone();
+                let refused = self.kept.lock().unwrap().get("refused").cloned();
+                refused.filter(|_| owners.iter().skip(2).any(|(_, key)| Some(key.as_str()) == own))
             }
             Plant::RightsAreNotAsked => {
                 let tenant = own?.strip_prefix("tk_")?.get(..26)?;
@@ -286,6 +322,26 @@ impl Inner {
                     kept.headers.insert("x-kept-for", key);
                 }
                 self.kept.lock().unwrap().entry(body).or_insert(kept);
+            }
+            Plant::CursorsCarryTheTenant => {
+                if let (Some(cursor), Some(own)) = (answer.json()["next_cursor"].as_str(), own) {
+                    let mut kept = answer.clone();
+                    kept.headers.insert("x-kept-for", own.parse().unwrap());
+                    self.kept.lock().unwrap().entry(cursor.to_owned()).or_insert(kept);
+                }
+            }
+            Plant::ForeignTakesLonger
+                if missed
+                    && asked.is(Method::GET, "/v1/records/")
+                    && self.found(asked, own).await.is_some() =>
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Plant::LimitsAreShared if answer.status == StatusCode::TOO_MANY_REQUESTS => {
+                self.kept.lock().unwrap().insert("refused".to_owned(), answer.clone());
+            }
+            Plant::TemplatesAreCarriedOut if asked.is(Method::POST, "/v1/agents") => {
+                answer.body = answer.text().replace("{{ 1234 * 4321 }}", "5332114").into_bytes().into();
             }
             Plant::DeletedHooksLive if asked.is(Method::POST, "/hooks/") => {
                 let mut kept = self.kept.lock().unwrap();

@@ -66,13 +66,21 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             post("/v1/templates".into()).json(&json!({"name": "triage", "definition": LEAD_TRIAGE}))
         }
         "get_templates" => get("/v1/templates".into()),
+        "delete_templates_name" => {
+            publish(world, "gone").await;
+            Sample::new(By::Operator, Method::DELETE, "/v1/templates/gone".to_owned())
+        }
         "get_templates_name_versions_n" => {
-            let template = json!({"name": "read", "definition": LEAD_TRIAGE});
-            server.operator.post("/v1/templates", &template).await.unwrap();
+            publish(world, "read").await;
             get("/v1/templates/read/versions/1".into())
         }
         _ => return None,
     })
+}
+
+async fn publish(world: &World, name: &str) {
+    let template = json!({"name": name, "definition": LEAD_TRIAGE});
+    world.server.operator.post("/v1/templates", &template).await.unwrap();
 }
 
 fn endpoint() -> serde_json::Value {
