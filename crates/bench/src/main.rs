@@ -6,7 +6,9 @@
     reason = "a measurement for people, with the real clock"
 )]
 
+mod crowd;
 mod figure;
+mod inside;
 mod load;
 mod machine;
 mod process;
@@ -16,8 +18,10 @@ mod wire;
 
 use anyhow::Context as _;
 use clap::Parser;
+use crowd::Crowd;
 use figure::Figure;
 use machine::Machine;
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +39,12 @@ struct Arguments {
     /// How often each measurement is taken, in alternation with its baseline.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// How many tenants are many.
+    #[arg(long, default_value_t = 100_000)]
+    tenants: usize,
+    /// How many records and events of one tenant are many.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: usize,
     /// Where the figures go.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -49,6 +59,9 @@ fn main() -> anyhow::Result<()> {
         span: Duration::from_secs(arguments.seconds),
         rounds: arguments.rounds,
         cores: machine.split(),
+        tenants: arguments.tenants,
+        records: arguments.records,
+        crowd: RefCell::new(Crowd::new()?),
     };
     let wanted = |name: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row == name);
     for unknown in arguments.rows.iter().filter(|row| !rows::ALL.iter().any(|(name, _)| name == row)) {

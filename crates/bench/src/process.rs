@@ -18,6 +18,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) operator: Client,
+    key: String,
     /// From the start of the process until it listened.
     pub(crate) started_in: Duration,
     _folder: Option<TempDir>,
@@ -62,10 +63,24 @@ impl Server {
             child.kill()?;
             bail!("the server said {line:?} in place of where it listens");
         };
-        let key = std::fs::read_to_string(folder.join("data/operator.key"))?;
-        let operator = Client::new(url.parse()?).with_key(SecretText::new(key.trim().to_owned()));
+        let key = std::fs::read_to_string(folder.join("data/operator.key"))?.trim().to_owned();
+        let operator = Client::new(url.parse()?).with_key(SecretText::new(key.clone()));
         let address = url.trim_start_matches("http://").parse()?;
-        Ok(Self { child, address, operator, started_in, _folder: None })
+        Ok(Self { child, address, operator, key, started_in, _folder: None })
+    }
+
+    /// An operator's key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(id.context("the server has no id")?, rustix::process::Signal::TERM)?;
+        let ended = self.child.wait()?;
+        anyhow::ensure!(ended.success(), "the server ended with {ended}");
+        Ok(())
     }
 
     /// The processor time that it has used.

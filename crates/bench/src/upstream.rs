@@ -1,12 +1,14 @@
 //! A stand-in for a model's provider, which answers OpenAI's dialect at once or after a while, whole or in 22
-//! events. A thread for each connection, since timers of an event loop are a millisecond coarse.
+//! events.
 
 use crate::wire::find;
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Events of a streamed answer that carry text; a first one, one with the usage and the end come on top.
 const DELTAS: usize = 19;
@@ -18,17 +20,15 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let delay_micros = Arc::<AtomicU64>::default();
         let delay = delay_micros.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("upstream".into()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let delay = delay.clone();
-                let answering = std::thread::Builder::new().name("upstream-answers".into());
-                // A connection that ends is no news.
-                let _ = answering.spawn(move || answer(stream, &delay));
-            }
+            let ended = runtime.block_on(accept(listener, delay));
+            ended.map_err(|error| println!("the upstream has ended: {error}"))
         })?;
         Ok(Self { address, delay_micros })
     }
@@ -39,26 +39,36 @@ impl Upstream {
     }
 }
 
-fn answer(mut stream: TcpStream, delay: &AtomicU64) -> io::Result<()> {
+async fn accept(listener: std::net::TcpListener, delay: Arc<AtomicU64>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        // A connection that ends is no news.
+        tokio::spawn(answer(stream, delay.clone()));
+    }
+}
+
+async fn answer(mut stream: TcpStream, delay: Arc<AtomicU64>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (whole, streamed) = (whole(), streamed());
     let mut read = Vec::new();
-    let mut piece = [0; 1 << 14];
     loop {
         let body = loop {
             if let Some(body) = request(&read) {
                 break body;
             }
-            let length = stream.read(&mut piece)?;
-            if length == 0 {
+            if stream.read_buf(&mut read).await? == 0 {
                 return Ok(());
             }
-            read.extend_from_slice(&piece[..length]);
         };
         let streams = find(&read[body.clone()], b"\"stream\":true").is_some();
         read.drain(..body.end);
-        std::thread::sleep(Duration::from_micros(delay.load(Ordering::Relaxed)));
-        stream.write_all(if streams { &streamed } else { &whole })?;
+        let delay = Duration::from_micros(delay.load(Ordering::Relaxed));
+        if !delay.is_zero() {
+            // The event loop's own timers are a millisecond coarse.
+            let _ = tokio::task::spawn_blocking(move || std::thread::sleep(delay)).await;
+        }
+        stream.write_all(if streams { &streamed } else { &whole }).await?;
     }
 }
 

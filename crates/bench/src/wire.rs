@@ -1,13 +1,15 @@
 //! HTTP/1.1 over one kept connection, with as little work as can be: the load must not be what is measured.
 
 use anyhow::{Context as _, bail};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use bytes::Bytes;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// What is asked over and over.
 #[derive(Clone)]
-pub(crate) struct Request(Vec<u8>);
+pub(crate) struct Request(Bytes);
 
 impl Request {
     pub(crate) fn new(method: &str, path: &str, key: &str, body: &str) -> Self {
@@ -17,7 +19,7 @@ impl Request {
                 "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
                  content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
             )
-            .into_bytes(),
+            .into(),
         )
     }
 }
@@ -36,19 +38,18 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self { stream, read: Vec::with_capacity(1 << 16) })
     }
 
-    pub(crate) fn ask(&mut self, request: &Request) -> anyhow::Result<Answer> {
+    pub(crate) async fn ask(&mut self, request: &Request) -> anyhow::Result<Answer> {
         let begun = Instant::now();
-        self.stream.write_all(&request.0)?;
+        self.stream.write_all(&request.0).await?;
         self.read.clear();
         let head = loop {
-            self.more()?;
+            self.more().await?;
             if let Some(end) = find(&self.read, b"\r\n\r\n") {
                 break end + 4;
             }
@@ -57,19 +58,19 @@ impl Connection {
         let status = text.split(' ').nth(1).context("no status")?.parse()?;
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
         while self.read.len() == head && length != Some("0") {
-            self.more()?;
+            self.more().await?;
         }
         let first = begun.elapsed();
         match length {
             Some(length) => {
                 let whole = head + length.parse::<usize>()?;
                 while self.read.len() < whole {
-                    self.more()?;
+                    self.more().await?;
                 }
             }
             None if text.contains("transfer-encoding: chunked") => {
                 while !self.read.ends_with(b"\r\n0\r\n\r\n") {
-                    self.more()?;
+                    self.more().await?;
                 }
             }
             None => bail!("an answer without a length"),
@@ -82,13 +83,10 @@ impl Connection {
         find(&self.read, b"\r\n\r\n").and_then(|end| self.read.get(end + 4..)).unwrap_or_default()
     }
 
-    fn more(&mut self) -> anyhow::Result<()> {
-        let mut piece = [0; 1 << 14];
-        let length = self.stream.read(&mut piece)?;
-        if length == 0 {
+    async fn more(&mut self) -> anyhow::Result<()> {
+        if self.stream.read_buf(&mut self.read).await? == 0 {
             bail!("the connection was closed within an answer");
         }
-        self.read.extend_from_slice(&piece[..length]);
         Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! Model calls through the gateway with everything on: the key is checked, windows and a budget are held,
 //! usage is counted, and intent and outcome are durable in the tenant's log. The baseline is the upstream alone.
 
-use super::Plan;
+use super::{PLAN, Plan, put_plan, runtime};
 use crate::figure::{Figure, Target};
 use crate::load::{Load, Measured};
-use crate::machine;
 use crate::process::Server;
 use crate::upstream::Upstream;
 use crate::wire::Request;
 use client::{CallError, Client};
 use serde_json::json;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const MODEL: &str = "gpt-4o-mini";
@@ -98,26 +98,35 @@ struct Gateway {
 
 impl Gateway {
     fn start(plan: &Plan) -> anyhow::Result<Self> {
-        if let Some(cores) = plan.cores {
-            machine::stay_on(cores.load)?;
-        }
+        plan.step_aside()?;
         let upstream = Upstream::start()?;
-        let config = format!("[egress]\nallow = [\"{}\"]\n", upstream.address);
-        let server = Server::start(&plan.program, plan.cores, &config)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let key = runtime.block_on(tenant(&server.operator, &upstream))?;
+        let server = Server::start(&plan.program, plan.cores, &config(&upstream))?;
+        put_plan(&server)?;
+        let key = runtime()?.block_on(async {
+            endpoint(&server.operator, &upstream).await?;
+            tenant(&server.operator).await
+        })?;
         Ok(Self { server, upstream, key })
     }
 
     fn through(&self, callers: usize, span: Duration, streams: bool) -> anyhow::Result<Measured> {
-        let load = Load { address: self.server.address, callers, span };
-        load.run(|_| Request::new("POST", "/v1/chat/completions", &self.key, &question(streams)))
+        self.ask(self.server.address, callers, span, streams)
     }
 
     /// The same question straight to the upstream, which then has the server's core for itself.
     fn direct(&self, callers: usize, span: Duration, streams: bool) -> anyhow::Result<Measured> {
-        let load = Load { address: self.upstream.address, callers, span };
-        load.run(|_| Request::new("POST", "/v1/chat/completions", &self.key, &question(streams)))
+        self.ask(self.upstream.address, callers, span, streams)
+    }
+
+    fn ask(
+        &self,
+        address: SocketAddr,
+        callers: usize,
+        span: Duration,
+        streams: bool,
+    ) -> anyhow::Result<Measured> {
+        let request = request(&self.key, streams);
+        Load::steady(address, callers, span).run(|_, _| Some(request.clone()))
     }
 }
 
@@ -131,19 +140,29 @@ fn question(streams: bool) -> String {
     )
 }
 
-async fn tenant(operator: &Client, upstream: &Upstream) -> Result<String, CallError> {
+/// What lets a server reach the upstream.
+pub(super) fn config(upstream: &Upstream) -> String {
+    format!("[egress]\nallow = [\"{}\"]\n", upstream.address)
+}
+
+/// Makes the upstream the endpoint of the model that [`request`] asks for.
+pub(super) async fn endpoint(operator: &Client, upstream: &Upstream) -> Result<(), CallError> {
     let endpoint = json!({
         "url": format!("http://{}/v1", upstream.address), "dialect": "openai", "models": [MODEL],
         "api_key": "sk-bench", "max_output_tokens": 64,
         "prices": {MODEL: {"input_per_million": "0.15", "output_per_million": "0.6"}},
     });
-    operator.put("/v1/endpoints/bench", &endpoint).await?;
-    let limits = json!({
-        "ai_calls_per_hour": 1_000_000_000, "api_calls_per_hour": 1_000_000_000,
-        "requests_per_second": 1_000_000, "concurrent_runs": 64, "storage_bytes": 1_u64 << 40,
-    });
-    operator.put("/v1/plans/bench", &limits).await?;
-    let made = operator.make_tenant("Bench", "bench").await?;
+    operator.put("/v1/endpoints/bench", &endpoint).await.map(drop)
+}
+
+/// A question to the model.
+pub(super) fn request(key: &str, streams: bool) -> Request {
+    Request::new("POST", "/v1/chat/completions", key, &question(streams))
+}
+
+/// A tenant that has a budget.
+async fn tenant(operator: &Client) -> Result<String, CallError> {
+    let made = operator.make_tenant("Bench", PLAN).await?;
     let owner = operator.with_key(made.key.clone());
     let budget = json!({"per": "month", "usd": "1000000"});
     owner.put(&format!("/v1/budgets/tenant/{}", made.id), &budget).await?;
