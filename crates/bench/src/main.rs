@@ -11,6 +11,7 @@ mod figure;
 mod inside;
 mod load;
 mod machine;
+mod peers;
 mod process;
 mod rows;
 mod upstream;
@@ -33,6 +34,9 @@ struct Arguments {
     /// The server.
     #[arg(long, default_value = "target/release/tenantry")]
     program: PathBuf,
+    /// Measure the peers that `scripts/bench-peers` installed into this folder, and nothing else.
+    #[arg(long, conflicts_with = "rows")]
+    peers: Option<PathBuf>,
     /// How long each measurement takes, in seconds.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -63,20 +67,33 @@ fn main() -> anyhow::Result<()> {
         records: arguments.records,
         crowd: RefCell::new(Crowd::new()?),
     };
-    let wanted = |name: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row == name);
-    for unknown in arguments.rows.iter().filter(|row| !rows::ALL.iter().any(|(name, _)| name == row)) {
-        anyhow::bail!("there is no row `{unknown}`; there are {}", rows::names());
-    }
-    let mut figures = Vec::new();
     println!("{}", Figure::HEAD);
-    for (name, measure) in rows::ALL.iter().filter(|(name, _)| wanted(name)) {
-        for figure in measure(&plan).with_context(|| format!("the row {name}"))? {
-            println!("{figure}");
-            figures.push(figure);
+    let figures = match &arguments.peers {
+        Some(folder) => {
+            let figures = peers::all(&plan, folder)?;
+            figures.iter().for_each(|figure| println!("{figure}"));
+            figures
         }
-    }
+        None => measure(&plan, &arguments.rows)?,
+    };
     std::fs::write(&arguments.json, serde_json::to_vec_pretty(&figures)?)
         .with_context(|| format!("{} cannot be written", arguments.json.display()))?;
     println!("\nwritten to {}", arguments.json.display());
     Ok(())
+}
+
+fn measure(plan: &rows::Plan, named: &[String]) -> anyhow::Result<Vec<Figure>> {
+    if let Some(unknown) = named.iter().find(|row| !rows::ALL.iter().any(|(name, _)| name == row)) {
+        anyhow::bail!("there is no row `{unknown}`; there are {}", rows::names());
+    }
+    let mut figures = Vec::new();
+    for (name, measure) in
+        rows::ALL.iter().filter(|(name, _)| named.is_empty() || named.iter().any(|row| row == name))
+    {
+        for figure in measure(plan).with_context(|| format!("the row {name}"))? {
+            println!("{figure}");
+            figures.push(figure);
+        }
+    }
+    Ok(figures)
 }

@@ -2,12 +2,12 @@
 
 mod audit;
 mod bind;
-mod chat;
+pub(crate) mod chat;
 mod growth;
 mod noise;
 mod start;
 mod tenants;
-mod workflow;
+pub(crate) mod workflow;
 
 use crate::crowd::Crowd;
 use crate::figure::Figure;

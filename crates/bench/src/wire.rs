@@ -13,11 +13,16 @@ pub(crate) struct Request(Bytes);
 
 impl Request {
     pub(crate) fn new(method: &str, path: &str, key: &str, body: &str) -> Self {
+        Self::with_headers(method, path, key, "", body)
+    }
+
+    /// With further headers, each with its line's end.
+    pub(crate) fn with_headers(method: &str, path: &str, key: &str, headers: &str, body: &str) -> Self {
         let length = body.len();
         Self(
             format!(
                 "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
-                 content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+                 content-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
             )
             .into(),
         )

@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const MODEL: &str = "gpt-4o-mini";
-const CALLERS: usize = 32;
+pub(crate) const CALLERS: usize = 32;
 /// For how long both sides are warmed up.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(2);
 
 pub(crate) fn chat(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
     let gateway = Gateway::start(plan)?;
@@ -90,14 +90,14 @@ pub(crate) fn stream(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
 }
 
 /// A server before the upstream, and a tenant with limits and a budget.
-struct Gateway {
-    server: Server,
-    upstream: Upstream,
-    key: String,
+pub(crate) struct Gateway {
+    pub(crate) server: Server,
+    pub(crate) upstream: Upstream,
+    pub(crate) key: String,
 }
 
 impl Gateway {
-    fn start(plan: &Plan) -> anyhow::Result<Self> {
+    pub(crate) fn start(plan: &Plan) -> anyhow::Result<Self> {
         plan.step_aside()?;
         let upstream = Upstream::start()?;
         let server = Server::start(&plan.program, plan.cores, &config(&upstream))?;
@@ -131,7 +131,7 @@ impl Gateway {
 }
 
 /// About 650 bytes, as a short conversation has.
-fn question(streams: bool) -> String {
+pub(crate) fn question(streams: bool) -> String {
     let streamed = if streams { ",\"stream\":true,\"stream_options\":{\"include_usage\":true}" } else { "" };
     let context = "The customer wrote about an invoice that arrived twice and asks for help. ".repeat(7);
     format!(
@@ -156,7 +156,7 @@ pub(super) async fn endpoint(operator: &Client, upstream: &Upstream) -> Result<(
 }
 
 /// A question to the model.
-pub(super) fn request(key: &str, streams: bool) -> Request {
+pub(crate) fn request(key: &str, streams: bool) -> Request {
     Request::new("POST", "/v1/chat/completions", key, &question(streams))
 }
 
