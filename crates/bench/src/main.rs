@@ -37,6 +37,9 @@ struct Arguments {
     /// Measure the peers that `scripts/bench-peers` installed into this folder, and nothing else.
     #[arg(long, conflicts_with = "rows")]
     peers: Option<PathBuf>,
+    /// There is no network but loopback, so that a peer which listens everywhere is heard by nobody.
+    #[arg(long, requires = "peers")]
+    alone_on_network: bool,
     /// How long each measurement takes, in seconds.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -70,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     println!("{}", Figure::HEAD);
     let figures = match &arguments.peers {
         Some(folder) => {
-            let figures = peers::all(&plan, folder)?;
+            let figures = peers::all(&plan, folder, arguments.alone_on_network)?;
             figures.iter().for_each(|figure| println!("{figure}"));
             figures
         }
