@@ -3,7 +3,7 @@
 # Where cargo puts what it builds.
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test bench lint
+.PHONY: help demo test chaos bench lint
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -15,6 +15,9 @@ demo: ## Build Tenantry and see it work; MODEL_URL=… MODEL_KEY_FILE=… MODEL=
 test: ## Install what the tests need (and say what), then run every test
 	scripts/test-deps
 	scripts/test
+
+chaos: ## Kill the server a hundred times under load, and hold it to its word; KILLS=… says how often
+	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) cargo test -p server --test suite killed_again -- --nocapture
 
 bench: ## Measure: durable appends with many tenants, opening a tenant's file, verifying an audit log
 	cargo run --release -p store-sqlite --example commit_cost

@@ -9,6 +9,8 @@ mod audit_log;
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod credentials;
