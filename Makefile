@@ -16,8 +16,9 @@ test: ## Install what the tests need (and say what), then run every test
 	scripts/test-deps
 	scripts/test
 
-chaos: ## Kill the server a hundred times under load, and hold it to its word; KILLS=… says how often
-	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) cargo test -p server --test suite killed_again -- --nocapture
+chaos: ## Kill the server a hundred times under load, take its power two hundred times, and hold it to its word
+	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) TENANTRY_POWER_CUTS=$(or $(CUTS),200) \
+		cargo test -p server --test suite -- killed_again loss_of_power --nocapture --test-threads 1
 
 bench: ## Measure: durable appends with many tenants, opening a tenant's file, verifying an audit log
 	cargo run --release -p store-sqlite --example commit_cost

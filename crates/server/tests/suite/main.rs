@@ -31,6 +31,8 @@ mod lifecycle;
 #[cfg(test)]
 mod operator_keys;
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod records;
@@ -38,6 +40,8 @@ mod records;
 mod refusals;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod shim;
 #[cfg(test)]
 mod tenants;
 #[cfg(test)]
