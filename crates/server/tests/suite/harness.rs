@@ -47,6 +47,11 @@ impl Server {
         Self { process, operator, url, folder, arguments: all, environment }
     }
 
+    /// The server's process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where it listens, as host and port.
     pub(crate) fn address(&self) -> String {
         self.url.trim_start_matches("http://").to_owned()

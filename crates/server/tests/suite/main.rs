@@ -29,6 +29,8 @@ mod keys;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod operator_keys;
 #[cfg(test)]
 mod power;

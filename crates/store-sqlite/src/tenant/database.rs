@@ -48,6 +48,15 @@ impl Opening<'_> {
     /// Opens the tenant's file, or makes it where `create` says so, or else a view in memory.
     pub(crate) fn open(&self, create: bool) -> Result<Database, Fault> {
         let exists = self.path.exists();
+        let opened = self.open_at(exists, create);
+        if opened.is_err() && !exists && create {
+            // The journal has all that was to go into it, and half a file would stand in the way of reading that.
+            crate::files::remove_database(self.path)?;
+        }
+        opened
+    }
+
+    fn open_at(&self, exists: bool, create: bool) -> Result<Database, Fault> {
         let (connection, home) = if exists || create {
             let options = crate::sqlite::tenant_options(true);
             (sqlcipher::open(self.path, self.file_key, &options)?, Home::File)
@@ -92,27 +101,47 @@ impl Opening<'_> {
         Ok(connection.snapshot(&copy)?)
     }
 
+    /// Opens the tenant's file to be read while nothing can be written to it: what the journal has beyond the
+    /// tables is taken over in a transaction that stays in memory, and is undone with the connection.
+    pub(crate) fn view(&self) -> Result<Database, Fault> {
+        let connection = sqlcipher::open(self.path, self.file_key, &crate::sqlite::tenant_options(false))?;
+        schema::migrate(&connection, || Err(Fault::DiskFull))?;
+        connection.execute_batch("PRAGMA cache_spill = OFF; BEGIN IMMEDIATE")?;
+        let identity = self.identify(&connection)?;
+        let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
+        let mut database = Database { connection, home: Home::File, identity, folded };
+        while let Some((rows, last)) = self.beyond(database.folded)? {
+            fold(&database.connection, &rows, last)?;
+            database.folded = last;
+        }
+        Ok(database)
+    }
+
     /// Takes over everything that the journal has beyond the tables.
     fn fold_journal(&self, database: &mut Database) -> Result<(), Fault> {
-        let mut key: Option<(_, JournalKey)> = None;
-        loop {
-            let entries = self.journal.entries(self.tenant, database.folded, ENTRIES_AT_ONCE)?;
-            let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(()) };
-            let mut rows = Vec::new();
-            for entry in &entries {
-                if key.as_ref().is_none_or(|(segment, _)| *segment != entry.segment) {
-                    key = Some((
-                        entry.segment,
-                        JournalKey::derive(self.tenant_key, self.tenant, entry.segment),
-                    ));
-                }
-                if let Some((_, key)) = &key {
-                    rows.extend(key.open(&entry.sealed)?);
-                }
-            }
+        while let Some((rows, last)) = self.beyond(database.folded)? {
             database.transaction(|connection| fold(connection, &rows, last))?;
             database.folded = last;
         }
+        Ok(())
+    }
+
+    /// Rows of the next entries that the journal has after this one, and the last one's number.
+    fn beyond(&self, folded: u64) -> Result<Option<(Vec<RowChange>, u64)>, Fault> {
+        let entries = self.journal.entries(self.tenant, folded, ENTRIES_AT_ONCE)?;
+        let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(None) };
+        let mut key: Option<(_, JournalKey)> = None;
+        let mut rows = Vec::new();
+        for entry in &entries {
+            if key.as_ref().is_none_or(|(segment, _)| *segment != entry.segment) {
+                let derived = JournalKey::derive(self.tenant_key, self.tenant, entry.segment);
+                key = Some((entry.segment, derived));
+            }
+            if let Some((_, key)) = &key {
+                rows.extend(key.open(&entry.sealed)?);
+            }
+        }
+        Ok(Some((rows, last)))
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct TenantHandle {
     pub(super) position: Mutex<Option<LogPosition>>,
     /// Set once the tenant is erased. Read under either lock, set under both.
     pub(super) gone: AtomicBool,
-    turns: Turns,
+    pub(super) turns: Turns,
     /// Held by what is done to the file as a whole: a backup, a restore, a change of key.
     pub(super) whole: Mutex<()>,
     pub(super) queue: WriteQueue,
@@ -163,30 +163,6 @@ impl TenantHandle {
         Ok(Some(Submitted { durable, ids }))
     }
 
-    /// Reads from tables that contain everything that is durable.
-    pub(crate) async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
-        query: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
-        let (this, turn) = (self.clone(), self.turns.next().await?);
-        let reading = move || {
-            let _turn = turn;
-            this.with_database(|database| query(database))
-        };
-        blocking(reading).await
-    }
-
-    /// Runs `work` on the tables, opened and caught up. For blocking threads.
-    pub(crate) fn with_database<T>(
-        &self,
-        work: impl FnOnce(&mut Database) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let mut slot = lock(&self.database);
-        let database = self.opened(&mut slot, false)?;
-        self.place(database)?;
-        work(database)
-    }
-
     pub(super) fn opened<'a>(
         &self,
         slot: &'a mut Option<Database>,
@@ -228,7 +204,7 @@ impl TenantHandle {
         if self.gone.load(Ordering::SeqCst) { Err(Fault::KeyGone) } else { Ok(()) }
     }
 
-    fn opening<'a>(&'a self, keys: &'a TenantKeys) -> Opening<'a> {
+    pub(super) fn opening<'a>(&'a self, keys: &'a TenantKeys) -> Opening<'a> {
         Opening {
             tenant: self.id,
             file_key: keys.file(),
@@ -241,7 +217,7 @@ impl TenantHandle {
     }
 
     /// Finds out where the log stands, if that is not known in this epoch.
-    fn place(&self, database: &mut Database) -> Result<(), Fault> {
+    pub(super) fn place(&self, database: &mut Database) -> Result<(), Fault> {
         let mut position = lock(&self.position);
         let epoch = self.journal.epoch();
         if position.as_ref().is_none_or(|position| position.epoch != epoch) {

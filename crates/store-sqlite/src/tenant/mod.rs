@@ -4,6 +4,7 @@
 mod database;
 mod handle;
 mod log;
+mod reads;
 mod schema;
 mod turns;
 mod whole;

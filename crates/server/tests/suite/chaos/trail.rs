@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 /// What a tenant keeps of its log.
-pub(super) struct Held {
+pub(crate) struct Held {
     key: VerifierKey,
     checkpoints: Vec<String>,
 }
@@ -17,17 +17,17 @@ pub(super) struct Held {
 const KEPT: usize = 4;
 
 impl Held {
-    pub(super) async fn of(owner: &Client) -> Self {
+    pub(crate) async fn of(owner: &Client) -> Self {
         let key = send(owner, Method::GET, "/v1/audit/key").await.text().trim().parse().unwrap();
         Self { key, checkpoints: vec![checkpoint(owner).await] }
     }
 
     /// Verifies an export against every checkpoint that is held; gives back its events.
-    pub(super) fn verified(&self, export: &[u8]) -> Vec<Value> {
+    pub(crate) fn verified(&self, export: &[u8]) -> Vec<Value> {
         verify(export, &self.key, &self.checkpoints)
     }
 
-    pub(super) fn hold(&mut self, checkpoint: String) {
+    pub(crate) fn hold(&mut self, checkpoint: String) {
         if self.checkpoints.len() == KEPT {
             self.checkpoints.pop();
         }
@@ -35,7 +35,7 @@ impl Held {
     }
 }
 
-pub(super) async fn checkpoint(owner: &Client) -> String {
+pub(crate) async fn checkpoint(owner: &Client) -> String {
     let checkpoint = owner.get("/v1/audit/checkpoint").await.unwrap();
     checkpoint["checkpoint"].as_str().unwrap().to_owned()
 }

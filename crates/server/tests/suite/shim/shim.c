@@ -4,8 +4,8 @@
  *
  *   SHIM_FOLDER  the data folder; nothing outside of it is touched
  *   SHIM_LOG     where to record: see `struct entry`, and `power/replay.rs`, which reads it
- *   SHIM_FULL    while this file is there, no write of data that makes a file longer is taken (ENOSPC). What is
- *                in it says how many are taken first
+ *   SHIM_FAULTS  a file with two numbers: after so many more writes and syncs, those fail with this error. ENOSPC
+ *                fails writes that make a file longer, EROFS all writes, EIO all syncs; no file, no failure
  *   SHIM_SYNC_MS how long each sync takes besides
  *   SHIM_CLOCK   a file with the seconds by which the wall clock is wrong
  */
@@ -36,7 +36,7 @@ struct entry {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint8_t tracked[FILES];
-static const char *folder, *full;
+static const char *folder, *faults;
 static size_t folder_length;
 static long sync_ms;
 static int log_file = -1;
@@ -65,7 +65,7 @@ __attribute__((constructor)) static void begin(void) {
     FIND(fdatasync); FIND(rename); FIND(unlink); FIND(mkdir); FIND(rmdir); FIND(clock_gettime);
     folder = getenv("SHIM_FOLDER");
     folder_length = folder ? strlen(folder) : 0;
-    full = getenv("SHIM_FULL");
+    faults = getenv("SHIM_FAULTS");
     const char *slow = getenv("SHIM_SYNC_MS"), *path = getenv("SHIM_LOG");
     sync_ms = slow ? atol(slow) : 0;
     if (path) log_file = real_open64(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -93,15 +93,22 @@ static void note(char kind, uint64_t file, uint64_t value, const void *data, siz
     if (real_writev(log_file, parts, 2) != (ssize_t)(sizeof entry + length)) abort();
 }
 
+/* Whether the next write up to `end` fails, or sync where `end` is zero; sets `errno`. */
 static int refused(int file, uint64_t end) {
-    struct stat64 found;
-    if (!full || fstat64(file, &found) || end <= (uint64_t)found.st_size) return 0;
-    int holds = real_open64(full, O_RDONLY | O_CLOEXEC);
+    int holds = faults ? real_open64(faults, O_RDONLY | O_CLOEXEC) : -1;
     if (holds < 0) { taken = 0; return 0; }
     char text[32] = {0};
     ssize_t length = read(holds, text, sizeof text - 1);
     real_close(holds);
-    return length >= 0 && taken++ >= atol(text);
+    long first;
+    int error;
+    if (length < 1 || sscanf(text, "%ld %d", &first, &error) != 2) return 0;
+    struct stat64 found;
+    int longer = !fstat64(file, &found) && end > (uint64_t)found.st_size;
+    int concerned = error == EIO ? !end : error == ENOSPC ? longer : end > 0;
+    if (!concerned || taken++ < first) return 0;
+    errno = error;
+    return 1;
 }
 
 static int opened(const char *path, int flags, mode_t mode) {
@@ -135,8 +142,7 @@ ssize_t pwrite64(int file, const void *data, size_t length, off64_t at) {
     if (!is_tracked(file)) return real_pwrite64(file, data, length, at);
     pthread_mutex_lock(&mutex);
     ssize_t done = -1;
-    if (refused(file, at + length)) errno = ENOSPC;
-    else if ((done = real_pwrite64(file, data, length, at)) > 0) note('W', inode(file), at, data, done);
+    if (!refused(file, at + length) && (done = real_pwrite64(file, data, length, at)) > 0) note('W', inode(file), at, data, done);
     pthread_mutex_unlock(&mutex);
     return done;
 }
@@ -147,8 +153,7 @@ ssize_t write(int file, const void *data, size_t length) {
     pthread_mutex_lock(&mutex);
     off64_t at = lseek64(file, 0, SEEK_CUR);
     ssize_t done = -1;
-    if (refused(file, at + length)) errno = ENOSPC;
-    else if ((done = real_write(file, data, length)) > 0) note('W', inode(file), at, data, done);
+    if (!refused(file, at + length) && (done = real_write(file, data, length)) > 0) note('W', inode(file), at, data, done);
     pthread_mutex_unlock(&mutex);
     return done;
 }
@@ -171,7 +176,9 @@ static int synced(int file, int (*sync)(int)) {
     if (!is_tracked(file)) return sync(file);
     pthread_mutex_lock(&mutex);
     uint64_t covers = last;
+    int fails = refused(file, 0);
     pthread_mutex_unlock(&mutex);
+    if (fails) { errno = EIO; return -1; }
     if (sync_ms) usleep(sync_ms * 1000);
     int done = sync(file);
     if (done) return done;
