@@ -3,7 +3,7 @@
 # Where cargo puts what it builds.
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test bench bench-peers lint
+.PHONY: help demo test chaos bench bench-peers lint
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -15,6 +15,10 @@ demo: ## Build Tenantry and see it work; MODEL_URL=… MODEL_KEY_FILE=… MODEL=
 test: ## Install what the tests need (and say what), then run every test
 	scripts/test-deps
 	scripts/test
+
+chaos: ## Kill the server a hundred times under load, take its power two hundred times, and hold it to its word
+	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) TENANTRY_POWER_CUTS=$(or $(CUTS),200) \
+		cargo test -p server --test suite -- killed_again loss_of_power --nocapture --test-threads 1
 
 bench: ## Measure what Tenantry must reach, beside baselines; ROWS="chat stream" takes some of it
 	cargo build --release --package server --package bench

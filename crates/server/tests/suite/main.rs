@@ -9,6 +9,8 @@ mod audit_log;
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod credentials;
@@ -27,7 +29,11 @@ mod keys;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod operator_keys;
+#[cfg(test)]
+mod power;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
@@ -36,6 +42,8 @@ mod records;
 mod refusals;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod shim;
 #[cfg(test)]
 mod tenants;
 #[cfg(test)]
