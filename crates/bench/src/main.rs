@@ -12,6 +12,7 @@ mod inside;
 mod load;
 mod machine;
 mod peers;
+mod picture;
 mod process;
 mod rows;
 mod upstream;
@@ -40,6 +41,9 @@ struct Arguments {
     /// There is no network but loopback, so that a peer which listens everywhere is heard by nobody.
     #[arg(long, requires = "peers")]
     alone_on_network: bool,
+    /// Where a picture of the peers goes.
+    #[arg(long, requires = "peers")]
+    picture: Option<PathBuf>,
     /// How long each measurement takes, in seconds.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -75,6 +79,9 @@ fn main() -> anyhow::Result<()> {
         Some(folder) => {
             let figures = peers::all(&plan, folder, arguments.alone_on_network)?;
             figures.iter().for_each(|figure| println!("{figure}"));
+            if let Some(path) = &arguments.picture {
+                std::fs::write(path, picture::svg(&figures)).context("the picture")?;
+            }
             figures
         }
         None => measure(&plan, &arguments.rows)?,
