@@ -43,6 +43,8 @@ mod refusals;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod shim;
 #[cfg(test)]
 mod tenants;
