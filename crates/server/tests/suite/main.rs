@@ -7,6 +7,8 @@ mod attack_suite;
 #[cfg(test)]
 mod audit_log;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod catalog;
 #[cfg(test)]
 mod chaos;
