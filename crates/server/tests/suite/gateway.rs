@@ -7,7 +7,7 @@ mod endpoints;
 mod limits;
 mod official_clients;
 mod repeated;
-mod rude;
+pub(crate) mod rude;
 mod runs;
 mod suspended;
 

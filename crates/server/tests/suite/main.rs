@@ -7,6 +7,8 @@ mod attack_suite;
 #[cfg(test)]
 mod audit_log;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod catalog;
 #[cfg(test)]
 mod chaos;
@@ -42,6 +44,8 @@ mod records;
 mod refusals;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]
