@@ -6,6 +6,7 @@ mod credentials;
 mod hooks;
 mod identifiers;
 mod injection;
+mod multiplexed;
 mod query;
 mod replay;
 mod rights;
@@ -159,6 +160,7 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(injection::jobs(world, control));
             jobs.extend(tokens::jobs(world, control));
             jobs.extend(wire::jobs(world, control));
+            jobs.extend(multiplexed::jobs(world, control));
         }
         Caller::Operator => {
             jobs.extend(credentials::on_operators(world, control));

@@ -54,6 +54,11 @@ impl Report {
             times: BTreeMap::new(),
         };
         for Outcome { pattern, verdict, millis } in outcomes {
+            if let Verdict::NotOffered(give) = verdict {
+                let cell = format!("{}: {}, {}", pattern.operation, pattern.place, pattern.attack);
+                report.not_offered.push(NotOffered { cell, give: give.to_owned() });
+                continue;
+            }
             let count = report.surfaces.entry(pattern.surface.clone()).or_default();
             count.millis += millis;
             let (surface, operation, place) = (pattern.surface, pattern.operation, pattern.place);
@@ -75,6 +80,7 @@ impl Report {
         }
         report.leaks.sort();
         report.unattacked.sort();
+        report.not_offered.sort();
         report
     }
 

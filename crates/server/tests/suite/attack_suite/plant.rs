@@ -61,11 +61,13 @@ pub(super) enum Plant {
     LimitsAreShared,
     /// Templates in what a tenant writes are carried out.
     TemplatesAreCarriedOut,
+    /// All streams of a connection are its first caller's.
+    StreamsAreTheFirstCallers,
 }
 
 impl Plant {
+    /// Those that are leaks.
     pub(super) const ALL: [Self; 29] = [
-        Self::None,
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -94,5 +96,6 @@ impl Plant {
         Self::ForeignTakesLonger,
         Self::LimitsAreShared,
         Self::TemplatesAreCarriedOut,
+        Self::StreamsAreTheFirstCallers,
     ];
 }

@@ -4,12 +4,12 @@
 use super::plant::Plant;
 use bytes::Bytes;
 use client::{Answer, BaseUrl, Client};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use secret::SecretText;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -58,7 +58,11 @@ impl Proxy {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 let (inner, last) = (inner.clone(), Arc::new(Mutex::default()));
                 let service = service_fn(move |request| handle(inner.clone(), last.clone(), request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    // Whoever breaks a connection off does so on purpose.
+                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                });
             }
         });
         Self { address, task }
@@ -87,6 +91,13 @@ async fn handle(
             (Some(key), _) => *last = Some(key.clone()),
             (None, Some(key)) => drop(parts.headers.insert("authorization", key.clone())),
             (None, None) => {}
+        }
+    }
+    if inner.plant == Plant::StreamsAreTheFirstCallers && parts.version == Version::HTTP_2 {
+        let mut first = last.lock().unwrap();
+        match first.as_ref() {
+            Some(key) => drop(parts.headers.insert("authorization", key.clone())),
+            None => *first = parts.headers.get("authorization").cloned(),
         }
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
