@@ -7,13 +7,16 @@ mod hooks;
 mod identifiers;
 mod injection;
 mod multiplexed;
+mod provider;
 mod query;
+mod reach;
 mod replay;
 mod rights;
 mod standing;
 mod sweep;
 mod tenants;
 mod timing;
+mod token_urls;
 mod tokens;
 mod wire;
 
@@ -161,6 +164,9 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(tokens::jobs(world, control));
             jobs.extend(wire::jobs(world, control));
             jobs.extend(multiplexed::jobs(world, control));
+            jobs.extend(reach::jobs(world, control));
+            jobs.extend(token_urls::jobs(world, control));
+            jobs.extend(provider::jobs(world, control));
         }
         Caller::Operator => {
             jobs.extend(credentials::on_operators(world, control));

@@ -3,6 +3,7 @@
 use crate::attacks;
 use crate::bodies::{template, unlimited};
 use crate::description::Description;
+use crate::outside::Outside;
 use crate::pattern::{NotOffered, Outcome};
 use crate::report::Report;
 use crate::side::Side;
@@ -27,6 +28,8 @@ pub struct Options<'p> {
     pub env: Env,
     /// The server's log and data folder, where they can be read from here.
     pub places: Places,
+    /// Hosts outside, which the server's configuration opens as [`Outside::configuration`] says.
+    pub outside: Option<&'p Outside>,
     /// Is told, now and then, how many patterns of how many are done.
     pub progress: &'p (dyn Fn(usize, usize) + Sync),
 }
@@ -136,7 +139,7 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
         description,
         sides,
         options.env.clone(),
-        made,
+        (made, options.outside),
     );
     let mut outcomes = attacks::all(&world, options.progress).await;
     let needles = Needles::new(&[&world.victim, &world.attacker], since);

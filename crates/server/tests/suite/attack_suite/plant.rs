@@ -63,11 +63,19 @@ pub(super) enum Plant {
     TemplatesAreCarriedOut,
     /// All streams of a connection are its first caller's.
     StreamsAreTheFirstCallers,
+    /// An address of IPv6 that stands for one of IPv4 is not looked at.
+    MappedAddressesAreOpen,
+    /// An answer from outside that names another place is gone after, wherever it leads.
+    RedirectsAreFollowed,
+    /// A credential goes to whatever host is called with it, whosever it is.
+    CredentialsGoAnywhere,
+    /// What a request names at the provider goes there on the operator's key.
+    ProviderIdsPassThrough,
 }
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 33] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -97,5 +105,9 @@ impl Plant {
         Self::LimitsAreShared,
         Self::TemplatesAreCarriedOut,
         Self::StreamsAreTheFirstCallers,
+        Self::MappedAddressesAreOpen,
+        Self::RedirectsAreFollowed,
+        Self::CredentialsGoAnywhere,
+        Self::ProviderIdsPassThrough,
     ];
 }
