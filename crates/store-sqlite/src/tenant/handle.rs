@@ -36,7 +36,7 @@ pub(crate) struct TenantHandle {
     pub(super) position: Mutex<Option<LogPosition>>,
     /// Set once the tenant is erased. Read under either lock, set under both.
     pub(super) gone: AtomicBool,
-    turns: Turns,
+    pub(super) turns: Turns,
     /// Held by what is done to the file as a whole: a backup, a restore, a change of key.
     pub(super) whole: Mutex<()>,
     pub(super) queue: WriteQueue,
@@ -77,9 +77,9 @@ impl From<Fault> for Undone {
 }
 
 /// An entry on its way: when it is durable, and the ids of its events.
-struct Submitted {
-    durable: oneshot::Receiver<Result<u64, Fault>>,
-    ids: Vec<EventId>,
+pub(super) struct Submitted {
+    pub(super) durable: oneshot::Receiver<Result<u64, Fault>>,
+    pub(super) ids: Vec<EventId>,
 }
 
 impl TenantHandle {
@@ -108,40 +108,8 @@ impl TenantHandle {
         })
     }
 
-    /// Makes rows and events durable without touching the tables, which take them over later. For what
-    /// every request writes and few read: audit and usage. Gives back the events' ids.
-    pub(crate) async fn append(self: &Arc<Self>, append: Append) -> Result<Vec<EventId>, Fault> {
-        let append = Arc::new(append);
-        loop {
-            let submitted = match self.submit_if_placed(&append)? {
-                Some(submitted) => submitted,
-                None => {
-                    let (this, append) = (self.clone(), append.clone());
-                    let turn = self.turns.next().await?;
-                    let placed = move || {
-                        let _turn = turn;
-                        this.with_database(|_| Ok(()))?;
-                        this.submit_if_placed(&append)
-                    };
-                    match blocking(placed).await? {
-                        Some(submitted) => submitted,
-                        None => continue,
-                    }
-                }
-            };
-            match submitted.durable.await.map_err(|_| Fault::Stopped)? {
-                Err(Fault::Renumber) => {}
-                Err(fault) => return Err(fault),
-                Ok(_) => {
-                    self.fold_if_long();
-                    return Ok(submitted.ids);
-                }
-            }
-        }
-    }
-
     /// Numbers, seals and submits, if the log's position is known.
-    fn submit_if_placed(&self, append: &Append) -> Result<Option<Submitted>, Fault> {
+    pub(super) fn submit_if_placed(&self, append: &Append) -> Result<Option<Submitted>, Fault> {
         let mut position = lock(&self.position);
         self.still_here()?;
         let epoch = self.journal.epoch();
@@ -156,6 +124,7 @@ impl TenantHandle {
             rows,
             marks: append.marks.clone(),
             tail: self.tail.clone(),
+            way: self.tail.submitted(),
             epoch,
         };
         let durable = self.journal.submit(entry);
@@ -176,11 +145,12 @@ impl TenantHandle {
         blocking(reading).await
     }
 
-    /// Runs `work` on the tables, opened and caught up. For blocking threads.
+    /// Runs `work` on the tables, opened and caught up with all that was submitted before. For blocking threads.
     pub(crate) fn with_database<T>(
         &self,
         work: impl FnOnce(&mut Database) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        self.tail.wait_for_arrivals();
         let mut slot = lock(&self.database);
         let database = self.opened(&mut slot, false)?;
         self.place(database)?;
@@ -306,7 +276,7 @@ impl TenantHandle {
     }
 
     /// Lets the tables take over what waits, once it is much.
-    fn fold_if_long(self: &Arc<Self>) {
+    pub(super) fn fold_if_long(self: &Arc<Self>) {
         // Whoever has a turn folds what there is.
         if self.tail.len() > MAX_TAIL
             && let Some(turn) = self.turns.at_once()
