@@ -15,10 +15,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use provider::Provider;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -26,6 +28,13 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_SEEN: usize = 10_000;
 /// Where an answer sends its reader, behind this, in base64.
 const REDIRECT: &str = "/to/";
+/// What fails: a path of a host, or a word to the provider.
+pub(crate) const FAILS: &str = "/fails";
+/// What is answered when it is let go, so that whoever asked has something under way.
+const HELD: &str = "/held/";
+/// How often it is asked whether it was, [`APART`] from each other.
+const LOOKS: usize = 1_250;
+const APART: Duration = Duration::from_millis(20);
 
 /// Which of the hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +64,8 @@ pub struct Outside {
     sixth: Option<TcpListener>,
     addresses: [SocketAddr; 3],
     seen: Mutex<Vec<Seen>>,
+    /// What was held and is answered now.
+    let_go: Mutex<BTreeSet<String>>,
     pub(crate) provider: Provider,
 }
 
@@ -67,8 +78,8 @@ impl Outside {
         let [open, other, inside] = &listeners;
         let addresses = [open.1.local_addr()?, other.1.local_addr()?, inside.1.local_addr()?];
         let sixth = TcpListener::bind(("::1", addresses[2].port())).await.ok();
-        let (seen, provider) = (Mutex::default(), Provider::default());
-        Ok(Self { listeners, sixth, addresses, seen, provider })
+        let (seen, let_go, provider) = (Mutex::default(), Mutex::default(), Provider::default());
+        Ok(Self { listeners, sixth, addresses, seen, let_go, provider })
     }
 
     /// The configuration of a server whose tenants may reach what is open.
@@ -90,6 +101,16 @@ impl Outside {
     /// A path that sends whoever follows to this URL.
     pub(crate) fn redirect(url: &str) -> String {
         format!("{REDIRECT}{}", URL_SAFE_NO_PAD.encode(url))
+    }
+
+    /// A path that is answered when it is let go, and half a minute later at the latest.
+    pub(crate) fn hold(name: &str) -> String {
+        format!("{HELD}{name}")
+    }
+
+    /// Lets a path be answered.
+    pub(crate) fn let_go(&self, path: &str) {
+        self.let_go.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
     }
 
     /// The requests that have this text in their target or body.
@@ -135,10 +156,25 @@ impl Outside {
             let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
             let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+            if target.starts_with(HELD) {
+                self.held(place, &target).await;
+            }
             Ok::<_, Infallible>(self.answer(place, target, &parts.headers, &body))
         });
         // A caller that goes away is the caller's business.
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    }
+
+    async fn held(&self, place: Place, target: &str) {
+        let waits = Seen { place, target: target.to_owned(), credential: None, body: String::new() };
+        self.remember(waits);
+        for _ in 0..LOOKS {
+            let let_go = self.let_go.lock().unwrap_or_else(PoisonError::into_inner).contains(target);
+            if let_go {
+                return;
+            }
+            tokio::time::sleep(APART).await;
+        }
     }
 
     fn answer(
@@ -160,6 +196,7 @@ impl Outside {
             }
         } else {
             let (status, body) = match (place, path) {
+                (_, FAILS) => (StatusCode::SERVICE_UNAVAILABLE, Value::Null),
                 (Place::Open, "/v1/chat/completions") => {
                     self.provider.chat(key, &serde_json::from_slice(body).unwrap_or(Value::Null))
                 }
@@ -174,11 +211,15 @@ impl Outside {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *response.body_mut() = Full::new(body.to_string().into());
         }
+        self.remember(Seen { place, target, credential, body: String::from_utf8_lossy(body).into_owned() });
+        response
+    }
+
+    fn remember(&self, request: Seen) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= MAX_SEEN {
             seen.remove(0);
         }
-        seen.push(Seen { place, target, credential, body: String::from_utf8_lossy(body).into_owned() });
-        response
+        seen.push(request);
     }
 }

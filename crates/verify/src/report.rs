@@ -127,8 +127,16 @@ impl fmt::Display for Report {
             };
             writeln!(out, "- {operation}: {what}\n  {reason}")?;
         }
+        let mut gifts = BTreeMap::<_, Vec<_>>::new();
         for missed in &self.not_offered {
-            writeln!(out, "\nNot offered: {}; give {}", missed.cell, missed.give)?;
+            gifts.entry(&missed.give).or_default().push(&missed.cell);
+        }
+        for (give, cells) in gifts {
+            let what = match cells.as_slice() {
+                [cell] => (*cell).clone(),
+                cells => format!("{} cells, the first {}", cells.len(), cells[0]),
+            };
+            writeln!(out, "\nNot offered: {what}; give {give}")?;
         }
         let leaks = match self.leaks.len() {
             1 => "1 leak".to_owned(),

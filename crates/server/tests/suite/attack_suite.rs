@@ -92,6 +92,10 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::CredentialsGoAnywhere => {
             ("POST /v1/workflows/{id}/runs", "a credential at a host that it does not name")
         }
+        Plant::LogsAreMixed => ("GET /v1/audit/proof", "verified under the other's key"),
+        Plant::BudgetsAreShared => {
+            ("PATCH /v1/tenants/{id}", "model calls while the other has used its budget up")
+        }
         Plant::ProviderIdsPassThrough => ("POST /v1/chat/completions", "the victim's id at the provider"),
     }
 }
@@ -115,12 +119,12 @@ fn only() -> Option<String> {
     std::env::var("PLANT").ok()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_planted_leak_is_named() {
+/// Plants one leak after the other in front of a server; each must be named.
+async fn each_is_named(plants: &[Plant]) {
     let server = own_server().await;
     let only = only();
     let wanted = |plant: &&Plant| only.as_ref().is_none_or(|only| format!("{plant:?}") == *only);
-    let plants: Vec<Plant> = Plant::ALL.iter().filter(wanted).copied().collect();
+    let plants: Vec<Plant> = plants.iter().filter(wanted).copied().collect();
     for plants in plants.chunks(3) {
         let reports = plants.iter().map(|plant| attacked(&server, *plant));
         for (plant, report) in plants.iter().zip(futures::future::join_all(reports).await) {
@@ -132,6 +136,17 @@ async fn every_planted_leak_is_named() {
         }
     }
     server.0.stop().await;
+}
+
+// Two tests, so that neither takes long on a busy machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_planted_leaks_are_named() {
+    each_is_named(&Plant::ALL[..Plant::ALL.len() / 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_planted_leaks_are_named() {
+    each_is_named(&Plant::ALL[Plant::ALL.len() / 2..]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

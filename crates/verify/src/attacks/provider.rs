@@ -1,6 +1,7 @@
 //! What a model's provider keeps for one tenant, named by another in every place of a request that can name it;
 //! and addresses that the provider would fetch.
 
+use super::cache::{ASK, is_kept};
 use super::reach::{GIVE, NOTATIONS, nonce, store, url};
 use super::tenants::{operator, throwaway};
 use super::{Attempt, Control, Job, judged};
@@ -55,6 +56,8 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
     let pattern = |place: &str, attack| Pattern::new(operation, place, attack);
     let attack = "the victim's id at the provider, on a key of the attacker's own";
     jobs.push(Job::new(pattern("credential", attack), on_own_key(world, control)));
+    let attack = "an answer that was kept on the shared key, asked for on a key of one's own";
+    jobs.push(Job::new(pattern("credential", attack), kept_on_shared(world, control)));
     for (attack, urls) in NOTATIONS {
         jobs.push(Job::new(pattern("body `image_url`", attack), fetched(world, control, urls)));
     }
@@ -214,6 +217,24 @@ async fn on_own_key(world: &World<'_>, control: &Control<'_>) -> Attempt {
         Some(_) => judged(None),
         None => Err("the attacker's call on a key of its own did not reach the provider".to_owned()),
     }
+}
+
+/// What the operator's account answered is not what one's own account answers.
+async fn kept_on_shared(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (request, _) = control.held()?;
+    let Some(outside) = world.outside else { return Ok(Some(Verdict::NotOffered(GIVE))) };
+    world.once("endpoint", endpoint(world, outside)).await?;
+    let side = throwaway(world, &format!("{} changes its key", world.attacker.canary)).await?;
+    let said = json!([{"role": "user", "content": nonce(world)}]);
+    let body = Some(json!({"model": MODEL, "messages": said}));
+    let asked = Request { body, ..request.by(&side.key) }.with_header(ASK.0, ASK.1);
+    world.ask(&asked, &side).await?;
+    if !is_kept(&world.ask(&asked, &side).await?) {
+        return Err("the owner's repeated request is not answered from the cache".to_owned());
+    }
+    with_own_key(world, outside, &side).await?;
+    let answer = world.ask(&asked, &side).await?;
+    judged(is_kept(&answer).then(|| "an answer of the operator's account was given for the own".to_owned()))
 }
 
 /// An address that the provider would fetch, from within the operator's network.

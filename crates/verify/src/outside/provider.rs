@@ -1,6 +1,7 @@
 //! A model's provider with a memory: files, answers, conversations and the like, each kept for the account
 //! whose key made it, and shown to whoever calls on that account's key and names it.
 
+use super::FAILS;
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ impl Provider {
     /// Answers a chat request with all that the account holds of what it names, wherever it names it.
     pub(crate) fn chat(&self, key: &str, request: &Value) -> (StatusCode, Value) {
         let asked = request.to_string();
+        if asked.contains(FAILS) {
+            return (StatusCode::SERVICE_UNAVAILABLE, json!({"error": {"message": "It fails."}}));
+        }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let account = kept.get(key).into_iter().flatten();
         let named = account.filter(|(id, _)| asked.contains(id.as_str()));

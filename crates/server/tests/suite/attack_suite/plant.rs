@@ -71,11 +71,15 @@ pub(super) enum Plant {
     CredentialsGoAnywhere,
     /// What a request names at the provider goes there on the operator's key.
     ProviderIdsPassThrough,
+    /// What one tenant spent is spent for those who come after it.
+    BudgetsAreShared,
+    /// A proof, a checkpoint or an export is of the other tenant's log.
+    LogsAreMixed,
 }
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 33] = [
+    pub(super) const ALL: [Self; 35] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -109,5 +113,7 @@ impl Plant {
         Self::RedirectsAreFollowed,
         Self::CredentialsGoAnywhere,
         Self::ProviderIdsPassThrough,
+        Self::BudgetsAreShared,
+        Self::LogsAreMixed,
     ];
 }

@@ -1,5 +1,6 @@
 //! What a careless way out would reach for tenants: an address inside, written as IPv6; where a redirect leads;
-//! any host with any credential; what a provider keeps, on the key that all tenants share.
+//! any host with any credential; what a provider keeps, on the key that all tenants share; and
+//! what is another's in limits and logs.
 
 use super::plant::Plant;
 use super::proxy::{Asked, Inner};
@@ -50,6 +51,23 @@ impl Inner {
 }
 
 impl Inner {
+    /// What another tenant has used up, or has in its log.
+    pub(super) async fn of_another(&self, asked: &Asked, own: Option<&str>) -> Option<Answer> {
+        let logs = ["/v1/audit/proof", "/v1/audit/checkpoint", "/v1/audit/export"];
+        let kept = match self.plant {
+            Plant::LogsAreMixed if logs.iter().any(|path| asked.is(Method::GET, path)) => {
+                return Some(self.pass(asked, Some(&self.other(own)?)).await);
+            }
+            Plant::LimitsAreShared if asked.path == "/v1/me" => "refused",
+            Plant::BudgetsAreShared if asked.path == "/v1/chat/completions" => "spent",
+            _ => return None,
+        };
+        // The two sides go on, so that the leak is found where it is looked for.
+        let owners = self.owners.lock().unwrap().clone();
+        let refused = self.kept.lock().unwrap().get(kept).cloned();
+        refused.filter(|_| owners.iter().skip(2).any(|(_, key)| Some(key.as_str()) == own))
+    }
+
     /// What the provider answers to a request that the server refused, on the key that all share.
     pub(super) async fn pass_through(&self, asked: &Asked) -> Option<Answer> {
         let secrets = self.secrets.lock().unwrap().clone();

@@ -73,6 +73,9 @@ impl Inner {
                     answer = passed;
                 }
             }
+            Plant::BudgetsAreShared if answer.json()["code"] == "budget_exceeded" => {
+                self.kept.lock().unwrap().insert("spent".to_owned(), answer.clone());
+            }
             Plant::DeletedHooksLive if asked.is(Method::POST, "/hooks/") => {
                 let mut kept = self.kept.lock().unwrap();
                 match kept.get(&asked.path) {
