@@ -11,6 +11,7 @@ pub mod definitions;
 pub mod dispatch;
 pub mod endpoints;
 mod events;
+pub mod evidence;
 pub mod gateway;
 pub mod hooks;
 pub mod keys;

@@ -1,9 +1,9 @@
 //! `tenantry audit`: exports a tenant's log, and verifies an export without any server.
 
+use crate::keys_given::{verifier_key, witness_keys};
 use crate::output::{Ended, News, Trouble, say, say_json};
 use crate::server::TenantOptions;
 use ::audit::export::{Proven, Report, Trust, verify_export, verify_proof};
-use ::audit::note::{VerifierKey, WitnessVerifierKey};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -70,15 +70,8 @@ pub(crate) async fn run(command: AuditCommand) -> Ended {
 }
 
 fn verify(arguments: &VerifyArguments) -> Ended {
-    let key: VerifierKey = given(&arguments.vkey)
-        .trim()
-        .parse()
-        .map_err(|error| Trouble::other(format!("the verifier key: {error}")))?;
-    let witnesses = arguments.witness.iter().map(|witness| {
-        let key = given(witness).trim().parse::<WitnessVerifierKey>();
-        key.map_err(|error| Trouble::other(format!("a witness's key: {error}")))
-    });
-    let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
+    let key = verifier_key(&arguments.vkey)?;
+    let witnesses = witness_keys(&arguments.witness)?;
     if let Some(proof) = &arguments.proof {
         return match verify_proof(&read(proof)?, &key, &witnesses) {
             Ok(proven) => good_proof(&proven, arguments.json),
@@ -98,11 +91,6 @@ fn verify(arguments: &VerifyArguments) -> Ended {
         Err(fault) if fault.is_bad_news() => bad(fault.code(), fault.line(), &fault, arguments.json),
         Err(fault) => Err(Trouble::other(fault)),
     }
-}
-
-/// What was given, or what the file of this name holds.
-fn given(text: &str) -> String {
-    std::fs::read_to_string(text).unwrap_or_else(|_| text.to_owned())
 }
 
 fn good_proof(proven: &Proven, as_json: bool) -> Ended {

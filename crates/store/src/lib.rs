@@ -14,6 +14,7 @@ mod keyring;
 mod object;
 mod objects;
 mod operator;
+mod operator_log;
 mod page;
 mod platform;
 mod query;
@@ -34,6 +35,7 @@ pub use keyring::{KeyPurpose, TenantKeyring};
 pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned};
 pub use objects::Objects;
 pub use operator::{OperatorKeyRow, OperatorStore};
+pub use operator_log::OperatorLog;
 pub use page::{Page, PageRequest};
 pub use platform::{
     Endpoint, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreLoss, RestoreOptions, Restored,

@@ -15,11 +15,11 @@ const READ: Action = Action::new("audit.read");
 
 /// A signed checkpoint.
 #[derive(Serialize, JsonSchema)]
-struct Checkpoint {
+pub(super) struct Checkpoint {
     /// The signed note (C2SP tlog-checkpoint). Whoever keeps it can show later whether the log was changed.
-    checkpoint: String,
+    pub(super) checkpoint: String,
     /// How many events it covers.
-    size: u64,
+    pub(super) size: u64,
 }
 
 pub(super) fn operation() -> Operation {

@@ -34,13 +34,41 @@ fn present(keys: &TenantKeys) -> LogBase {
     LogBase::of(keys.log().origin().epoch)
 }
 
-fn size(database: &Database, keys: &TenantKeys) -> Result<u64, Fault> {
+pub(super) fn size(database: &Database, keys: &TenantKeys) -> Result<u64, Fault> {
     present(keys).size(&database.connection)
 }
 
-fn checkpoint(database: &Database, keys: &TenantKeys, size: u64) -> Result<String, Fault> {
+pub(super) fn checkpoint(database: &Database, keys: &TenantKeys, size: u64) -> Result<String, Fault> {
     let root = crate::rows::frontier(&database.connection, present(keys), size)?.root();
     Ok(keys.log().sign(size, root).to_string())
+}
+
+/// A proof that an event is in the log that is being written.
+pub(super) fn prove_inclusion(
+    database: &Database,
+    keys: &TenantKeys,
+    index: u64,
+) -> Result<InclusionProof, Fault> {
+    let size = size(database, keys)?;
+    let leaf = leaf(database, keys, index)?;
+    let hashes = inclusion_proof(&StoredNodes(&database.connection, present(keys)), index, size)
+        .map_err(|_| Fault::Damaged("the audit tree"))?;
+    Ok(InclusionProof { index, leaf, hashes, checkpoint: checkpoint(database, keys, size)? })
+}
+
+/// A proof that the log grew from its first `earlier` events.
+pub(super) fn prove_growth(
+    database: &Database,
+    keys: &TenantKeys,
+    earlier: u64,
+) -> Result<(Vec<Hash>, String), Fault> {
+    let size = size(database, keys)?;
+    if earlier > size {
+        return Err(StoreError::Invalid("The log has fewer events than that.".into()).into());
+    }
+    let hashes = consistency_proof(&StoredNodes(&database.connection, present(keys)), earlier, size)
+        .map_err(|_| Fault::Damaged("the audit tree"))?;
+    Ok((hashes, checkpoint(database, keys, size)?))
 }
 
 fn leaf(database: &Database, keys: &TenantKeys, index: u64) -> Result<Vec<u8>, Fault> {
@@ -136,14 +164,7 @@ impl AuditTrail for EmbeddedStore {
         access: &Access<'t, Read<on::Audit>>,
         index: u64,
     ) -> Result<Private<'t, InclusionProof>, StoreError> {
-        self.read_private(access.tenant(), move |database, keys| {
-            let size = size(database, keys)?;
-            let leaf = leaf(database, keys, index)?;
-            let hashes = inclusion_proof(&StoredNodes(&database.connection, present(keys)), index, size)
-                .map_err(|_| Fault::Damaged("the audit tree"))?;
-            Ok(InclusionProof { index, leaf, hashes, checkpoint: checkpoint(database, keys, size)? })
-        })
-        .await
+        self.read_private(access.tenant(), move |database, keys| prove_inclusion(database, keys, index)).await
     }
 
     async fn prove_consistency<'t>(
@@ -151,16 +172,7 @@ impl AuditTrail for EmbeddedStore {
         access: &Access<'t, Read<on::Audit>>,
         earlier: u64,
     ) -> Result<Private<'t, (Vec<Hash>, String)>, StoreError> {
-        self.read_private(access.tenant(), move |database, keys| {
-            let size = size(database, keys)?;
-            if earlier > size {
-                return Err(StoreError::Invalid("The log has fewer events than that.".into()).into());
-            }
-            let hashes = consistency_proof(&StoredNodes(&database.connection, present(keys)), earlier, size)
-                .map_err(|_| Fault::Damaged("the audit tree"))?;
-            Ok((hashes, checkpoint(database, keys, size)?))
-        })
-        .await
+        self.read_private(access.tenant(), move |database, keys| prove_growth(database, keys, earlier)).await
     }
 
     async fn leaves<'t>(

@@ -25,6 +25,13 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             let path = format!("/v1/operator-keys/{}", made["id"].as_str().unwrap());
             Sample::new(By::Operator, Method::DELETE, path)
         }
+        "get_operator_audit_checkpoint" => get("/v1/operator/audit/checkpoint".into()),
+        "get_operator_audit_key" => get("/v1/operator/audit/key".into()),
+        "get_operator_audit_proof" => get("/v1/operator/audit/proof?index=0".into()),
+        "post_operator_evidence" => {
+            let report = crate::evidence::report(server, |_, _| {}).await;
+            post("/v1/operator/evidence".into()).json(&json!({"report": report.text()}))
+        }
         "get_operator_audit_events" => get("/v1/operator/audit/events".into()),
         "post_tenants" => post("/v1/tenants".into()).json(&json!({"name": "Another"})),
         "get_tenants" => get("/v1/tenants".into()),
