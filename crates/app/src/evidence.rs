@@ -36,27 +36,23 @@ pub struct Interface<'i> {
 }
 
 /// The key that verifies the operators' log.
-pub async fn log_key(app: &App, operator: &Operator) -> Result<String, Problem> {
-    Ok(app.platform.operator_log_key(operator).await?)
+pub async fn log_key(app: &App, _: &Operator) -> Result<String, Problem> {
+    Ok(app.platform.operator_log_key().await?)
 }
 
 /// How many events the operators' log has, and a signed checkpoint over them.
-pub async fn checkpoint(app: &App, operator: &Operator) -> Result<(u64, String), Problem> {
-    Ok(app.platform.operator_checkpoint(operator).await?)
+pub async fn checkpoint(app: &App, _: &Operator) -> Result<(u64, String), Problem> {
+    Ok(app.platform.operator_checkpoint().await?)
 }
 
 /// A proof that an event is in the operators' log.
 pub async fn prove_event(app: &App, operator: &Operator, index: u64) -> Result<InclusionProof, Problem> {
-    Ok(app.platform.prove_operator_event(operator, index).await?)
+    Ok(app.platform.prove_operator_event(operator, index, None).await?)
 }
 
 /// A proof that the operators' log grew from its first `earlier` events.
-pub async fn prove_growth(
-    app: &App,
-    operator: &Operator,
-    earlier: u64,
-) -> Result<(Vec<[u8; 32]>, String), Problem> {
-    Ok(app.platform.prove_operator_growth(operator, earlier).await?)
+pub async fn prove_growth(app: &App, _: &Operator, earlier: u64) -> Result<(Vec<[u8; 32]>, String), Problem> {
+    Ok(app.platform.prove_operator_growth(earlier, None).await?)
 }
 
 /// Writes the report's hash into the operators' log, and signs what the report adds up to. Only a report on
@@ -91,7 +87,14 @@ pub async fn sign(
     let index = found.data.first().ok_or_else(Problem::internal)?.index;
     let findings = Findings::of(&report, app.env.now(), index);
     let findings = app.platform.sign_findings(operator, &findings).await?;
-    let proof = app.platform.prove_operator_event(operator, index).await?;
+    // Where witnesses answer, the proof leads to a checkpoint that they cosigned.
+    app.witnesses.round(app.platform.as_ref(), app.env.now()).await;
+    let cosigned = app.witnesses.published().filter(|published| published.size > index);
+    let size = cosigned.as_ref().map(|published| published.size);
+    let mut proof = app.platform.prove_operator_event(operator, index, size).await?;
+    if let Some(cosigned) = cosigned {
+        proof.checkpoint = cosigned.checkpoint;
+    }
     Ok(Vouched {
         findings,
         index,

@@ -4,6 +4,7 @@ use crate::keys_given::{verifier_key, witness_keys};
 use crate::output::{Ended, News, Trouble, say, say_json};
 use crate::server::TenantOptions;
 use ::audit::export::{Proven, Report, Trust, verify_export, verify_proof};
+use ::audit::note::{Cosignature, WitnessVerifierKey};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -39,6 +40,9 @@ pub struct VerifyArguments {
     /// The verifier key of a witness, or a file that holds it; may be given several times.
     #[arg(long, value_name = "KEY")]
     witness: Vec<String>,
+    /// Refuse what not every one of these witnesses has cosigned.
+    #[arg(long, requires = "witness")]
+    require_witnesses: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -74,7 +78,10 @@ fn verify(arguments: &VerifyArguments) -> Ended {
     let witnesses = witness_keys(&arguments.witness)?;
     if let Some(proof) = &arguments.proof {
         return match verify_proof(&read(proof)?, &key, &witnesses) {
-            Ok(proven) => good_proof(&proven, arguments.json),
+            Ok(proven) => match missing(arguments, &witnesses, &proven.witnesses) {
+                Some(missing) => bad("not_witnessed", None, &missing, arguments.json),
+                None => good_proof(&proven, arguments.json),
+            },
             Err(fault) if fault.is_bad_news() => bad("proof", None, &fault, arguments.json),
             Err(fault) => Err(Trouble::other(fault)),
         };
@@ -87,10 +94,24 @@ fn verify(arguments: &VerifyArguments) -> Ended {
     }
     let opened = File::open(file).map_err(|error| Trouble::other(format!("{}: {error}", file.display())))?;
     match verify_export(BufReader::new(opened), &trust) {
-        Ok(report) => good(&report, arguments.json),
+        Ok(report) => match missing(arguments, &witnesses, &report.witnesses) {
+            Some(missing) => bad("not_witnessed", None, &missing, arguments.json),
+            None => good(&report, arguments.json),
+        },
         Err(fault) if fault.is_bad_news() => bad(fault.code(), fault.line(), &fault, arguments.json),
         Err(fault) => Err(Trouble::other(fault)),
     }
+}
+
+/// What is said where a witness has to have cosigned and has not.
+fn missing(
+    arguments: &VerifyArguments,
+    wanted: &[WitnessVerifierKey],
+    found: &[Cosignature],
+) -> Option<String> {
+    let all = wanted.iter().filter(|_| arguments.require_witnesses);
+    let mut all = all.filter(|key| !found.iter().any(|found| found.witness == *key.name()));
+    all.next().map(|key| format!("the witness {} did not cosign the log", key.name()))
 }
 
 fn good_proof(proven: &Proven, as_json: bool) -> Ended {

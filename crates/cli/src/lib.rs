@@ -20,6 +20,7 @@ mod server;
 mod table;
 mod tenants;
 mod verify;
+mod witness;
 
 pub use command::{Command, run};
 pub use offline::{Offline, Surroundings};

@@ -19,6 +19,9 @@ pub struct Surroundings {
 /// Work on a data folder whose server is stopped. Only the program that names adapters can do it.
 #[async_trait]
 pub trait Offline: Send + Sync {
+    /// Begins to log to standard error, and protects this process, which is about to hold a key.
+    fn begin_to_serve(&self) -> Result<(), String>;
+
     /// Wraps every tenant's key under the present master key instead of the previous one; how many were
     /// wrapped anew. An error says why not, and nothing is lost then.
     async fn rewrap_keys(

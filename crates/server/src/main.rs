@@ -9,6 +9,7 @@ mod offline;
 mod serve;
 mod system;
 mod wiring;
+mod witnesses;
 mod work;
 
 use clap::{Parser, Subcommand};

@@ -23,6 +23,12 @@ pub(crate) struct DataFolder;
 
 #[async_trait]
 impl Offline for DataFolder {
+    fn begin_to_serve(&self) -> Result<(), String> {
+        crate::logging::start(None, None, false)
+            .map_err(|error| format!("the log cannot be written: {error}"))?;
+        hardening::protect_process().map_err(|error| format!("this process could not be protected: {error}"))
+    }
+
     async fn rewrap_keys(
         &self,
         data: &Path,

@@ -9,24 +9,29 @@ use store::{InclusionProof, OperatorLog, StoreError};
 
 #[async_trait]
 impl OperatorLog for MemoryStore {
-    async fn operator_log_key(&self, _: &Operator) -> Result<String, StoreError> {
+    async fn operator_log_key(&self) -> Result<String, StoreError> {
         Ok(self.state().operators.log.verifier().to_string())
     }
 
-    async fn operator_checkpoint(&self, _: &Operator) -> Result<(u64, String), StoreError> {
+    async fn operator_checkpoint(&self) -> Result<(u64, String), StoreError> {
         checkpoint(&self.state().operators)
     }
 
-    async fn prove_operator_event(&self, _: &Operator, index: u64) -> Result<InclusionProof, StoreError> {
-        prove_inclusion(&self.state().operators, index)
+    async fn prove_operator_event(
+        &self,
+        _: &Operator,
+        index: u64,
+        size: Option<u64>,
+    ) -> Result<InclusionProof, StoreError> {
+        prove_inclusion(&self.state().operators, index, size)
     }
 
     async fn prove_operator_growth(
         &self,
-        _: &Operator,
         earlier: u64,
+        size: Option<u64>,
     ) -> Result<(Vec<[u8; 32]>, String), StoreError> {
-        prove_growth(&self.state().operators, earlier)
+        prove_growth(&self.state().operators, earlier, size)
     }
 
     async fn sign_findings(&self, _: &Operator, findings: &Findings) -> Result<String, StoreError> {

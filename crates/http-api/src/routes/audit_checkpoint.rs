@@ -15,11 +15,11 @@ const READ: Action = Action::new("audit.read");
 
 /// A signed checkpoint.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Checkpoint {
+struct Checkpoint {
     /// The signed note (C2SP tlog-checkpoint). Whoever keeps it can show later whether the log was changed.
-    pub(super) checkpoint: String,
+    checkpoint: String,
     /// How many events it covers.
-    pub(super) size: u64,
+    size: u64,
 }
 
 pub(super) fn operation() -> Operation {

@@ -47,4 +47,6 @@ mod unlogged;
 #[cfg(test)]
 mod unseen;
 #[cfg(test)]
+mod witness;
+#[cfg(test)]
 mod work;

@@ -24,11 +24,11 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl OperatorLog for EmbeddedStore {
-    async fn operator_log_key(&self, _: &Operator) -> Result<String, StoreError> {
+    async fn operator_log_key(&self) -> Result<String, StoreError> {
         self.read_operator_log(|_, keys| Ok(keys.log().verifier().to_string())).await
     }
 
-    async fn operator_checkpoint(&self, _: &Operator) -> Result<(u64, String), StoreError> {
+    async fn operator_checkpoint(&self) -> Result<(u64, String), StoreError> {
         self.read_operator_log(|database, keys| {
             let size = size(database, keys)?;
             Ok((size, checkpoint(database, keys, size)?))
@@ -36,16 +36,21 @@ impl OperatorLog for EmbeddedStore {
         .await
     }
 
-    async fn prove_operator_event(&self, _: &Operator, index: u64) -> Result<InclusionProof, StoreError> {
-        self.read_operator_log(move |database, keys| prove_inclusion(database, keys, index)).await
+    async fn prove_operator_event(
+        &self,
+        _: &Operator,
+        index: u64,
+        size: Option<u64>,
+    ) -> Result<InclusionProof, StoreError> {
+        self.read_operator_log(move |database, keys| prove_inclusion(database, keys, index, size)).await
     }
 
     async fn prove_operator_growth(
         &self,
-        _: &Operator,
         earlier: u64,
+        size: Option<u64>,
     ) -> Result<(Vec<[u8; 32]>, String), StoreError> {
-        self.read_operator_log(move |database, keys| prove_growth(database, keys, earlier)).await
+        self.read_operator_log(move |database, keys| prove_growth(database, keys, earlier, size)).await
     }
 
     async fn sign_findings(&self, _: &Operator, findings: &Findings) -> Result<String, StoreError> {
