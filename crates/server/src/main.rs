@@ -1,6 +1,7 @@
 //! `tenantry`: one binary. This file only decides which command runs.
 
 mod config;
+mod escrow;
 mod failures;
 mod first_start;
 mod logging;

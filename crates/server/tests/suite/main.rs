@@ -17,6 +17,8 @@ mod description;
 #[cfg(test)]
 mod disk_full;
 #[cfg(test)]
+mod escrow;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod gateway;
