@@ -3,6 +3,7 @@
 use crate::dispatch::Dispatch;
 use crate::gateway::Gateway;
 use crate::vault::Vault;
+use crate::witnesses::Witnesses;
 use crate::{Credentials, OperatorSecrets, ReadLog, Scratch};
 use context::{Authenticator, Operator};
 use env::Env;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub credentials: Arc<dyn Credentials>,
     /// What carries runs out.
     pub dispatch: Arc<dyn Dispatch>,
+    /// Who watches the operators' log.
+    pub witnesses: Witnesses,
 }
 
 /// The ports that use cases work with.
@@ -76,6 +79,8 @@ pub struct App {
     pub credentials: Arc<dyn Credentials>,
     /// What carries runs out.
     pub dispatch: Arc<dyn Dispatch>,
+    /// Who watches the operators' log.
+    pub witnesses: Witnesses,
 }
 
 impl App {
@@ -99,6 +104,7 @@ impl App {
             vault: parts.vault,
             credentials: parts.credentials,
             dispatch: parts.dispatch,
+            witnesses: parts.witnesses,
         }
     }
 

@@ -11,6 +11,7 @@ pub mod definitions;
 pub mod dispatch;
 pub mod endpoints;
 mod events;
+pub mod evidence;
 pub mod gateway;
 pub mod hooks;
 pub mod keys;
@@ -30,6 +31,7 @@ pub mod templates;
 pub mod tenants;
 pub mod usage;
 pub mod vault;
+pub mod witnesses;
 pub mod workflows;
 
 pub use app::{App, Parts};

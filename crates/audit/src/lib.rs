@@ -6,12 +6,14 @@
 //! - [`note`]: signed checkpoints and the cosignatures of witnesses (C2SP signed-note, tlog-checkpoint,
 //!   tlog-cosignature).
 //! - [`export`]: a whole log as a file, and what an outsider can verify of it.
+//! - [`evidence`]: what an attack run found, as a file that the operators' log vouches for.
 //!
 //! Nothing here reads a clock, draws randomness by itself or keeps anything. Whoever keeps a log appends
 //! by one writer, makes leaves durable before it signs over them, and never signs a checkpoint that did
 //! not grow from the last.
 
 pub mod event;
+pub mod evidence;
 pub mod export;
 pub mod merkle;
 pub mod note;

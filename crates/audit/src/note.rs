@@ -1,6 +1,7 @@
 //! Signed notes (C2SP signed-note): text, a blank line, and a line for each signature. Checkpoints are
 //! notes over a tree's size and root; witnesses add lines of their own.
 
+mod add_checkpoint;
 mod checkpoint;
 mod cosignature;
 mod key;
@@ -9,6 +10,7 @@ mod origin;
 #[cfg(test)]
 mod tests;
 
+pub use add_checkpoint::{AddCheckpoint, AddCheckpointError, MAX_REQUEST_BYTES};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use cosignature::{Cosignature, WitnessKey, WitnessVerifierKey};
 pub use key::{KeyError, KeyName, LogKey, PublicKey, VerifierKey};

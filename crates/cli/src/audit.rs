@@ -1,9 +1,10 @@
 //! `tenantry audit`: exports a tenant's log, and verifies an export without any server.
 
+use crate::keys_given::{verifier_key, witness_keys};
 use crate::output::{Ended, News, Trouble, say, say_json};
 use crate::server::TenantOptions;
 use ::audit::export::{Proven, Report, Trust, verify_export, verify_proof};
-use ::audit::note::{VerifierKey, WitnessVerifierKey};
+use ::audit::note::{Cosignature, WitnessVerifierKey};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -39,6 +40,9 @@ pub struct VerifyArguments {
     /// The verifier key of a witness, or a file that holds it; may be given several times.
     #[arg(long, value_name = "KEY")]
     witness: Vec<String>,
+    /// Refuse what not every one of these witnesses has cosigned.
+    #[arg(long, requires = "witness")]
+    require_witnesses: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -70,18 +74,14 @@ pub(crate) async fn run(command: AuditCommand) -> Ended {
 }
 
 fn verify(arguments: &VerifyArguments) -> Ended {
-    let key: VerifierKey = given(&arguments.vkey)
-        .trim()
-        .parse()
-        .map_err(|error| Trouble::other(format!("the verifier key: {error}")))?;
-    let witnesses = arguments.witness.iter().map(|witness| {
-        let key = given(witness).trim().parse::<WitnessVerifierKey>();
-        key.map_err(|error| Trouble::other(format!("a witness's key: {error}")))
-    });
-    let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
+    let key = verifier_key(&arguments.vkey)?;
+    let witnesses = witness_keys(&arguments.witness)?;
     if let Some(proof) = &arguments.proof {
         return match verify_proof(&read(proof)?, &key, &witnesses) {
-            Ok(proven) => good_proof(&proven, arguments.json),
+            Ok(proven) => match missing(arguments, &witnesses, &proven.witnesses) {
+                Some(missing) => bad("not_witnessed", None, &missing, arguments.json),
+                None => good_proof(&proven, arguments.json),
+            },
             Err(fault) if fault.is_bad_news() => bad("proof", None, &fault, arguments.json),
             Err(fault) => Err(Trouble::other(fault)),
         };
@@ -94,15 +94,24 @@ fn verify(arguments: &VerifyArguments) -> Ended {
     }
     let opened = File::open(file).map_err(|error| Trouble::other(format!("{}: {error}", file.display())))?;
     match verify_export(BufReader::new(opened), &trust) {
-        Ok(report) => good(&report, arguments.json),
+        Ok(report) => match missing(arguments, &witnesses, &report.witnesses) {
+            Some(missing) => bad("not_witnessed", None, &missing, arguments.json),
+            None => good(&report, arguments.json),
+        },
         Err(fault) if fault.is_bad_news() => bad(fault.code(), fault.line(), &fault, arguments.json),
         Err(fault) => Err(Trouble::other(fault)),
     }
 }
 
-/// What was given, or what the file of this name holds.
-fn given(text: &str) -> String {
-    std::fs::read_to_string(text).unwrap_or_else(|_| text.to_owned())
+/// What is said where a witness has to have cosigned and has not.
+fn missing(
+    arguments: &VerifyArguments,
+    wanted: &[WitnessVerifierKey],
+    found: &[Cosignature],
+) -> Option<String> {
+    let all = wanted.iter().filter(|_| arguments.require_witnesses);
+    let mut all = all.filter(|key| !found.iter().any(|found| found.witness == *key.name()));
+    all.next().map(|key| format!("the witness {} did not cosign the log", key.name()))
 }
 
 fn good_proof(proven: &Proven, as_json: bool) -> Ended {

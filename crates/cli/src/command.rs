@@ -2,7 +2,7 @@
 
 use crate::offline::Surroundings;
 use crate::output::exit_code;
-use crate::{apply, audit, backup, demo, doctor, keys, operator_keys, runs, tenants, verify};
+use crate::{apply, audit, backup, demo, doctor, keys, operator_keys, runs, tenants, verify, witness};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -12,7 +12,9 @@ pub enum Command {
     /// Show it all: two tenants, one template, real runs, live in the terminal.
     Demo(demo::DemoArguments),
     /// Attack a server: try to get one tenant's data with another's credentials.
-    Verify(verify::VerifyArguments),
+    Verify(Box<verify::VerifyArguments>),
+    /// Watch audit logs for somebody else: keep their last checkpoints and cosign what grew from them.
+    Witness(witness::WitnessArguments),
     /// Export audit logs, and check exports offline.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -39,7 +41,8 @@ pub enum Command {
 pub async fn run(command: Command, around: Surroundings) -> ExitCode {
     exit_code(match command {
         Command::Demo(arguments) => demo::run(arguments, &around).await,
-        Command::Verify(arguments) => verify::run(arguments, &around).await,
+        Command::Verify(arguments) => verify::run(*arguments, &around).await,
+        Command::Witness(arguments) => witness::run(arguments, &around).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Backup(arguments) => backup::back_up(arguments).await,
         Command::Restore(arguments) => backup::restore(arguments).await,

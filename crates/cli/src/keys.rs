@@ -24,6 +24,10 @@ pub enum KeysCommand {
     /// Wrap every tenant's keys under a new master key, while the server is stopped; or, with `--data`, encrypt
     /// one tenant's store anew under a key of its own, while it runs.
     Rotate(RotateArguments),
+    /// Put the master key into escrow: split it into shares of which so many bring it back. Works offline.
+    Split(SplitArguments),
+    /// Bring the master key back from shares. Works offline.
+    Recover(RecoverArguments),
 }
 
 /// Which tenant, and how to answer.
@@ -86,6 +90,68 @@ pub struct RotateArguments {
     json: bool,
 }
 
+/// The key, and how it is split.
+#[derive(Args)]
+pub struct SplitArguments {
+    /// The file with the master key.
+    #[arg(long, value_name = "FILE")]
+    master_key_file: PathBuf,
+    /// How many shares, 2 to 16.
+    #[arg(long, value_name = "N")]
+    shares: u8,
+    /// How many of them bring the key back, 2 at least; fewer say nothing of it.
+    #[arg(long, value_name = "K")]
+    threshold: u8,
+    /// The folder for the shares, a file each, which must not be there yet. Give each to somebody else.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The shares, and where the key goes.
+#[derive(Args)]
+pub struct RecoverArguments {
+    /// Files with shares, as many as it takes.
+    #[arg(value_name = "SHARE", required = true)]
+    shares: Vec<PathBuf>,
+    /// The file for the master key, which must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn split(arguments: &SplitArguments, around: &Surroundings) -> Ended {
+    let SplitArguments { master_key_file, shares, threshold, out, json: as_json } = arguments;
+    let files = around.offline.split_master_key(master_key_file, *threshold, *shares, out);
+    let files = files.map_err(Trouble::other)?;
+    let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    if *as_json {
+        say_json(&json!({"threshold": threshold, "shares": files}))?;
+    } else {
+        say(format!(
+            "Any {threshold} of these {shares} bring the master key back; give each to somebody else:"
+        ))?;
+        files.iter().try_for_each(say)?;
+    }
+    Ok(News::Good)
+}
+
+fn recover(arguments: &RecoverArguments, around: &Surroundings) -> Ended {
+    let RecoverArguments { shares, out, json: as_json } = arguments;
+    let id = around.offline.recover_master_key(shares, out).map_err(Trouble::other)?;
+    let file = out.display().to_string();
+    if *as_json {
+        say_json(&json!({"file": file, "master_key": id}))?;
+    } else {
+        say(format!("The master key {id} is in {file}."))?;
+    }
+    Ok(News::Good)
+}
+
 /// How long a tenant's store may take to be written anew.
 const CHANGE: Duration = Duration::from_secs(3600);
 const COLUMNS: [&str; 5] = ["id", "name", "role", "scopes", "revoked_at"];
@@ -113,6 +179,8 @@ pub(crate) async fn run(command: KeysCommand, around: &Surroundings) -> Ended {
                 say(format!("{id} is revoked"))?
             }
         }
+        KeysCommand::Split(arguments) => return split(&arguments, around),
+        KeysCommand::Recover(arguments) => return recover(&arguments, around),
         KeysCommand::Rotate(arguments) => return rotate(arguments, around).await,
     }
     Ok(News::Good)

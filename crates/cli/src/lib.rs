@@ -9,7 +9,9 @@ mod backup;
 mod command;
 mod demo;
 mod doctor;
+mod evidence;
 mod keys;
+mod keys_given;
 mod offline;
 mod operator_keys;
 mod output;
@@ -18,6 +20,7 @@ mod server;
 mod table;
 mod tenants;
 mod verify;
+mod witness;
 
 pub use command::{Command, run};
 pub use offline::{Offline, Surroundings};

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use env::Env;
 use secret::SecretText;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What commands need from the program around them.
@@ -19,6 +19,21 @@ pub struct Surroundings {
 /// Work on a data folder whose server is stopped. Only the program that names adapters can do it.
 #[async_trait]
 pub trait Offline: Send + Sync {
+    /// Begins to log to standard error, and protects this process, which is about to hold a key.
+    fn begin_to_serve(&self) -> Result<(), String>;
+
+    /// Splits the master key in this file into shares, each in a file of its own in the folder; the files.
+    fn split_master_key(
+        &self,
+        key: &Path,
+        threshold: u8,
+        shares: u8,
+        folder: &Path,
+    ) -> Result<Vec<PathBuf>, String>;
+
+    /// Brings a master key back from the shares in these files, into a new file; the key's id.
+    fn recover_master_key(&self, shares: &[PathBuf], key: &Path) -> Result<String, String>;
+
     /// Wraps every tenant's key under the present master key instead of the previous one; how many were
     /// wrapped anew. An error says why not, and nothing is lost then.
     async fn rewrap_keys(

@@ -1,8 +1,10 @@
 //! `tenantry verify`: attacks a server, its own or another.
 
+use crate::evidence::{self, Kept};
 use crate::offline::Surroundings;
 use crate::output::{Ended, News, Progress, Trouble, say, say_json};
 use crate::server::key;
+use ::audit::evidence::Server;
 use ::verify::{Options, Outside, OwnServer, Places, Report};
 use clap::Args;
 use client::{BaseUrl, Client};
@@ -27,17 +29,40 @@ pub struct VerifyArguments {
     /// Write the report into this file as JUnit does, for CI systems.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write a report into this file that the operators' log vouches for: version, date, configuration and
+    /// every pattern's outcome, to be kept and checked offline.
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
+    /// Also write the key of the operators' log into this file, by which the evidence is checked.
+    #[arg(long, value_name = "FILE", requires = "evidence")]
+    vkey_out: Option<PathBuf>,
+    /// Check a file that `--evidence` wrote, without any server.
+    #[arg(long, value_name = "FILE", requires = "vkey", conflicts_with_all = ["url", "junit", "evidence"])]
+    check: Option<PathBuf>,
+    /// The key of the operators' log, or a file that holds it.
+    #[arg(long, value_name = "KEY", requires = "check")]
+    vkey: Option<String>,
+    /// The verifier key of a witness who has to have cosigned, or a file that holds it; may be given several
+    /// times.
+    #[arg(long, value_name = "KEY", requires = "check")]
+    witness: Vec<String>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> Ended {
-    let VerifyArguments { url, operator_key_file, log, data, junit, json: as_json } = arguments;
+    if let (Some(file), Some(key)) = (&arguments.check, &arguments.vkey) {
+        return evidence::check(file, key, &arguments.witness, arguments.json);
+    }
+    let VerifyArguments { url, operator_key_file, log, data, junit, json: as_json, .. } = arguments;
+    let kept = Kept::new(arguments.evidence, arguments.vkey_out)?;
     let report = match (url, operator_key_file) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
-            attack(Client::new(url), operator_key, (Places { log, data }, None), around, as_json).await?
+            let places = Places { log, data };
+            let within = Within { places, outside: None, server: Server::Given };
+            attack(Client::new(url), operator_key, within, &kept, around, as_json).await?
         }
         _ => {
             let program = std::env::current_exe()?;
@@ -46,9 +71,9 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
             let server = OwnServer::start(&program, None, "127.0.0.1:0", &configuration, &[]).await;
             let server = server.map_err(Trouble::other)?;
             let (client, key) = (Client::new(server.url.clone()), server.operator_key.clone());
-            let within = (server.places(), Some(&outside));
+            let within = Within { places: server.places(), outside: Some(&outside), server: Server::Own };
             let report = tokio::select! {
-                report = attack(client, key, within, around, as_json) => report,
+                report = attack(client, key, within, &kept, around, as_json) => report,
                 never = outside.serve() => match never {},
             };
             server.stop().await;
@@ -66,17 +91,31 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     Ok(if report.is_bad_news() { News::Bad } else { News::Good })
 }
 
+/// What else of the server a run may look at, and whose server it is.
+struct Within<'o> {
+    places: Places,
+    outside: Option<&'o Outside>,
+    server: Server,
+}
+
 async fn attack(
     client: Client,
     operator_key: secret::SecretText,
-    (places, outside): (Places, Option<&Outside>),
+    Within { places, outside, server }: Within<'_>,
+    kept: &Kept,
     around: &Surroundings,
     quiet: bool,
 ) -> Result<Report, Trouble> {
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
+    let operator = client.with_key(operator_key.clone());
+    let run = kept.begin(&operator, &places, server, &around.env).await?;
     let options = Options { client, operator_key, env: around.env.clone(), places, outside, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
-    outcome.map_err(Trouble::other)
+    let report = outcome.map_err(Trouble::other)?;
+    if let Some(run) = run {
+        kept.end(&operator, run, &report, &around.env).await?;
+    }
+    Ok(report)
 }

@@ -34,12 +34,20 @@ pub struct Call<'c> {
     key: Option<SecretText>,
     body: Sent,
     timeout: Duration,
+    largest: usize,
 }
 
 impl<'c> Call<'c> {
     pub(crate) fn new(client: &'c Client, method: Method, path: &str) -> Self {
         let request = Request::builder().method(method).uri(client.base.join(path));
-        Self { client, request, key: client.key.clone(), body: whole(Bytes::new()), timeout: TIMEOUT }
+        Self {
+            client,
+            request,
+            key: client.key.clone(),
+            body: whole(Bytes::new()),
+            timeout: TIMEOUT,
+            largest: MAX_ANSWER_BYTES,
+        }
     }
 
     /// With one more header.
@@ -91,12 +99,19 @@ impl<'c> Call<'c> {
         self
     }
 
+    /// Reads an answer of at most this many bytes.
+    #[must_use]
+    pub fn at_most(mut self, bytes: usize) -> Self {
+        self.largest = bytes;
+        self
+    }
+
     /// Sends it and reads the whole answer, good or bad.
     pub async fn send(self) -> Result<Answer, CallError> {
-        let timeout = self.timeout;
+        let (timeout, largest) = (self.timeout, self.largest);
         let whole = async {
             let (parts, body) = self.begin().await?.into_parts();
-            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+            let body = Limited::new(body, largest).collect().await;
             let body = body.map_err(|error| CallError::Body(error.to_string()))?.to_bytes();
             Ok(Answer { status: parts.status, headers: parts.headers, body })
         };

@@ -5,6 +5,8 @@
 
 mod adapter;
 mod master_key;
+mod shares;
 
 pub use adapter::FileKms;
 pub use master_key::{MasterKey, MasterKeyError};
+pub use shares::{MAX_SHARES, Share, ShareError};

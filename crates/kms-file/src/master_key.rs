@@ -73,19 +73,24 @@ impl MasterKey {
     /// Makes a fresh key and its file, which its owner alone can read. For development: the key lies beside
     /// the data it protects. Fails if there is a file already.
     pub fn create_development(path: &Path, env: &Env) -> Result<Self, MasterKeyError> {
-        let key = SecretBytes::fill_with(|bytes| env.fill(bytes));
+        let key = Self::new(SecretBytes::fill_with(|bytes| env.fill(bytes)));
+        key.write_new(path)?;
+        Ok(key)
+    }
+
+    /// Writes the key's file, which its owner alone can read. One that exists is never written over.
+    pub(crate) fn write_new(&self, path: &Path) -> Result<(), MasterKeyError> {
         let failed = |source| MasterKeyError::Create { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(failed)?;
-        write(file, path, &key).map_err(|error| {
+        write(file, path, &self.key).map_err(|error| {
             // A file without its key would be taken for the key's file at the next start.
             let _ = fs::remove_file(path);
             failed(error)
-        })?;
-        Ok(Self::new(key))
+        })
     }
 
     /// Which key this is. Does not give the key away.

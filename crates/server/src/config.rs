@@ -18,6 +18,19 @@ pub(crate) struct Config {
     pub(crate) kms: KmsConfig,
     /// Bounds of the server as a whole.
     pub(crate) limits: LimitsConfig,
+    /// Who watches the operators' log.
+    #[serde(rename = "witness")]
+    pub(crate) witnesses: Vec<WitnessConfig>,
+}
+
+/// A witness of the operators' log (C2SP tlog-witness).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WitnessConfig {
+    /// Its submission prefix: `/add-checkpoint` comes after it.
+    pub(crate) url: String,
+    /// Its verifier key.
+    pub(crate) vkey: String,
 }
 
 /// The store.

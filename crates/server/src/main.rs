@@ -1,6 +1,7 @@
 //! `tenantry`: one binary. This file only decides which command runs.
 
 mod config;
+mod escrow;
 mod failures;
 mod first_start;
 mod logging;
@@ -9,6 +10,7 @@ mod offline;
 mod serve;
 mod system;
 mod wiring;
+mod witnesses;
 mod work;
 
 use clap::{Parser, Subcommand};

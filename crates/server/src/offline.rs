@@ -2,7 +2,7 @@
 //! for one process, so that a running server makes this refuse.
 
 use crate::failures::Failures;
-use crate::system;
+use crate::{escrow, system};
 use async_trait::async_trait;
 use audit::event::Action;
 use cli::Offline;
@@ -11,7 +11,7 @@ use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts
 use ids::Slug;
 use kms_file::{FileKms, MasterKey};
 use secret::SecretText;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::OperatorStore as _;
 use store_sqlite::{EmbeddedStore, Settings};
@@ -23,6 +23,26 @@ pub(crate) struct DataFolder;
 
 #[async_trait]
 impl Offline for DataFolder {
+    fn begin_to_serve(&self) -> Result<(), String> {
+        crate::logging::start(None, None, false)
+            .map_err(|error| format!("the log cannot be written: {error}"))?;
+        hardening::protect_process().map_err(|error| format!("this process could not be protected: {error}"))
+    }
+
+    fn split_master_key(
+        &self,
+        key: &Path,
+        threshold: u8,
+        shares: u8,
+        folder: &Path,
+    ) -> Result<Vec<PathBuf>, String> {
+        escrow::split(key, threshold, shares, folder)
+    }
+
+    fn recover_master_key(&self, shares: &[PathBuf], key: &Path) -> Result<String, String> {
+        escrow::recover(shares, key)
+    }
+
     async fn rewrap_keys(
         &self,
         data: &Path,

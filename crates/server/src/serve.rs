@@ -81,10 +81,14 @@ pub(crate) enum ServeError {
     Protect(#[from] hardening::ProtectionError),
     #[error(transparent)]
     Models(#[from] ModelsError),
+    #[error("the witness {0} cannot be asked: {1}")]
+    Witness(String, String),
     #[error("outside services cannot be called: {0}")]
     Egress(egress_http::TlsSetupError),
 }
 
+/// How often witnesses are shown the operators' log.
+const WITNESSES: Duration = Duration::from_secs(10);
 const MAINTENANCE: Duration = Duration::from_secs(1);
 /// How often leases are looked at, in seconds.
 const LEASES: u64 = 2;
@@ -116,6 +120,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     let (stopping, stopped) = watch::channel(false);
     let reads = write_reads(&wired, stopped.clone());
     let housekeeping = keep_house(&wired, stopped.clone());
+    let watched = show_to_witnesses(&wired, stopped.clone());
     let worker = work::start(&wired);
     let mut bounds = Bounds::default();
     if let Some(connections) = config.limits.connections {
@@ -147,7 +152,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     worker.drain().await;
     // Whoever keeps house sees this and ends, having written down what waits.
     let _ = stopping.send(true);
-    if reads.await.is_err() || housekeeping.await.is_err() {
+    if reads.await.is_err() || housekeeping.await.is_err() || watched.await.is_err() {
         tracing::error!("the housekeeping ended early");
     }
     if tokio::time::timeout(LAST_CALLS, wired.app.gateway.drained()).await.is_err() {
@@ -177,6 +182,24 @@ fn write_reads(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task
             }
             if last {
                 return;
+            }
+        }
+    })
+}
+
+/// Shows the operators' log to its witnesses, now and then. A task of its own: a witness that does not answer
+/// keeps nothing else waiting.
+fn show_to_witnesses(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+    let app = wired.app.clone();
+    tokio::spawn(async move {
+        loop {
+            let round = async {
+                app.witnesses.round(app.platform.as_ref(), app.env.now()).await;
+                tokio::time::sleep(WITNESSES).await;
+            };
+            tokio::select! {
+                () = round => {}
+                _ = stopped.changed() => return,
             }
         }
     })

@@ -3,7 +3,7 @@
 use crate::config::{Config, Durability};
 use crate::failures::Failures;
 use crate::serve::{ServeArguments, ServeError};
-use crate::{first_start, models, system, work};
+use crate::{first_start, models, system, witnesses, work};
 use app::vault::{Vault, VaultParts};
 use app::{App, Parts, Scratch};
 use context::{Authenticator, IndexKey};
@@ -34,13 +34,7 @@ pub(crate) async fn wire(
     let data = &arguments.data;
     let present =
         first_start::master_key(data, arguments.master_key_file.as_ref(), arguments.production, &env)?;
-    let previous = match &config.kms.previous_master_key_file {
-        None => None,
-        Some(path) => {
-            Some(MasterKey::load(path).map_err(|error| ServeError::MasterKey(path.clone(), error))?)
-        }
-    };
-    let kms = Arc::new(FileKms::new(env.clone(), present, previous));
+    let kms = Arc::new(FileKms::new(env.clone(), present, previous(config)?));
     let settings = Settings {
         folder: data.clone(),
         regions: config.store.regions.clone(),
@@ -76,6 +70,7 @@ pub(crate) async fn wire(
         // The store holds the folder for this process.
         alone: true,
     }));
+    let witnesses = witnesses::witnesses(&config.witnesses)?;
     let gateway = models::gateway(&arguments.models, config, arguments.production, &env, vault.clone())?;
     let app = App::new(Parts {
         store: shared.clone(),
@@ -92,6 +87,15 @@ pub(crate) async fn wire(
         vault: vault.clone(),
         credentials: vault,
         dispatch: Arc::new(scheduler.clone()),
+        witnesses,
     });
     Ok(Wired { app: Arc::new(app), store, failures, limiter, scheduler, egress })
+}
+
+/// The master key before the present one, while keys are rotated.
+fn previous(config: &Config) -> Result<Option<MasterKey>, ServeError> {
+    let load = |path: &std::path::PathBuf| {
+        MasterKey::load(path).map_err(|error| ServeError::MasterKey(path.clone(), error))
+    };
+    config.kms.previous_master_key_file.as_ref().map(load).transpose()
 }

@@ -8,6 +8,7 @@
 mod lifecycle;
 mod log;
 mod objects;
+mod operator_log;
 mod operators;
 mod page;
 mod platform;

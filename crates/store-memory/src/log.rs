@@ -16,11 +16,46 @@ fn hashes(tables: &Tables) -> Vec<Hash> {
     tables.events.iter().map(|event| event.hash).collect()
 }
 
-fn checkpoint(known: &Known) -> Result<(u64, String), StoreError> {
-    let hashes = hashes(&known.tables);
+pub(crate) fn checkpoint(known: &Known) -> Result<(u64, String), StoreError> {
+    checkpoint_of(known, None)
+}
+
+/// The checkpoint of the log when it had this many events.
+fn checkpoint_of(known: &Known, size: Option<u64>) -> Result<(u64, String), StoreError> {
+    let mut hashes = hashes(&known.tables);
+    if let Some(size) = size {
+        let size = usize::try_from(size).ok().filter(|size| *size <= hashes.len());
+        hashes
+            .truncate(size.ok_or_else(|| StoreError::Invalid("The log has fewer events than that.".into()))?);
+    }
     let size = hashes.len() as u64;
     let root = root(&LeafHashes(&hashes), size).map_err(|_: TooFewLeaves| StoreError::TenantUnavailable)?;
     Ok((size, known.log.sign(size, root).to_string()))
+}
+
+/// A proof that an event is in the log.
+pub(crate) fn prove_inclusion(
+    known: &Known,
+    index: u64,
+    size: Option<u64>,
+) -> Result<InclusionProof, StoreError> {
+    let (size, checkpoint) = checkpoint_of(known, size)?;
+    let proof = inclusion_proof(&LeafHashes(&hashes(&known.tables)), index, size);
+    let event = usize::try_from(index).ok().and_then(|index| known.tables.events.get(index));
+    let (Ok(hashes), Some(event)) = (proof, event) else { return Err(StoreError::NotFound) };
+    Ok(InclusionProof { index, leaf: event.leaf.clone(), hashes, checkpoint })
+}
+
+/// A proof that the log grew from its first `earlier` events.
+pub(crate) fn prove_growth(
+    known: &Known,
+    earlier: u64,
+    size: Option<u64>,
+) -> Result<(Vec<Hash>, String), StoreError> {
+    let (size, checkpoint) = checkpoint_of(known, size)?;
+    let proof = consistency_proof(&LeafHashes(&hashes(&known.tables)), earlier, size)
+        .map_err(|_| StoreError::Invalid("The log has fewer events than that.".into()))?;
+    Ok((proof, checkpoint))
 }
 
 fn is_event(event: &Event, id: EventId) -> bool {
@@ -113,14 +148,7 @@ impl AuditTrail for MemoryStore {
         access: &Access<'t, Read<on::Audit>>,
         index: u64,
     ) -> Result<Private<'t, InclusionProof>, StoreError> {
-        self.read(access.tenant(), |known| {
-            let (size, checkpoint) = checkpoint(known)?;
-            let hashes = hashes(&known.tables);
-            let proof = inclusion_proof(&LeafHashes(&hashes), index, size);
-            let event = usize::try_from(index).ok().and_then(|index| known.tables.events.get(index));
-            let (Ok(hashes), Some(event)) = (proof, event) else { return Err(StoreError::NotFound) };
-            Ok(InclusionProof { index, leaf: event.leaf.clone(), hashes, checkpoint })
-        })
+        self.read(access.tenant(), |known| prove_inclusion(known, index, None))
     }
 
     async fn prove_consistency<'t>(
@@ -128,13 +156,7 @@ impl AuditTrail for MemoryStore {
         access: &Access<'t, Read<on::Audit>>,
         earlier: u64,
     ) -> Result<Private<'t, (Vec<Hash>, String)>, StoreError> {
-        self.read(access.tenant(), |known| {
-            let (size, checkpoint) = checkpoint(known)?;
-            let hashes = hashes(&known.tables);
-            let proof = consistency_proof(&LeafHashes(&hashes), earlier, size)
-                .map_err(|_| StoreError::Invalid("The log has fewer events than that.".into()))?;
-            Ok((proof, checkpoint))
-        })
+        self.read(access.tenant(), |known| prove_growth(known, earlier, None))
     }
 
     async fn leaves<'t>(

@@ -14,6 +14,7 @@ mod keyring;
 mod object;
 mod objects;
 mod operator;
+mod operator_log;
 mod page;
 mod placed;
 mod platform;
@@ -35,6 +36,7 @@ pub use keyring::{KeyPurpose, TenantKeyring};
 pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned};
 pub use objects::Objects;
 pub use operator::{OperatorKeyRow, OperatorStore};
+pub use operator_log::OperatorLog;
 pub use page::{Page, PageRequest};
 pub use placed::Placed;
 pub use platform::{

@@ -12,6 +12,7 @@ mod bodies;
 mod campaign;
 mod compare;
 mod description;
+mod evidence;
 mod junit;
 mod keys;
 mod outside;

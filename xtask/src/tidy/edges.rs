@@ -21,7 +21,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (PORTS, &["context", "kms", "limiter", "prompt", "store", "model", "egress", "sandbox", "bus", "vault"]),
     (ADAPTERS, &["sqlcipher", "hardening", "connectors"]),
     (USE_CASES, &["app", "worker"]),
-    (EDGES, &["http-api", "mcp", "oauth", "client", "cli", "verify", "demo", "console-assets"]),
+    (EDGES, &["http-api", "mcp", "oauth", "client", "cli", "verify", "witness", "demo", "console-assets"]),
     (TOP, &["server"]),
     (BESIDE, &["xtask", "fuzz", "sim", "admission-fixture", "bench", "compile-fail"]),
 ];
@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("cli", "client", "commands are calls of the server's own API"),
     ("cli", "demo", "`tenantry demo` is a command"),
     ("cli", "verify", "`tenantry verify` is a command"),
+    ("cli", "witness", "`tenantry witness` is a command"),
     ("demo", "client", "the demo is a caller of the API like any other"),
     ("demo", "verify", "the demo ends with a first attack run"),
     ("worker", "app", "the steps of runs are use cases, carried out for whoever started the run"),

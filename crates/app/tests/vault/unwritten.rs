@@ -119,6 +119,7 @@ fn app(world: &World, provider: Arc<AtOnce>, folder: &str) -> Arc<App> {
         vault: world.vault.clone(),
         credentials: Arc::new(NoCredentials),
         dispatch: Arc::new(Idle),
+        witnesses: app::witnesses::Witnesses::default(),
     }))
 }
 

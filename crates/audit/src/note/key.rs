@@ -1,6 +1,6 @@
 //! The keys that sign notes, and their public halves as text ("vkeys").
 
-use super::{Checkpoint, Origin, SignatureLine, SignedCheckpoint};
+use super::{Checkpoint, NoteError, Origin, SignatureLine, SignedCheckpoint, SignedNote};
 use crate::merkle::Hash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -181,6 +181,17 @@ impl LogKey {
         let signature = self.key.sign(checkpoint.text().as_bytes()).to_bytes().to_vec();
         let line = SignatureLine { name: self.public.name.clone(), key_id: self.public.id, signature };
         SignedCheckpoint::signed_by_log(checkpoint, line)
+    }
+
+    /// Signs a text that says by its first line that it is no checkpoint: that line is no log's origin.
+    pub(crate) fn sign_text(&self, text: String) -> Result<SignedNote, NoteError> {
+        if text.lines().next().is_none_or(|first| first.parse::<Origin>().is_ok()) {
+            return Err(NoteError::Text);
+        }
+        let mut note = SignedNote::new(text)?;
+        let signature = self.key.sign(note.text().as_bytes()).to_bytes().to_vec();
+        note.add(SignatureLine { name: self.public.name.clone(), key_id: self.public.id, signature });
+        Ok(note)
     }
 }
 

@@ -14,20 +14,21 @@ use errors::Problem;
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::InclusionProof;
 
 const READ: Action = Action::new("audit.read");
 
 #[derive(Deserialize)]
-struct Wanted {
+pub(super) struct Wanted {
     #[serde(default, deserialize_with = "number")]
-    index: Option<u64>,
+    pub(super) index: Option<u64>,
     #[serde(default, deserialize_with = "number")]
-    size: Option<u64>,
+    pub(super) size: Option<u64>,
 }
 
 /// A proof (RFC 6962, section 2.1).
 #[derive(Serialize, JsonSchema)]
-struct Proof {
+pub(super) struct Proof {
     /// The event's index, where one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u64>,
@@ -41,6 +42,30 @@ struct Proof {
     hashes: Vec<String>,
     /// The signed checkpoint that the hashes lead to.
     checkpoint: String,
+}
+
+impl Wanted {
+    /// What is said where neither or both are given.
+    pub(super) const ONE_OF_THE_TWO: &str = "Say either `index`, the event whose place is to be proven, or \
+        `size`, the size of an earlier checkpoint.";
+}
+
+impl Proof {
+    /// That an event is in the log.
+    pub(super) fn of_event(found: InclusionProof) -> Self {
+        Self {
+            index: Some(found.index),
+            leaf: Some(String::from_utf8_lossy(&found.leaf).into_owned()),
+            size: None,
+            hashes: texts(&found.hashes),
+            checkpoint: found.checkpoint,
+        }
+    }
+
+    /// That the log of `size` events is the beginning of the present one.
+    pub(super) fn of_growth(size: u64, hashes: &[[u8; 32]], checkpoint: String) -> Self {
+        Self { index: None, leaf: None, size: Some(size), hashes: texts(hashes), checkpoint }
+    }
 }
 
 pub(super) fn operation() -> Operation {
@@ -59,29 +84,13 @@ async fn handle(State(api): State<Api>, call: TenantCall, Query(wanted): Query<W
         let proof = match (wanted.index, wanted.size) {
             (Some(index), None) => {
                 let found = audit_log::prove_inclusion(&api.app, &tenant, index).await?;
-                found.map(|found| Proof {
-                    index: Some(found.index),
-                    leaf: Some(String::from_utf8_lossy(&found.leaf).into_owned()),
-                    size: None,
-                    hashes: texts(&found.hashes),
-                    checkpoint: found.checkpoint,
-                })
+                found.map(Proof::of_event)
             }
             (None, Some(size)) => {
                 let found = audit_log::prove_consistency(&api.app, &tenant, size).await?;
-                found.map(|(hashes, checkpoint)| Proof {
-                    index: None,
-                    leaf: None,
-                    size: Some(size),
-                    hashes: texts(&hashes),
-                    checkpoint,
-                })
+                found.map(|(hashes, checkpoint)| Proof::of_growth(size, &hashes, checkpoint))
             }
-            _ => {
-                let detail = "Say either `index`, the event whose place is to be proven, or `size`, the size of \
-                              an earlier checkpoint.";
-                return Err(Problem::invalid(detail));
-            }
+            _ => return Err(Problem::invalid(Wanted::ONE_OF_THE_TWO)),
         };
         note_read(&api, &noted, &tenant, READ, "audit", "proof");
         Ok(proof)

@@ -33,7 +33,11 @@ mod me;
 mod models_get;
 mod models_list;
 mod openapi;
+mod operator_audit_checkpoint;
 mod operator_audit_events;
+mod operator_audit_key;
+mod operator_audit_proof;
+mod operator_evidence_sign;
 mod operator_keys_create;
 mod operator_keys_list;
 mod operator_keys_revoke;
@@ -119,7 +123,11 @@ const ROUTES: &[fn() -> Operation] = &[
     models_get::operation,
     models_list::operation,
     openapi::operation,
+    operator_audit_checkpoint::operation,
     operator_audit_events::operation,
+    operator_audit_key::operation,
+    operator_audit_proof::operation,
+    operator_evidence_sign::operation,
     operator_keys_create::operation,
     operator_keys_list::operation,
     operator_keys_revoke::operation,

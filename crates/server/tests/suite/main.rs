@@ -21,6 +21,10 @@ mod description;
 #[cfg(test)]
 mod disk_full;
 #[cfg(test)]
+mod escrow;
+#[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;
@@ -56,5 +60,7 @@ mod trail;
 mod unlogged;
 #[cfg(test)]
 mod unseen;
+#[cfg(test)]
+mod witness;
 #[cfg(test)]
 mod work;

@@ -8,7 +8,7 @@ use crate::tenant::{Append, Database, Txn};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
 use audit::event::{Disclosure, Draft, View};
-use audit::merkle::{Hash, Nodes, consistency_proof, inclusion_proof};
+use audit::merkle::{Hash, Nodes, ProofError, consistency_proof, inclusion_proof};
 use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Env;
 use ids::EventId;
@@ -34,13 +34,59 @@ fn present(keys: &TenantKeys) -> LogBase {
     LogBase::of(keys.log().origin().epoch)
 }
 
-fn size(database: &Database, keys: &TenantKeys) -> Result<u64, Fault> {
+pub(super) fn size(database: &Database, keys: &TenantKeys) -> Result<u64, Fault> {
     present(keys).size(&database.connection)
 }
 
-fn checkpoint(database: &Database, keys: &TenantKeys, size: u64) -> Result<String, Fault> {
+pub(super) fn checkpoint(database: &Database, keys: &TenantKeys, size: u64) -> Result<String, Fault> {
     let root = crate::rows::frontier(&database.connection, present(keys), size)?.root();
     Ok(keys.log().sign(size, root).to_string())
+}
+
+/// The size that is asked for, if the log has as many events; else how many it has.
+fn size_of(database: &Database, keys: &TenantKeys, wanted: Option<u64>) -> Result<u64, Fault> {
+    let size = size(database, keys)?;
+    match wanted {
+        Some(wanted) if wanted > size => {
+            Err(StoreError::Invalid("The log has fewer events than that.".into()).into())
+        }
+        wanted => Ok(wanted.unwrap_or(size)),
+    }
+}
+
+/// A proof that an event is in the log that is being written.
+pub(super) fn prove_inclusion(
+    database: &Database,
+    keys: &TenantKeys,
+    index: u64,
+    of: Option<u64>,
+) -> Result<InclusionProof, Fault> {
+    let size = size_of(database, keys, of)?;
+    let leaf = leaf(database, keys, index)?;
+    let hashes =
+        inclusion_proof(&StoredNodes(&database.connection, present(keys)), index, size).map_err(|error| {
+            match error {
+                ProofError::NoSuchLeaf { .. } => Fault::Answer(StoreError::NotFound),
+                _ => Fault::Damaged("the audit tree"),
+            }
+        })?;
+    Ok(InclusionProof { index, leaf, hashes, checkpoint: checkpoint(database, keys, size)? })
+}
+
+/// A proof that the log grew from its first `earlier` events.
+pub(super) fn prove_growth(
+    database: &Database,
+    keys: &TenantKeys,
+    earlier: u64,
+    of: Option<u64>,
+) -> Result<(Vec<Hash>, String), Fault> {
+    let size = size_of(database, keys, of)?;
+    if earlier > size {
+        return Err(StoreError::Invalid("The log has fewer events than that.".into()).into());
+    }
+    let hashes = consistency_proof(&StoredNodes(&database.connection, present(keys)), earlier, size)
+        .map_err(|_| Fault::Damaged("the audit tree"))?;
+    Ok((hashes, checkpoint(database, keys, size)?))
 }
 
 fn leaf(database: &Database, keys: &TenantKeys, index: u64) -> Result<Vec<u8>, Fault> {
@@ -136,14 +182,8 @@ impl AuditTrail for EmbeddedStore {
         access: &Access<'t, Read<on::Audit>>,
         index: u64,
     ) -> Result<Private<'t, InclusionProof>, StoreError> {
-        self.read_private(access.tenant(), move |database, keys| {
-            let size = size(database, keys)?;
-            let leaf = leaf(database, keys, index)?;
-            let hashes = inclusion_proof(&StoredNodes(&database.connection, present(keys)), index, size)
-                .map_err(|_| Fault::Damaged("the audit tree"))?;
-            Ok(InclusionProof { index, leaf, hashes, checkpoint: checkpoint(database, keys, size)? })
-        })
-        .await
+        self.read_private(access.tenant(), move |database, keys| prove_inclusion(database, keys, index, None))
+            .await
     }
 
     async fn prove_consistency<'t>(
@@ -151,16 +191,8 @@ impl AuditTrail for EmbeddedStore {
         access: &Access<'t, Read<on::Audit>>,
         earlier: u64,
     ) -> Result<Private<'t, (Vec<Hash>, String)>, StoreError> {
-        self.read_private(access.tenant(), move |database, keys| {
-            let size = size(database, keys)?;
-            if earlier > size {
-                return Err(StoreError::Invalid("The log has fewer events than that.".into()).into());
-            }
-            let hashes = consistency_proof(&StoredNodes(&database.connection, present(keys)), earlier, size)
-                .map_err(|_| Fault::Damaged("the audit tree"))?;
-            Ok((hashes, checkpoint(database, keys, size)?))
-        })
-        .await
+        self.read_private(access.tenant(), move |database, keys| prove_growth(database, keys, earlier, None))
+            .await
     }
 
     async fn leaves<'t>(

@@ -3,6 +3,7 @@
 mod audit_trail;
 mod idempotency;
 mod objects;
+mod operator_log;
 mod operators;
 mod record_query;
 mod records;

@@ -7,7 +7,27 @@ use serde_json::json;
 
 const LEAD_TRIAGE: &str = include_str!("../../../../workflow/templates/inbound-lead-triage.yaml");
 
+/// Calls about the operators' own log.
+async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
+    let get = |path: &str| Sample::new(By::Operator, Method::GET, format!("/v1/operator/audit/{path}"));
+    Some(match operation {
+        "get_operator_audit_checkpoint" => get("checkpoint"),
+        "get_operator_audit_events" => get("events"),
+        "get_operator_audit_key" => get("key"),
+        "get_operator_audit_proof" => get("proof?index=0"),
+        "post_operator_evidence" => {
+            let report = crate::evidence::report(&world.server, |_, _| {}).await;
+            let evidence = Sample::new(By::Operator, Method::POST, "/v1/operator/evidence");
+            evidence.json(&json!({"report": report.text()}))
+        }
+        _ => return None,
+    })
+}
+
 pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
+    if let Some(sample) = log_sample(operation, world).await {
+        return Some(sample);
+    }
     let (server, tenant) = (&world.server, &world.tenant);
     let get = |path: String| Sample::new(By::Operator, Method::GET, path);
     let post = |path: String| Sample::new(By::Operator, Method::POST, path);
@@ -25,7 +45,6 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             let path = format!("/v1/operator-keys/{}", made["id"].as_str().unwrap());
             Sample::new(By::Operator, Method::DELETE, path)
         }
-        "get_operator_audit_events" => get("/v1/operator/audit/events".into()),
         "post_tenants" => post("/v1/tenants".into()).json(&json!({"name": "Another"})),
         "get_tenants" => get("/v1/tenants".into()),
         "get_tenants_id" => get(format!("/v1/tenants/{}", tenant.id)),
