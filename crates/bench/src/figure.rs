@@ -52,6 +52,14 @@ impl Figure {
         ];
         Self { id: id.to_owned(), value, unit, target, holds, baseline, spread }
     }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn value(&self) -> f64 {
+        self.value
+    }
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -61,7 +69,7 @@ fn median(values: &[f64]) -> f64 {
 }
 
 /// Three digits that mean something.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let digits = if value == 0.0 { 0 } else { (2 - value.abs().log10().floor() as i32).clamp(0, 6) };
     format!("{value:.*}", digits as usize)
 }

@@ -12,6 +12,7 @@ mod inside;
 mod load;
 mod machine;
 mod peers;
+mod picture;
 mod process;
 mod rows;
 mod upstream;
@@ -37,6 +38,12 @@ struct Arguments {
     /// Measure the peers that `scripts/bench-peers` installed into this folder, and nothing else.
     #[arg(long, conflicts_with = "rows")]
     peers: Option<PathBuf>,
+    /// There is no network but loopback, so that a peer which listens everywhere is heard by nobody.
+    #[arg(long, requires = "peers")]
+    alone_on_network: bool,
+    /// Where a picture of the peers goes.
+    #[arg(long, requires = "peers")]
+    picture: Option<PathBuf>,
     /// How long each measurement takes, in seconds.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -70,8 +77,11 @@ fn main() -> anyhow::Result<()> {
     println!("{}", Figure::HEAD);
     let figures = match &arguments.peers {
         Some(folder) => {
-            let figures = peers::all(&plan, folder)?;
+            let figures = peers::all(&plan, folder, arguments.alone_on_network)?;
             figures.iter().for_each(|figure| println!("{figure}"));
+            if let Some(path) = &arguments.picture {
+                std::fs::write(path, picture::svg(&figures)).context("the picture")?;
+            }
             figures
         }
         None => measure(&plan, &arguments.rows)?,

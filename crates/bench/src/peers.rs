@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 /// How long a peer may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Every figure that the peers in this folder allow.
-pub(crate) fn all(plan: &Plan, folder: &Path) -> anyhow::Result<Vec<Figure>> {
-    let mut figures = gateways::measure(plan, folder)?;
+/// Every figure that the peers in this folder allow. `alone` where nobody else is on this network.
+pub(crate) fn all(plan: &Plan, folder: &Path, alone: bool) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = gateways::measure(plan, folder, alone)?;
     figures.extend(restate::measure(plan, folder)?);
     Ok(figures)
 }

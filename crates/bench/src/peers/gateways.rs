@@ -18,14 +18,16 @@ struct Candidate {
     request: Request,
 }
 
-pub(super) fn measure(plan: &Plan, folder: &Path) -> anyhow::Result<Vec<Figure>> {
+pub(super) fn measure(plan: &Plan, folder: &Path, alone: bool) -> anyhow::Result<Vec<Figure>> {
     let gateway = Gateway::start(plan)?;
     let upstream = gateway.upstream.address;
     let mut candidates = Vec::new();
     if is_there(folder, "litellm") {
         candidates.push(litellm(plan, &folder.join("litellm"), upstream)?);
     }
-    if is_there(folder, "portkey") {
+    if !alone {
+        println!("Portkey would listen on every address of this machine and is not measured");
+    } else if is_there(folder, "portkey") {
         candidates.push(portkey(plan, &folder.join("portkey"), upstream)?);
     }
     let ours = request(&gateway.key, false);

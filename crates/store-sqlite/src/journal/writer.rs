@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 const MAX_BATCH: usize = 512;
 /// From how many appends in the last transaction on there are so many writers that the next one waits a little
 /// for their company, and how long. A wait for the disk costs the processor more than an append does.
-const COMMIT_SIBLINGS: usize = 2;
-const COMMIT_DELAY: Duration = Duration::from_micros(200);
+const COMMIT_SIBLINGS: usize = 3;
+const COMMIT_DELAY: Duration = Duration::from_micros(400);
 
 type Done = oneshot::Sender<Result<u64, Fault>>;
 

@@ -27,7 +27,7 @@ pub(crate) struct TenantHandle {
     pub(super) secrets: RwLock<Arc<Secrets>>,
     pub(super) path: PathBuf,
     pub(super) journal: Arc<Journal>,
-    tail: Arc<Tail>,
+    pub(super) tail: Arc<Tail>,
     /// Counts databases as they are opened, of all tenants.
     opened: Arc<AtomicUsize>,
     env: Env,
@@ -132,31 +132,6 @@ impl TenantHandle {
         Ok(Some(Submitted { durable, ids }))
     }
 
-    /// Reads from tables that contain everything that is durable.
-    pub(crate) async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
-        query: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
-        let (this, turn) = (self.clone(), self.turns.next().await?);
-        let reading = move || {
-            let _turn = turn;
-            this.with_database(|database| query(database))
-        };
-        blocking(reading).await
-    }
-
-    /// Runs `work` on the tables, opened and caught up with all that was submitted before. For blocking threads.
-    pub(crate) fn with_database<T>(
-        &self,
-        work: impl FnOnce(&mut Database) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        self.tail.wait_for_arrivals();
-        let mut slot = lock(&self.database);
-        let database = self.opened(&mut slot, false)?;
-        self.place(database)?;
-        work(database)
-    }
-
     pub(super) fn opened<'a>(
         &self,
         slot: &'a mut Option<Database>,
@@ -198,7 +173,7 @@ impl TenantHandle {
         if self.gone.load(Ordering::SeqCst) { Err(Fault::KeyGone) } else { Ok(()) }
     }
 
-    fn opening<'a>(&'a self, keys: &'a TenantKeys) -> Opening<'a> {
+    pub(super) fn opening<'a>(&'a self, keys: &'a TenantKeys) -> Opening<'a> {
         Opening {
             tenant: self.id,
             file_key: keys.file(),
@@ -211,7 +186,7 @@ impl TenantHandle {
     }
 
     /// Finds out where the log stands, if that is not known in this epoch.
-    fn place(&self, database: &mut Database) -> Result<(), Fault> {
+    pub(super) fn place(&self, database: &mut Database) -> Result<(), Fault> {
         let mut position = lock(&self.position);
         let epoch = self.journal.epoch();
         if position.as_ref().is_none_or(|position| position.epoch != epoch) {
@@ -228,7 +203,7 @@ impl TenantHandle {
         let mut slot = lock(&self.database);
         let begun = self.opened(&mut slot, as_file).and_then(|database| {
             self.place(database)?;
-            database.connection.execute_batch("BEGIN IMMEDIATE")?;
+            database.begin_piece()?;
             Ok(database)
         });
         let database = match begun {
@@ -242,7 +217,7 @@ impl TenantHandle {
             Ok(()) => Ok(()),
             Err(Undone { fault, folding }) => {
                 // Tables that only lack what did not happen are whole once that is undone.
-                if folding || database.roll_back().is_err() {
+                if folding || database.undo_piece().is_err() {
                     self.let_go(&mut slot);
                 }
                 Err(fault)
@@ -253,7 +228,7 @@ impl TenantHandle {
     fn in_transaction(&self, database: &mut Database, jobs: Vec<Job>) -> Result<(), Undone> {
         let (append, answers) = carry_out(database, jobs)?;
         if append.rows.is_empty() && append.events.is_empty() && append.marks.is_empty() {
-            database.connection.execute_batch("COMMIT").map_err(Fault::from)?;
+            database.end_piece()?;
             answers.into_iter().for_each(|answer| answer.give(&[]));
             return Ok(());
         }
@@ -270,9 +245,8 @@ impl TenantHandle {
     fn fold_batch(&self, database: &mut Database, number: u64) -> Result<(), Fault> {
         let rows: Vec<_> = self.tail.take(number).into_iter().flat_map(|(_, rows)| rows).collect();
         fold(&database.connection, &rows, number)?;
-        database.connection.execute_batch("COMMIT")?;
         database.folded = number;
-        Ok(())
+        database.end_piece()
     }
 
     /// Lets the tables take over what waits, once it is much.

@@ -5,6 +5,7 @@ mod append;
 mod database;
 mod handle;
 mod log;
+mod reads;
 mod schema;
 mod turns;
 mod whole;
