@@ -3,7 +3,7 @@
 # Where cargo puts what it builds.
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test chaos bench lint
+.PHONY: help demo test chaos fuzz bench lint
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +19,9 @@ test: ## Install what the tests need (and say what), then run every test
 chaos: ## Kill the server a hundred times under load, take its power two hundred times, and hold it to its word
 	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) TENANTRY_POWER_CUTS=$(or $(CUTS),200) \
 		cargo test -p server --test suite -- killed_again loss_of_power --nocapture --test-threads 1
+
+fuzz: ## Feed every parser of outside bytes for ten minutes; SECONDS_LONG=… says how long
+	TENANTRY_FUZZ_SECONDS=$(or $(SECONDS_LONG),600) cargo test -p fuzz -- --nocapture
 
 bench: ## Measure: durable appends with many tenants, opening a tenant's file, verifying an audit log
 	cargo run --release -p store-sqlite --example commit_cost
