@@ -1,0 +1,4 @@
+//! The targets, fed.
+
+#[cfg(test)]
+mod feeding;
