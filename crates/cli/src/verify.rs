@@ -15,11 +15,15 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub struct VerifyArguments {
     /// The server to attack; one of its own, on a temporary folder, where absent.
-    #[arg(long, value_name = "URL", requires = "operator_key_file")]
+    #[arg(long, value_name = "URL", requires = "who")]
     url: Option<BaseUrl>,
     /// The file with an operator's key for that server.
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE", requires = "url", group = "who")]
     operator_key_file: Option<PathBuf>,
+    /// The file with a grant that the server's operator handed out: the suite then attacks with throwaway tenants
+    /// of the grant, and says what only an operator can attack.
+    #[arg(long, value_name = "FILE", requires = "url", group = "who", conflicts_with = "evidence")]
+    grant_file: Option<PathBuf>,
     /// That server's log, to be searched for what may stand in no log.
     #[arg(long, value_name = "FILE", requires = "url")]
     log: Option<PathBuf>,
@@ -55,21 +59,25 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     if let (Some(file), Some(key)) = (&arguments.check, &arguments.vkey) {
         return evidence::check(file, key, &arguments.witness, arguments.json);
     }
-    let VerifyArguments { url, operator_key_file, log, data, junit, json: as_json, .. } = arguments;
+    let granted = arguments.grant_file.is_some();
+    let VerifyArguments { url, operator_key_file, grant_file, log, data, junit, json: as_json, .. } =
+        arguments;
     let kept = Kept::new(arguments.evidence, arguments.vkey_out)?;
-    let report = match (url, operator_key_file) {
+    let report = match (url, operator_key_file.or(grant_file)) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
             let places = Places { log, data };
-            attack(Client::new(url), operator_key, (places, Server::Given), &kept, around, as_json).await?
+            let server = Attacked { places, server: Server::Given, granted };
+            attack(Client::new(url), operator_key, server, &kept, around, as_json).await?
         }
         _ => {
             let program = std::env::current_exe()?;
             let server =
                 OwnServer::start(&program, None, "127.0.0.1:0", "", &[]).await.map_err(Trouble::other)?;
             let client = Client::new(server.url.clone());
-            let (key, place) = (server.operator_key.clone(), (server.places(), Server::Own));
-            let report = attack(client, key, place, &kept, around, as_json).await;
+            let key = server.operator_key.clone();
+            let own = Attacked { places: server.places(), server: Server::Own, granted: false };
+            let report = attack(client, key, own, &kept, around, as_json).await;
             server.stop().await;
             report?
         }
@@ -85,19 +93,27 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     Ok(if report.is_bad_news() { News::Bad } else { News::Good })
 }
 
+/// What is attacked, and by whom.
+struct Attacked {
+    places: Places,
+    server: Server,
+    granted: bool,
+}
+
 async fn attack(
     client: Client,
     operator_key: secret::SecretText,
-    (places, server): (Places, Server),
+    attacked: Attacked,
     kept: &Kept,
     around: &Surroundings,
     quiet: bool,
 ) -> Result<Report, Trouble> {
+    let Attacked { places, server, granted } = attacked;
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
     let operator = client.with_key(operator_key.clone());
     let run = kept.begin(&operator, &places, server, &around.env).await?;
-    let options = Options { client, operator_key, env: around.env.clone(), places, progress: &tell };
+    let options = Options { client, operator_key, granted, env: around.env.clone(), places, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
     let report = outcome.map_err(Trouble::other)?;

@@ -21,6 +21,7 @@ mod query;
 mod record;
 mod run;
 mod usage;
+mod verify_grant;
 mod work;
 
 pub use audit_log::{AuditEvent, AuditQuery, AuditTrail, Erasure, InclusionProof};
@@ -48,6 +49,7 @@ pub use usage::{
     Call, CallIntent, CallKind, CallOutcome, CallStatus, GroupBy, LookBack, MeterState, Payer, Spent,
     UsageQuery, UsageRow, UsageStore,
 };
+pub use verify_grant::{VerifyGrantRow, VerifyGrants};
 pub use work::{Mark, PendingWork, WorkIndex, WorkKind};
 
 /// All that a tenant's store can do.

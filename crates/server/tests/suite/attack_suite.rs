@@ -32,6 +32,7 @@ async fn attacked(server: &OwnServer, plant: Plant) -> Report {
     let options = Options {
         client,
         operator_key: server.operator_key.clone(),
+        granted: false,
         env: environment(plant as u64),
         places: server.places(),
         progress: &|_, _| {},

@@ -7,7 +7,7 @@ use serde_json::json;
 
 const LEAD_TRIAGE: &str = include_str!("../../../../workflow/templates/inbound-lead-triage.yaml");
 
-/// Calls about the operators' own log.
+/// Calls about the operators' own log, and about grants to check the server.
 async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
     let get = |path: &str| Sample::new(By::Operator, Method::GET, format!("/v1/operator/audit/{path}"));
     Some(match operation {
@@ -19,6 +19,15 @@ async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
             let report = crate::evidence::report(&world.server, |_, _| {}).await;
             let evidence = Sample::new(By::Operator, Method::POST, "/v1/operator/evidence");
             evidence.json(&json!({"report": report.text()}))
+        }
+        "get_verify_grants" => Sample::new(By::Operator, Method::GET, "/v1/verify-grants"),
+        "post_verify_grants" => {
+            Sample::new(By::Operator, Method::POST, "/v1/verify-grants").json(&json!({"name": "a customer"}))
+        }
+        "delete_verify_grants_id" => {
+            let made = world.server.operator.post("/v1/verify-grants", &json!({"name": "revoked"})).await;
+            let path = format!("/v1/verify-grants/{}", made.unwrap()["id"].as_str().unwrap());
+            Sample::new(By::Operator, Method::DELETE, path)
         }
         _ => return None,
     })
