@@ -3,10 +3,10 @@
 # Where cargo puts what it builds.
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test bench lint
+.PHONY: help demo test chaos bench bench-peers lint
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Build Tenantry and see it work; MODEL_URL=… MODEL_KEY_FILE=… MODEL=… take a real model
 	cargo build --release
@@ -16,10 +16,17 @@ test: ## Install what the tests need (and say what), then run every test
 	scripts/test-deps
 	scripts/test
 
-bench: ## Measure: durable appends with many tenants, opening a tenant's file, verifying an audit log
-	cargo run --release -p store-sqlite --example commit_cost
-	cargo run --release -p sqlcipher --example open_speed
-	cargo run --release -p audit --example verify_speed
+chaos: ## Kill the server a hundred times under load, take its power two hundred times, and hold it to its word
+	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) TENANTRY_POWER_CUTS=$(or $(CUTS),200) \
+		cargo test -p server --test suite -- killed_again loss_of_power --nocapture --test-threads 1
+
+bench: ## Measure what Tenantry must reach, beside baselines; ROWS="chat stream" takes some of it
+	cargo build --release --package server --package bench
+	$(TARGET)/release/bench --program $(TARGET)/release/tenantry $(ROWS)
+
+bench-peers: ## Measure LiteLLM, Portkey and Restate beside Tenantry
+	cargo build --release --package server --package bench
+	scripts/bench-peers $(TARGET)/release/bench --program $(TARGET)/release/tenantry --json $(TARGET)/bench-peers.json
 
 lint: ## Form, lints, licences and the repository's own rules
 	scripts/lint

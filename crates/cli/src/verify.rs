@@ -5,7 +5,7 @@ use crate::offline::Surroundings;
 use crate::output::{Ended, News, Progress, Trouble, say, say_json};
 use crate::server::key;
 use ::audit::evidence::Server;
-use ::verify::{Options, OwnServer, Places, Report};
+use ::verify::{Options, Outside, OwnServer, Places, Report};
 use clap::Args;
 use client::{BaseUrl, Client};
 use serde_json::json;
@@ -67,17 +67,22 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
             let places = Places { log, data };
-            let server = Attacked { places, server: Server::Given, granted };
+            let server = Attacked { places, outside: None, server: Server::Given, granted };
             attack(Client::new(url), operator_key, server, &kept, around, as_json).await?
         }
         _ => {
             let program = std::env::current_exe()?;
-            let server =
-                OwnServer::start(&program, None, "127.0.0.1:0", "", &[]).await.map_err(Trouble::other)?;
-            let client = Client::new(server.url.clone());
-            let key = server.operator_key.clone();
-            let own = Attacked { places: server.places(), server: Server::Own, granted: false };
-            let report = attack(client, key, own, &kept, around, as_json).await;
+            let outside = Outside::listen().await?;
+            let configuration = outside.configuration();
+            let server = OwnServer::start(&program, None, "127.0.0.1:0", &configuration, &[]).await;
+            let server = server.map_err(Trouble::other)?;
+            let (client, key) = (Client::new(server.url.clone()), server.operator_key.clone());
+            let places = server.places();
+            let own = Attacked { places, outside: Some(&outside), server: Server::Own, granted: false };
+            let report = tokio::select! {
+                report = attack(client, key, own, &kept, around, as_json) => report,
+                never = outside.serve() => match never {},
+            };
             server.stop().await;
             report?
         }
@@ -94,8 +99,9 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
 }
 
 /// What is attacked, and by whom.
-struct Attacked {
+struct Attacked<'o> {
     places: Places,
+    outside: Option<&'o Outside>,
     server: Server,
     granted: bool,
 }
@@ -103,17 +109,18 @@ struct Attacked {
 async fn attack(
     client: Client,
     operator_key: secret::SecretText,
-    attacked: Attacked,
+    attacked: Attacked<'_>,
     kept: &Kept,
     around: &Surroundings,
     quiet: bool,
 ) -> Result<Report, Trouble> {
-    let Attacked { places, server, granted } = attacked;
+    let Attacked { places, outside, server, granted } = attacked;
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
     let operator = client.with_key(operator_key.clone());
     let run = kept.begin(&operator, &places, server, &around.env).await?;
-    let options = Options { client, operator_key, granted, env: around.env.clone(), places, progress: &tell };
+    let env = around.env.clone();
+    let options = Options { client, operator_key, granted, env, places, outside, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
     let report = outcome.map_err(Trouble::other)?;

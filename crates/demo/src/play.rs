@@ -167,6 +167,7 @@ async fn attack(
         granted: false,
         env: env.clone(),
         places: server.places(),
+        outside: None,
         progress: &|_, _| {},
     };
     let report = verify::run(options).await?;

@@ -58,7 +58,7 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator, pr
         "default".into(),
         json!({
             "description": "A problem (RFC 9457)",
-            "content": {"application/problem+json": {"schema": problem}},
+            "content": {crate::problem::media_type(operation.path): {"schema": problem}},
         }),
     );
     let mut described = json!({
@@ -87,13 +87,16 @@ fn parameters(operation: &Operation) -> Vec<Value> {
     let in_path = in_path
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let in_query = operation.query.iter().map(|parameter| {
-        let kind = if parameter.name == "limit" { "integer" } else { "string" };
+        let schema = match parameter.name {
+            "limit" => json!({"type": "integer", "minimum": 1, "maximum": 500}),
+            _ => json!({"type": "string"}),
+        };
         json!({
             "name": parameter.name,
             "in": "query",
             "required": false,
             "description": parameter.description,
-            "schema": {"type": kind},
+            "schema": schema,
         })
     });
     in_path.chain(in_query).collect()

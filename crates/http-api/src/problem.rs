@@ -33,11 +33,8 @@ pub(crate) fn render(mut response: Response, id: RequestId, path: &str, public_u
         tracing::warn!(request.id = %id, code = %problem.code, "a request failed");
     }
     let members = members(&problem, id, public_url);
-    let (body, media_type) = if is_openai(path) {
-        (openai(&problem, members), "application/json")
-    } else {
-        (Value::Object(members), "application/problem+json")
-    };
+    let body = if is_openai(path) { openai(&problem, members) } else { Value::Object(members) };
+    let media_type = media_type(path);
     let mut rendered = Response::new(Body::from(body.to_string()));
     *rendered.status_mut() = response.status();
     *rendered.headers_mut() = std::mem::take(response.headers_mut());
@@ -54,6 +51,11 @@ pub(crate) fn render(mut response: Response, id: RequestId, path: &str, public_u
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     rendered
+}
+
+/// How the problems of a path are marked. OpenAI's clients know their own form alone.
+pub(crate) fn media_type(path: &str) -> &'static str {
+    if is_openai(path) { "application/json" } else { "application/problem+json" }
 }
 
 fn members(problem: &Problem, id: RequestId, public_url: &str) -> Map<String, Value> {

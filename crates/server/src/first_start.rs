@@ -92,9 +92,19 @@ fn write_down(data: &Path, path: &Path, key: &OperatorKey) -> Result<(), ServeEr
     write().map_err(ServeError::Folder)
 }
 
-/// Makes the data folder, for its owner alone.
+/// Makes the data folder, for its owner alone. Its name and those above it outlast a power loss.
 pub(crate) fn folder(data: &Path) -> Result<(), ServeError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(ServeError::Folder)
+    fn make(folder: &Path) -> std::io::Result<()> {
+        if folder.as_os_str().is_empty() || folder.is_dir() {
+            return Ok(());
+        }
+        let above = folder.parent().unwrap_or(folder);
+        make(above)?;
+        DirBuilder::new().mode(0o700).create(folder)?;
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        std::fs::File::open(above)?.sync_all()
+    }
+    make(data).map_err(ServeError::Folder)
 }
 
 #[cfg(test)]

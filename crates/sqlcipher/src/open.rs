@@ -54,9 +54,9 @@ impl From<rusqlite::Error> for OpenError {
             Some(ErrorCode::NotADatabase) => Self::WrongKeyOrNotADatabase,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Io(io::Error::new(io::ErrorKind::StorageFull, error)),
             Some(
                 ErrorCode::CannotOpen
-                | ErrorCode::DiskFull
                 | ErrorCode::PermissionDenied
                 | ErrorCode::ReadOnly
                 | ErrorCode::SystemIoFailure,

@@ -21,6 +21,9 @@ pub(crate) enum Fault {
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
+    /// The disk failed a read or a write.
+    #[error("the disk: {0}")]
+    Disk(String),
     /// What was read cannot be what was written.
     #[error("{0} is damaged")]
     Damaged(&'static str),
@@ -42,6 +45,9 @@ impl From<sqlcipher::Error> for Fault {
     fn from(error: sqlcipher::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(code @ (ErrorCode::SystemIoFailure | ErrorCode::ReadOnly)) => {
+                Self::Disk(format!("{code:?}"))
+            }
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged("the database file"),
             Some(ErrorCode::NotADatabase) => Self::Damaged("the database file, or its key,"),
             // Only the code: the message of a failed constraint names columns, and that of a failed
@@ -92,6 +98,10 @@ impl From<sqlcipher::OpenError> for Fault {
             | sqlcipher::OpenError::WrongApplication { .. } => {
                 Self::Damaged("the database file, or its key,")
             }
+            sqlcipher::OpenError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Self::DiskFull
+            }
+            sqlcipher::OpenError::Io(error) => Self::Disk(error.to_string()),
             other => Self::Io(other.to_string()),
         }
     }
@@ -145,7 +155,12 @@ impl From<Fault> for StoreError {
                 tracing::error!(%fault, "a tenant's store is out of service");
                 Self::TenantUnavailable
             }
-            Fault::Stopped | Fault::Renumber | Fault::Sqlite(_) | Fault::DiskFull | Fault::Io(_) => {
+            Fault::Stopped
+            | Fault::Renumber
+            | Fault::Sqlite(_)
+            | Fault::DiskFull
+            | Fault::Disk(_)
+            | Fault::Io(_) => {
                 tracing::error!(%fault, "the store could not carry out a call");
                 Self::Unavailable
             }

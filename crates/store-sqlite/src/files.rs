@@ -77,12 +77,22 @@ impl DataFolder {
     }
 }
 
+/// Makes a folder, readable for its owner only, where there is none. Its name, and that of each folder above
+/// it that had to be made, survives a power loss: what is synced in a folder whose name is lost, is lost.
 fn private_folder(path: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::DirBuilderExt as _;
-    if !path.is_dir() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if path.is_dir() {
+        return Ok(());
     }
-    Ok(())
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        private_folder(above)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else may have made it just now, and not have come to sync its name.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
+    sync_folder_of(path)
 }
 
 /// Makes a new name in a folder survive a power loss.

@@ -76,6 +76,15 @@ impl EmbeddedStore {
         Ok((entries, removed))
     }
 
+    /// What came of a call, or that there is no such tenant, where it was erased while the call was under way.
+    async fn unless_erased<T>(&self, tenant: TenantId, outcome: Result<T, Fault>) -> Result<T, StoreError> {
+        if matches!(outcome, Err(Fault::KeyGone)) && self.inner().platform.tenant_row(tenant).await?.is_none()
+        {
+            return Err(StoreError::NotFound);
+        }
+        Ok(outcome?)
+    }
+
     /// The size and the last checkpoint of a log that is about to be erased. A store that is too damaged to
     /// be read must be erasable all the same.
     async fn last_words(&self, tenant: TenantId) -> (u64, String) {
@@ -229,9 +238,12 @@ impl TenantLifecycle for EmbeddedStore {
         target: &Path,
     ) -> Result<BackupId, StoreError> {
         let generation = self.tenant(operator, tenant).await?.generation;
-        let handle = self.handle_of(tenant).await?;
         let (target, env) = (target.to_owned(), self.env());
-        Ok(blocking(move || backup::write(&handle, generation, &target, &env)).await?)
+        let written = async {
+            let handle = self.handle_of(tenant).await?;
+            blocking(move || backup::write(&handle, generation, &target, &env)).await
+        };
+        self.unless_erased(tenant, written.await).await
     }
 
     async fn restore(
@@ -242,12 +254,14 @@ impl TenantLifecycle for EmbeddedStore {
         options: RestoreOptions,
     ) -> Result<Restored, StoreError> {
         let generation = self.tenant(operator, tenant).await?.generation;
-        Ok(self.restore_tenant(tenant, generation, source, options).await?)
+        let restored = self.restore_tenant(tenant, generation, source, options).await;
+        self.unless_erased(tenant, restored).await
     }
 
     async fn change_data_key(&self, operator: &Operator, tenant: TenantId) -> Result<(), StoreError> {
         self.tenant(operator, tenant).await?;
-        Ok(EmbeddedStore::change_data_key(self, tenant).await?)
+        let changed = EmbeddedStore::change_data_key(self, tenant).await;
+        self.unless_erased(tenant, changed).await
     }
 
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {

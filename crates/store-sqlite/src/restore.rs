@@ -44,7 +44,9 @@ impl EmbeddedStore {
             Restoring { handle: &handle, platform: &platform, known, options }.run(generation, &source)
         };
         let restored = blocking(restoring).await;
-        if !matches!(&restored, Ok(Restored { loss: None, .. })) {
+        // A backup that was refused has changed nothing, and whoever is at work with the tenant goes on.
+        let as_before = matches!(&restored, Ok(Restored { loss: None, .. }) | Err(Fault::Answer(_)));
+        if !as_before {
             // The log that began is another than the one that this handle signs for.
             inner.handles.discard(id).await?;
         }

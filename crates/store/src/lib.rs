@@ -16,6 +16,7 @@ mod objects;
 mod operator;
 mod operator_log;
 mod page;
+mod placed;
 mod platform;
 mod query;
 mod record;
@@ -38,6 +39,7 @@ pub use objects::Objects;
 pub use operator::{OperatorKeyRow, OperatorStore};
 pub use operator_log::OperatorLog;
 pub use page::{Page, PageRequest};
+pub use placed::Placed;
 pub use platform::{
     Endpoint, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreLoss, RestoreOptions, Restored,
     Template, TenantLifecycle, TenantRow,

@@ -16,6 +16,7 @@ mod evidence;
 mod granted;
 mod junit;
 mod keys;
+mod outside;
 mod own_server;
 mod pattern;
 mod report;
@@ -26,6 +27,7 @@ mod traces;
 mod world;
 
 pub use campaign::{Options, VerifyError, run};
+pub use outside::Outside;
 pub use own_server::{OwnServer, OwnServerError};
 pub use pattern::{Leak, NotOffered, Unattacked};
 pub use report::{Report, SurfaceCount};

@@ -18,6 +18,7 @@ pub(crate) struct Server {
     url: String,
     folder: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
@@ -27,13 +28,28 @@ impl Server {
 
     /// A server with this configuration and these arguments besides the usual ones.
     pub(crate) fn start_with(config: &str, arguments: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::start_in(TempDir::new().unwrap(), config, arguments, |_| Vec::new())
+    }
+
+    /// A server on this folder, with what its environment has besides the test's own.
+    pub(crate) fn start_in(
+        folder: TempDir,
+        config: &str,
+        arguments: &[&str],
+        environment: impl FnOnce(&Path) -> Vec<(String, String)>,
+    ) -> Self {
         let file = folder.path().join("tenantry.toml");
         std::fs::write(&file, config).unwrap();
         let mut all = vec!["--config".to_owned(), file.to_str().unwrap().to_owned()];
         all.extend(arguments.iter().map(|text| (*text).to_owned()));
-        let (process, operator, url) = serve(folder.path(), &all);
-        Self { process, operator, url, folder, arguments: all }
+        let environment = environment(folder.path());
+        let (process, operator, url) = serve(folder.path(), &all, &environment);
+        Self { process, operator, url, folder, arguments: all, environment }
+    }
+
+    /// The server's process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it listens, as host and port.
@@ -69,9 +85,21 @@ impl Server {
 
     /// Stops the server at once, as a crash would, and starts it again on the same folder.
     pub(crate) fn crash_and_restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        (self.process, self.operator, self.url) = serve(self.folder.path(), &self.arguments);
+        self.kill();
+        self.start_again();
+    }
+
+    /// Starts the server again on the same folder, after it has ended.
+    pub(crate) fn start_again(&mut self) {
+        (self.process, self.operator, self.url) =
+            serve(self.folder.path(), &self.arguments, &self.environment);
+    }
+
+    /// Starts the server again, and ends it at once after this long, however far it has come.
+    pub(crate) async fn start_and_kill(&mut self, after: std::time::Duration) {
+        self.process = spawn(self.folder.path(), &self.arguments, &self.environment);
+        tokio::time::sleep(after).await;
+        self.kill();
     }
 
     /// Asks the server to stop, waits until it has, and starts it again on the same folder.
@@ -92,7 +120,8 @@ impl Server {
         };
         assert!(ended.success());
         change(self.folder.path());
-        (self.process, self.operator, self.url) = serve(self.folder.path(), &self.arguments);
+        (self.process, self.operator, self.url) =
+            serve(self.folder.path(), &self.arguments, &self.environment);
     }
 
     /// A tenant's file, whether or not it is there.
@@ -128,17 +157,22 @@ impl Drop for Server {
     }
 }
 
-/// Starts the server and waits for its first line.
-fn serve(folder: &Path, arguments: &[String]) -> (Child, Client, String) {
+fn spawn(folder: &Path, arguments: &[String], environment: &[(String, String)]) -> Child {
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
-    let mut process = Command::new(env!("CARGO_BIN_EXE_tenantry"))
+    Command::new(env!("CARGO_BIN_EXE_tenantry"))
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder)
         .args(if named("--log-filter") { &[][..] } else { &["--log-filter", "warn"] })
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Starts the server and waits for its first line.
+fn serve(folder: &Path, arguments: &[String], environment: &[(String, String)]) -> (Child, Client, String) {
+    let mut process = spawn(folder, arguments, environment);
     let mut line = String::new();
     BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));

@@ -67,6 +67,27 @@ async fn a_tenant_that_is_not_there_has_no_backup() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_refused_is_in_nobodys_way() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    tenant.record().await;
+    let refusing = async {
+        for _ in 0..60 {
+            assert_refused(&restore(&server, &tenant, "[]".into(), "").await, 409, "backup_refused");
+        }
+    };
+    let writing = async {
+        loop {
+            tenant.record().await;
+        }
+    };
+    tokio::select! {
+        () = refusing => {}
+        () = writing => {}
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_tenant_is_out_of_service_alone_and_can_be_restored() {
     let mut server = Server::start();

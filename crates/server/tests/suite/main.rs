@@ -7,7 +7,11 @@ mod attack_suite;
 #[cfg(test)]
 mod audit_log;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod catalog;
+#[cfg(test)]
+mod chaos;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
@@ -31,7 +35,11 @@ mod keys;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod operator_keys;
+#[cfg(test)]
+mod power;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
@@ -40,6 +48,10 @@ mod records;
 mod refusals;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod shim;
 #[cfg(test)]
 mod tenants;
 #[cfg(test)]

@@ -88,6 +88,14 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
             tokio::time::sleep(Duration::from_secs(3600)).await;
             refusal(StatusCode::GATEWAY_TIMEOUT, "late")
         }
+        brief if brief.starts_with("brief") => {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if stream {
+                pieces(seen, &model, 3, Duration::from_millis(5), true)
+            } else {
+                whole(&model, usage())
+            }
+        }
         "slow" if stream => pieces(seen, &model, 1_000, Duration::from_millis(50), true),
         "silent" if stream => pieces(seen, &model, 3, Duration::ZERO, false),
         "overbills" => whole(&model, json!({ "prompt_tokens": 10, "completion_tokens": 9_000_000 })),

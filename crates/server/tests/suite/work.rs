@@ -17,7 +17,7 @@ mod runs;
 #[cfg(test)]
 mod schemes;
 #[cfg(test)]
-mod service;
+pub(crate) mod service;
 #[cfg(test)]
 mod upgrades;
 

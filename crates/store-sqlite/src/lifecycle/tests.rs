@@ -10,7 +10,7 @@ use env::Env;
 use ids::TenantId;
 use kms_file::{FileKms, MasterKey};
 use std::sync::Arc;
-use store::{Commit, TenantLifecycle};
+use store::{Commit, StoreError, TenantLifecycle};
 use store_tests::samples::record;
 use store_tests::{Backend, World, audit_trail, records};
 use tempfile::TempDir;
@@ -190,5 +190,23 @@ fn a_full_journal_is_folded_into_files_and_shrinks() {
             assert_eq!(report.events, audit_trail::FIRST + 60);
         };
         world.visit(world.one, look).await;
+    });
+}
+
+#[test]
+fn a_call_whose_tenant_is_erased_under_it_is_told_that_there_is_none() {
+    World::<Embedded>::run(async |world| {
+        let (store, tenant) = (world.store(), world.one);
+        let handle = store.handle_of(tenant).await.unwrap();
+        let reading = || {
+            blocking({
+                let handle = handle.clone();
+                move || handle.checkpoint()
+            })
+        };
+        assert!(store.unless_erased(tenant, reading().await).await.is_ok());
+        store.erase(&world.operator, tenant).await.unwrap();
+        let late = store.unless_erased(tenant, reading().await).await;
+        assert_eq!(late.err(), Some(StoreError::NotFound));
     });
 }

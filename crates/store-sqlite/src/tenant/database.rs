@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// How many journal entries are read at once.
 const ENTRIES_AT_ONCE: u32 = 500;
+/// How many pieces of work share a transaction of the tables. A commit enciphers every page that was touched,
+/// and pieces that follow each other touch the same ones.
+const PIECES_A_COMMIT: usize = 64;
 
 /// Where the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,10 @@ pub(crate) struct Database {
     pub(crate) home: Home,
     /// The tenant that the database itself says it is of.
     pub(crate) identity: TenantId,
-    /// The last journal entry that the tables contain.
+    /// The last journal entry that the tables contain, as this connection sees them.
     pub(crate) folded: u64,
+    /// Pieces in the open transaction. What a crash takes of it is in the journal.
+    pieces: usize,
 }
 
 /// What opening needs to know.
@@ -48,6 +53,15 @@ impl Opening<'_> {
     /// Opens the tenant's file, or makes it where `create` says so, or else a view in memory.
     pub(crate) fn open(&self, create: bool) -> Result<Database, Fault> {
         let exists = self.path.exists();
+        let opened = self.open_at(exists, create);
+        if opened.is_err() && !exists && create {
+            // The journal has all that was to go into it, and half a file would stand in the way of reading that.
+            crate::files::remove_database(self.path)?;
+        }
+        opened
+    }
+
+    fn open_at(&self, exists: bool, create: bool) -> Result<Database, Fault> {
         let (connection, home) = if exists || create {
             let options = crate::sqlite::tenant_options(true);
             (sqlcipher::open(self.path, self.file_key, &options)?, Home::File)
@@ -61,7 +75,7 @@ impl Opening<'_> {
         }
         let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
         self.journal.number_beyond(folded)?;
-        let mut database = Database { connection, home, identity, folded };
+        let mut database = Database { connection, home, identity, folded, pieces: 0 };
         self.tail.open();
         let caught_up = self.fold_journal(&mut database);
         if caught_up.is_err() {
@@ -92,27 +106,47 @@ impl Opening<'_> {
         Ok(connection.snapshot(&copy)?)
     }
 
-    /// Takes over everything that the journal has beyond the tables.
-    fn fold_journal(&self, database: &mut Database) -> Result<(), Fault> {
-        let mut key: Option<(_, JournalKey)> = None;
-        loop {
-            let entries = self.journal.entries(self.tenant, database.folded, ENTRIES_AT_ONCE)?;
-            let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(()) };
-            let mut rows = Vec::new();
-            for entry in &entries {
-                if key.as_ref().is_none_or(|(segment, _)| *segment != entry.segment) {
-                    key = Some((
-                        entry.segment,
-                        JournalKey::derive(self.tenant_key, self.tenant, entry.segment),
-                    ));
-                }
-                if let Some((_, key)) = &key {
-                    rows.extend(key.open(&entry.sealed)?);
-                }
-            }
-            database.transaction(|connection| fold(connection, &rows, last))?;
+    /// Opens the tenant's file to be read while nothing can be written to it: what the journal has beyond the
+    /// tables is taken over in a transaction that stays in memory, and is undone with the connection.
+    pub(crate) fn view(&self) -> Result<Database, Fault> {
+        let connection = sqlcipher::open(self.path, self.file_key, &crate::sqlite::tenant_options(false))?;
+        schema::migrate(&connection, || Err(Fault::DiskFull))?;
+        connection.execute_batch("PRAGMA cache_spill = OFF; BEGIN IMMEDIATE")?;
+        let identity = self.identify(&connection)?;
+        let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
+        let mut database = Database { connection, home: Home::File, identity, folded, pieces: 0 };
+        while let Some((rows, last)) = self.beyond(database.folded)? {
+            fold(&database.connection, &rows, last)?;
             database.folded = last;
         }
+        Ok(database)
+    }
+
+    /// Takes over everything that the journal has beyond the tables.
+    fn fold_journal(&self, database: &mut Database) -> Result<(), Fault> {
+        while let Some((rows, last)) = self.beyond(database.folded)? {
+            database.in_one_piece(|connection| fold(connection, &rows, last))?;
+            database.folded = last;
+        }
+        Ok(())
+    }
+
+    /// Rows of the next entries that the journal has after this one, and the last one's number.
+    fn beyond(&self, folded: u64) -> Result<Option<(Vec<RowChange>, u64)>, Fault> {
+        let entries = self.journal.entries(self.tenant, folded, ENTRIES_AT_ONCE)?;
+        let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(None) };
+        let mut key: Option<(_, JournalKey)> = None;
+        let mut rows = Vec::new();
+        for entry in &entries {
+            if key.as_ref().is_none_or(|(segment, _)| *segment != entry.segment) {
+                let derived = JournalKey::derive(self.tenant_key, self.tenant, entry.segment);
+                key = Some((entry.segment, derived));
+            }
+            if let Some((_, key)) = &key {
+                rows.extend(key.open(&entry.sealed)?);
+            }
+        }
+        Ok(Some((rows, last)))
     }
 }
 
@@ -128,39 +162,64 @@ impl Database {
         let folded = self.folded;
         let rows: Vec<_> =
             waiting.into_iter().filter(|(number, _)| *number > folded).flat_map(|(_, rows)| rows).collect();
-        self.transaction(|connection| fold(connection, &rows, last))?;
+        self.in_one_piece(|connection| fold(connection, &rows, last))?;
         self.folded = last;
         Ok(())
     }
 
-    /// Runs `work` in one transaction, undone where it fails.
-    pub(crate) fn transaction<T>(
-        &self,
+    /// Runs `work` in one piece, undone where it fails.
+    pub(crate) fn in_one_piece<T>(
+        &mut self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let done = work(&self.connection).and_then(|value| {
-            self.connection.execute_batch("COMMIT")?;
-            Ok(value)
-        });
-        if done.is_err()
-            && let Err(fault) = self.roll_back()
-        {
-            tracing::error!(%fault, "a transaction could not be undone");
+        self.begin_piece()?;
+        match work(&self.connection) {
+            Ok(value) => self.end_piece().map(|()| value),
+            Err(fault) => {
+                if let Err(fault) = self.undo_piece() {
+                    tracing::error!(%fault, "a piece of work could not be undone");
+                }
+                Err(fault)
+            }
         }
-        done
     }
 
-    /// Undoes the open transaction, if SQLite has not done so itself.
-    pub(crate) fn roll_back(&self) -> Result<(), Fault> {
+    /// Begins a piece of work, and a transaction where none is open.
+    pub(crate) fn begin_piece(&mut self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() {
+            self.pieces = 0;
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        }
+        Ok(self.connection.execute_batch("SAVEPOINT piece")?)
+    }
+
+    /// Ends a piece of work; every now and then that commits.
+    pub(crate) fn end_piece(&mut self) -> Result<(), Fault> {
+        self.connection.execute_batch("RELEASE piece")?;
+        self.pieces += 1;
+        if self.pieces >= PIECES_A_COMMIT { self.commit() } else { Ok(()) }
+    }
+
+    /// Undoes the open piece of work. Where SQLite has undone the whole transaction, earlier pieces are lost
+    /// from the tables, and this fails.
+    pub(crate) fn undo_piece(&self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() {
+            return Err(Fault::Stopped);
+        }
+        Ok(self.connection.execute_batch("ROLLBACK TO piece; RELEASE piece")?)
+    }
+
+    /// Commits what was done so far.
+    pub(crate) fn commit(&mut self) -> Result<(), Fault> {
         if self.connection.is_autocommit() {
             return Ok(());
         }
-        Ok(self.connection.execute_batch("ROLLBACK")?)
+        Ok(self.connection.execute_batch("COMMIT")?)
     }
 
-    /// Brings the tables' last commit to the disk. After it, the journal may forget what they contain.
-    pub(crate) fn sync(&self) -> Result<bool, Fault> {
+    /// Brings the tables to the disk. After it, the journal may forget what they contain.
+    pub(crate) fn sync(&mut self) -> Result<bool, Fault> {
+        self.commit()?;
         Ok(self.home == Home::File && self.connection.checkpoint()?)
     }
 

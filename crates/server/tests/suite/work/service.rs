@@ -18,16 +18,16 @@ const REVOKED: &str = "/revoked";
 
 /// A request that came in.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) path: String,
-    pub(super) key: String,
-    pub(super) authorization: Option<String>,
-    pub(super) body: Value,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: Value,
 }
 
 /// The service, on a port of its own until the test ends.
-pub(super) struct Service {
-    pub(super) host: String,
+pub(crate) struct Service {
+    pub(crate) host: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     under_way: Arc<Mutex<UnderWay>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Service {
 type UnderWay = BTreeMap<String, (usize, usize)>;
 
 impl Service {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
@@ -56,17 +56,17 @@ impl Service {
         Self { host, seen, under_way }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.host)
     }
 
     /// All requests whose path begins so.
-    pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
+    pub(crate) fn seen(&self, path: &str) -> Vec<Seen> {
         self.seen.lock().unwrap().iter().filter(|seen| seen.path.starts_with(path)).cloned().collect()
     }
 
     /// Takes back every access token that it gave at `/token`; `/guarded` refuses them from now on.
-    pub(super) fn revoke(&self) {
+    pub(crate) fn revoke(&self) {
         let (key, authorization) = (String::new(), None);
         self.seen.lock().unwrap().push(Seen {
             path: REVOKED.to_owned(),
@@ -77,7 +77,7 @@ impl Service {
     }
 
     /// How many requests under such a path there were at once at the most.
-    pub(super) fn peak(&self, path: &str) -> usize {
+    pub(crate) fn peak(&self, path: &str) -> usize {
         let under_way = self.under_way.lock().unwrap();
         under_way
             .iter()
@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// How often each idempotency key came in under such a path.
-    pub(super) fn by_key(&self, path: &str) -> BTreeMap<String, usize> {
+    pub(crate) fn by_key(&self, path: &str) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for seen in self.seen(path) {
             *counts.entry(seen.key).or_default() += 1;
