@@ -20,7 +20,9 @@ chaos: ## Kill the server a hundred times under load, take its power two hundred
 	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) TENANTRY_POWER_CUTS=$(or $(CUTS),200) \
 		cargo test -p server --test suite -- killed_again loss_of_power --nocapture --test-threads 1
 
-<<<<<<< HEAD
+fuzz: ## Feed every parser of outside bytes for ten minutes; SECONDS_LONG=… says how long
+	TENANTRY_FUZZ_SECONDS=$(or $(SECONDS_LONG),600) cargo test -p fuzz -- --nocapture
+
 bench: ## Measure what Tenantry must reach, beside baselines; ROWS="chat stream" takes some of it
 	cargo build --release --package server --package bench
 	$(TARGET)/release/bench --program $(TARGET)/release/tenantry $(ROWS)
@@ -28,15 +30,6 @@ bench: ## Measure what Tenantry must reach, beside baselines; ROWS="chat stream"
 bench-peers: ## Measure LiteLLM, Portkey and Restate beside Tenantry
 	cargo build --release --package server --package bench
 	scripts/bench-peers $(TARGET)/release/bench --program $(TARGET)/release/tenantry --json $(TARGET)/bench-peers.json
-=======
-fuzz: ## Feed every parser of outside bytes for ten minutes; SECONDS_LONG=… says how long
-	TENANTRY_FUZZ_SECONDS=$(or $(SECONDS_LONG),600) cargo test -p fuzz -- --nocapture
-
-bench: ## Measure: durable appends with many tenants, opening a tenant's file, verifying an audit log
-	cargo run --release -p store-sqlite --example commit_cost
-	cargo run --release -p sqlcipher --example open_speed
-	cargo run --release -p audit --example verify_speed
->>>>>>> faults
 
 lint: ## Form, lints, licences and the repository's own rules
 	scripts/lint

@@ -78,7 +78,14 @@ impl Fixture {
         let id = self.env.id();
         let plan = name("starter");
         let limits = Arc::new(limits);
-        self.index.put(TenantStanding { id, status: TenantStatus::Active, plan, limits, region });
+        self.index.put(TenantStanding {
+            id,
+            status: TenantStatus::Active,
+            plan,
+            limits,
+            region,
+            throwaway_until: None,
+        });
         id
     }
 
@@ -117,7 +124,7 @@ impl Fixture {
         let facts = RequestFacts { deadline, ..self.facts() };
         match self.authenticator.authenticate(&presented(key.text), facts).await {
             Ok(Caller::Tenant(admission)) => admission,
-            Ok(Caller::Operator(_)) => panic!("a tenant's key let an operator in"),
+            Ok(Caller::Operator(_) | Caller::Grant(_)) => panic!("a tenant's key let an operator in"),
             Err(refusal) => panic!("the fixture's key was refused: {refusal}"),
         }
     }

@@ -3,6 +3,7 @@
 use crate::dispatch::Dispatch;
 use crate::gateway::Gateway;
 use crate::vault::Vault;
+use crate::verify_grants::GrantPace;
 use crate::witnesses::Witnesses;
 use crate::{Credentials, OperatorSecrets, ReadLog, Scratch};
 use context::{Authenticator, Operator};
@@ -81,6 +82,8 @@ pub struct App {
     pub dispatch: Arc<dyn Dispatch>,
     /// Who watches the operators' log.
     pub witnesses: Witnesses,
+    /// How fast grants make throwaway tenants.
+    pub grant_pace: GrantPace,
 }
 
 impl App {
@@ -105,6 +108,7 @@ impl App {
             credentials: parts.credentials,
             dispatch: parts.dispatch,
             witnesses: parts.witnesses,
+            grant_pace: GrantPace::default(),
         }
     }
 

@@ -31,6 +31,7 @@ pub mod templates;
 pub mod tenants;
 pub mod usage;
 pub mod vault;
+pub mod verify_grants;
 pub mod witnesses;
 pub mod workflows;
 

@@ -4,7 +4,7 @@ use crate::App;
 use crate::operator_log::{Ending, record, record_on};
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use authz::{Role, Scopes};
-use context::{CredentialKind, IndexedSubject, Operator, TenantStatus, issue_api_key};
+use context::{CredentialKind, IndexedSubject, Operator, THROWAWAY, TenantStatus, issue_api_key};
 use errors::{Code, Problem};
 use ids::{KeyId, Slug, TenantId};
 use metering::plan::{Limits, Overrides};
@@ -90,14 +90,34 @@ pub struct Made {
     pub secret: SecretText,
 }
 
-const DEFAULT_PLAN: &str = "starter";
+/// The plan where none is named.
+pub(crate) const DEFAULT_PLAN: &str = "starter";
 /// The one kind of isolation that the embedded store has.
 pub const EMBEDDED: &str = "embedded";
 
 /// Makes a tenant with its first key. The two are the first events of its log.
 pub async fn create(app: &App, operator: &Operator, input: NewTenantInput) -> Result<Made, Problem> {
     operator.must_change()?;
+    if input.external_id.as_deref().is_some_and(|id| id.starts_with(THROWAWAY)) {
+        return Err(Problem::invalid(format!("`external_id` may not begin with `{THROWAWAY}`.")));
+    }
     let row = new_row(app, &input)?;
+    create_row(app, operator, row).await
+}
+
+/// Makes a throwaway tenant of a grant.
+pub(crate) async fn create_throwaway(
+    app: &App,
+    maker: &Operator,
+    input: &NewTenantInput,
+    external_id: String,
+    overrides: Overrides,
+) -> Result<Made, Problem> {
+    let row = new_row(app, input)?;
+    create_row(app, maker, TenantRow { external_id: Some(external_id), overrides, ..row }).await
+}
+
+async fn create_row(app: &App, operator: &Operator, row: TenantRow) -> Result<Made, Problem> {
     let plan = plan_of(app, &row.plan).await?;
     let key = issue_api_key(row.id, app.env.id(), &app.env);
     let events = first_events(operator, &row, key.id);

@@ -56,7 +56,7 @@ impl Inside {
         let facts = RequestFacts::internal(self.env.id());
         match self.authenticator.authenticate(&presented, facts).await? {
             Caller::Tenant(admission) => Ok(admission),
-            Caller::Operator(_) => bail!("an operator's key in place of a tenant's"),
+            Caller::Operator(_) | Caller::Grant(_) => bail!("another key in place of a tenant's"),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use crate::offline::Surroundings;
 use crate::output::exit_code;
-use crate::{apply, audit, backup, demo, doctor, keys, operator_keys, runs, tenants, verify, witness};
+use crate::{
+    apply, audit, backup, demo, doctor, keys, operator_keys, runs, tenants, verify, verify_grants, witness,
+};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ pub enum Command {
     Keys(keys::KeysCommand),
     /// Make and revoke the operators' own keys.
     OperatorKeys(operator_keys::OperatorKeysArguments),
+    /// Make and revoke grants with which somebody else runs `verify`.
+    VerifyGrants(verify_grants::VerifyGrantsArguments),
     /// Start, look at, cancel and retry a tenant's runs.
     Runs(runs::RunsArguments),
 }
@@ -51,6 +55,7 @@ pub async fn run(command: Command, around: Surroundings) -> ExitCode {
         Command::Tenants(arguments) => tenants::run(arguments).await,
         Command::Keys(command) => keys::run(command, &around).await,
         Command::OperatorKeys(arguments) => operator_keys::run(arguments).await,
+        Command::VerifyGrants(arguments) => verify_grants::run(arguments).await,
         Command::Runs(arguments) => runs::run(arguments).await,
     })
 }

@@ -20,6 +20,7 @@ mod server;
 mod table;
 mod tenants;
 mod verify;
+mod verify_grants;
 mod witness;
 
 pub use command::{Command, run};

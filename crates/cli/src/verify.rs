@@ -15,11 +15,15 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub struct VerifyArguments {
     /// The server to attack; one of its own, on a temporary folder, where absent.
-    #[arg(long, value_name = "URL", requires = "operator_key_file")]
+    #[arg(long, value_name = "URL", requires = "who")]
     url: Option<BaseUrl>,
     /// The file with an operator's key for that server.
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE", requires = "url", group = "who")]
     operator_key_file: Option<PathBuf>,
+    /// The file with a grant that the server's operator handed out: the suite then attacks with throwaway tenants
+    /// of the grant, and says what only an operator can attack.
+    #[arg(long, value_name = "FILE", requires = "url", group = "who", conflicts_with = "evidence")]
+    grant_file: Option<PathBuf>,
     /// That server's log, to be searched for what may stand in no log.
     #[arg(long, value_name = "FILE", requires = "url")]
     log: Option<PathBuf>,
@@ -55,14 +59,16 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     if let (Some(file), Some(key)) = (&arguments.check, &arguments.vkey) {
         return evidence::check(file, key, &arguments.witness, arguments.json);
     }
-    let VerifyArguments { url, operator_key_file, log, data, junit, json: as_json, .. } = arguments;
+    let granted = arguments.grant_file.is_some();
+    let VerifyArguments { url, operator_key_file, grant_file, log, data, junit, json: as_json, .. } =
+        arguments;
     let kept = Kept::new(arguments.evidence, arguments.vkey_out)?;
-    let report = match (url, operator_key_file) {
+    let report = match (url, operator_key_file.or(grant_file)) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
             let places = Places { log, data };
-            let within = Within { places, outside: None, server: Server::Given };
-            attack(Client::new(url), operator_key, within, &kept, around, as_json).await?
+            let server = Attacked { places, outside: None, server: Server::Given, granted };
+            attack(Client::new(url), operator_key, server, &kept, around, as_json).await?
         }
         _ => {
             let program = std::env::current_exe()?;
@@ -71,9 +77,10 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
             let server = OwnServer::start(&program, None, "127.0.0.1:0", &configuration, &[]).await;
             let server = server.map_err(Trouble::other)?;
             let (client, key) = (Client::new(server.url.clone()), server.operator_key.clone());
-            let within = Within { places: server.places(), outside: Some(&outside), server: Server::Own };
+            let places = server.places();
+            let own = Attacked { places, outside: Some(&outside), server: Server::Own, granted: false };
             let report = tokio::select! {
-                report = attack(client, key, within, &kept, around, as_json) => report,
+                report = attack(client, key, own, &kept, around, as_json) => report,
                 never = outside.serve() => match never {},
             };
             server.stop().await;
@@ -91,26 +98,29 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     Ok(if report.is_bad_news() { News::Bad } else { News::Good })
 }
 
-/// What else of the server a run may look at, and whose server it is.
-struct Within<'o> {
+/// What is attacked, and by whom.
+struct Attacked<'o> {
     places: Places,
     outside: Option<&'o Outside>,
     server: Server,
+    granted: bool,
 }
 
 async fn attack(
     client: Client,
     operator_key: secret::SecretText,
-    Within { places, outside, server }: Within<'_>,
+    attacked: Attacked<'_>,
     kept: &Kept,
     around: &Surroundings,
     quiet: bool,
 ) -> Result<Report, Trouble> {
+    let Attacked { places, outside, server, granted } = attacked;
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
     let operator = client.with_key(operator_key.clone());
     let run = kept.begin(&operator, &places, server, &around.env).await?;
-    let options = Options { client, operator_key, env: around.env.clone(), places, outside, progress: &tell };
+    let env = around.env.clone();
+    let options = Options { client, operator_key, granted, env, places, outside, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
     let report = outcome.map_err(Trouble::other)?;

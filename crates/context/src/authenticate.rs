@@ -2,18 +2,19 @@
 //! where a visit is made.
 
 use crate::index::{IndexEntry, IndexedSubject, TenantStanding, TenantStatus};
-use crate::key::{ApiKey, HookToken, OperatorKey};
+use crate::key::{ApiKey, GrantKey, HookToken, OperatorKey};
 use crate::request::{FailureLog, RequestFacts};
 use crate::tenant::Visit;
 use crate::throttle::Throttle;
 use crate::token::{self, Registered};
 use crate::{
-    Admission, CredentialIndex, IndexKey, KeyedHash, Operator, Principal, PrincipalKind, Refusal, Tenant,
+    Admission, CredentialIndex, Grant, IndexKey, KeyedHash, Operator, Principal, PrincipalKind, Refusal,
+    Tenant,
 };
 use async_trait::async_trait;
 use audit::event::{Action, AuthMethod, Draft};
 use authz::{Rights, SystemPrincipal};
-use env::Env;
+use env::{Env, Timestamp};
 use ids::{HookId, KeyId, TenantId, WorkflowId};
 use secret::SecretText;
 use std::net::IpAddr;
@@ -34,6 +35,8 @@ pub enum Caller {
     Tenant(Admission),
     /// An operator.
     Operator(Operator),
+    /// Whoever may run the attack suite.
+    Grant(Grant),
 }
 
 /// The tenant's audit log could not take an event.
@@ -125,11 +128,15 @@ impl Authenticator {
             // An operator has no tenant, so whichever the header names is another.
             return tenant_header.map_or(Ok(Caller::Operator(operator)), |_| Err(Refusal::TenantMismatch));
         }
+        if let Some(key) = GrantKey::parse(credential) {
+            let grant = self.grant(&key, request).await?;
+            return tenant_header.map_or(Ok(Caller::Grant(grant)), |_| Err(Refusal::TenantMismatch));
+        }
         let (standing, principal, rights) = match ApiKey::parse(credential) {
             Some(key) => self.api_key(&key).await?,
             None => self.token(credential).await?,
         };
-        admissible(&standing)?;
+        admissible(&standing, self.env.now())?;
         if tenant_header.is_some_and(|header| header != standing.id.to_string()) {
             return Err(Refusal::TenantMismatch);
         }
@@ -141,6 +148,17 @@ impl Authenticator {
             IndexedSubject::Operator { id, role, .. } if id == key.id => {
                 Ok(Operator::authenticated(id, role, request))
             }
+            _ => Err(Refusal::Unauthorized),
+        }
+    }
+
+    async fn grant(&self, key: &GrantKey, request: RequestFacts) -> Result<Grant, Refusal> {
+        let entry = self.live(CredentialKind::VerifyGrant, key.text.expose()).await?;
+        match (entry.subject, entry.expires_at) {
+            (IndexedSubject::VerifyGrant { id, tenants, .. }, Some(until)) if id == key.id => {
+                Ok(Grant::authenticated(id, tenants, until, request))
+            }
+            // One without an end is none.
             _ => Err(Refusal::Unauthorized),
         }
     }
@@ -201,7 +219,7 @@ impl Authenticator {
         let (IndexedSubject::Hook { id, workflow }, Some(standing)) = (entry.subject, entry.tenant) else {
             return Err(Refusal::Unauthorized);
         };
-        admissible(&standing)?;
+        admissible(&standing, self.env.now())?;
         let principal = system(SystemPrincipal::HookDelivery, AuthMethod::Hook, Some(id.to_string()));
         let rights = Rights::System(SystemPrincipal::HookDelivery);
         let admission = Admission::of(Visit { standing, principal, rights, request });
@@ -221,7 +239,7 @@ impl Authenticator {
         let standing = self.index.standing(tenant).await?.ok_or(Refusal::Unauthorized)?;
         let closes_books = name == SystemPrincipal::LeaseExpiry && standing.status == TenantStatus::Suspended;
         if name != SystemPrincipal::OperatorAction && !closes_books {
-            admissible(&standing)?;
+            admissible(&standing, self.env.now())?;
         }
         let principal = system(name, AuthMethod::Internal, on_behalf_of);
         let admission = Admission::of(Visit { standing, principal, rights: Rights::System(name), request });
@@ -253,6 +271,8 @@ pub enum CredentialKind {
     SigningKey,
     /// A hook's token.
     Hook,
+    /// A grant to run the attack suite.
+    VerifyGrant,
 }
 
 impl CredentialKind {
@@ -263,11 +283,16 @@ impl CredentialKind {
             Self::OperatorKey => "operator_key",
             Self::SigningKey => "signing_key",
             Self::Hook => "hook",
+            Self::VerifyGrant => "verify_grant",
         }
     }
 }
 
-fn admissible(standing: &TenantStanding) -> Result<(), Refusal> {
+fn admissible(standing: &TenantStanding, now: Timestamp) -> Result<(), Refusal> {
+    // A throwaway tenant ends with its grant, whatever keys were made in it.
+    if standing.throwaway_until.is_some_and(|end| now >= end) {
+        return Err(Refusal::Unauthorized);
+    }
     match standing.status {
         TenantStatus::Active => Ok(()),
         TenantStatus::Suspended => Err(Refusal::Suspended),
@@ -281,5 +306,7 @@ fn system(name: SystemPrincipal, auth: AuthMethod, on_behalf_of: Option<String>)
 }
 
 fn claimed_key(credential: &str) -> Option<KeyId> {
-    ApiKey::parse(credential).map(|key| key.id).or_else(|| OperatorKey::parse(credential).map(|key| key.id))
+    let operator = || OperatorKey::parse(credential).map(|key| key.id);
+    let grant = || GrantKey::parse(credential).map(|key| key.id);
+    ApiKey::parse(credential).map(|key| key.id).or_else(operator).or_else(grant)
 }

@@ -50,6 +50,9 @@ pub struct TenantStanding {
     pub limits: Arc<Limits>,
     /// Where its data rests.
     pub region: Slug,
+    /// When it ends, where it is a throwaway tenant of a grant to run the attack suite. It calls the offline
+    /// model alone, and reaches nothing outside.
+    pub throwaway_until: Option<Timestamp>,
 }
 
 /// What a credential stands for.
@@ -93,6 +96,15 @@ pub enum IndexedSubject {
         role: OperatorRole,
         /// What operators call the key.
         name: String,
+    },
+    /// A grant to run the attack suite. It ends when its line does.
+    VerifyGrant {
+        /// The grant.
+        id: KeyId,
+        /// What operators call it.
+        name: String,
+        /// How many throwaway tenants it may have at the same time.
+        tenants: u32,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The text forms of keys: `tk_<tenant ulid>_<key ulid>_<secret><check>` for a tenant's API key,
-//! `op_<key ulid>_<secret><check>` for an operator's, `hk_<secret><check>` for a hook's token.
+//! `op_<key ulid>_<secret><check>` for an operator's, `vg_<key ulid>_<secret><check>` for a grant to run the
+//! attack suite, `hk_<secret><check>` for a hook's token.
 //!
 //! The secret is 256 random bits as 43 base-62 characters; the check is the CRC-32 (ISO-HDLC) of all that
 //! stands before it as 6 base-62 characters, so that a mistyped key is told from an unknown one without a
@@ -34,6 +35,15 @@ pub struct OperatorKey {
     pub text: SecretText,
 }
 
+/// A grant to run the attack suite whose form is right.
+#[derive(Clone, Debug)]
+pub struct GrantKey {
+    /// The grant's claimed id.
+    pub id: KeyId,
+    /// The whole text.
+    pub text: SecretText,
+}
+
 /// A hook token whose form is right.
 #[derive(Clone, Debug)]
 pub struct HookToken(pub SecretText);
@@ -60,6 +70,15 @@ impl OperatorKey {
     }
 }
 
+impl GrantKey {
+    /// Reads a grant; `None` where the form is wrong.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, secret) = checked(text)?.strip_prefix("vg_")?.split_once('_')?;
+        let id = KeyId::from_ulid(id).ok()?;
+        is_secret(secret).then(|| Self { id, text: SecretText::new(text.to_owned()) })
+    }
+}
+
 impl HookToken {
     /// Reads a token; `None` where the form is wrong.
     pub fn parse(text: &str) -> Option<Self> {
@@ -77,6 +96,11 @@ pub fn issue_api_key(tenant: TenantId, id: KeyId, env: &Env) -> ApiKey {
 /// Makes a fresh operator key.
 pub fn issue_operator_key(id: KeyId, env: &Env) -> OperatorKey {
     OperatorKey { id, text: issue(&format!("op_{}_", id.ulid()), env) }
+}
+
+/// Makes a fresh grant to run the attack suite.
+pub fn issue_verify_grant(id: KeyId, env: &Env) -> GrantKey {
+    GrantKey { id, text: issue(&format!("vg_{}_", id.ulid()), env) }
 }
 
 /// Makes a fresh hook token.

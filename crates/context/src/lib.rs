@@ -10,6 +10,7 @@ mod admission;
 mod authenticate;
 pub mod door;
 pub mod event;
+mod grant;
 mod hash;
 mod index;
 mod key;
@@ -28,11 +29,15 @@ pub use admission::Admission;
 pub use authenticate::{
     AuditLog, AuditUnavailable, Authenticator, Caller, CredentialKind, HookAdmission, Presented,
 };
+pub use grant::{Grant, THROWAWAY, Throwaway};
 pub use hash::{IndexKey, KeyedHash};
 pub use index::{
     CredentialIndex, IndexEntry, IndexUnavailable, IndexedSubject, TenantStanding, TenantStatus,
 };
-pub use key::{ApiKey, HookToken, OperatorKey, issue_api_key, issue_hook_token, issue_operator_key};
+pub use key::{
+    ApiKey, GrantKey, HookToken, OperatorKey, issue_api_key, issue_hook_token, issue_operator_key,
+    issue_verify_grant,
+};
 pub use operator::Operator;
 pub use principal::{Principal, PrincipalKind};
 pub use private::{Crossing, Origin, Private};

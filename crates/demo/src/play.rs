@@ -164,6 +164,7 @@ async fn attack(
     let options = verify::Options {
         client: operator.without_key(),
         operator_key: server.operator_key.clone(),
+        granted: false,
         env: env.clone(),
         places: server.places(),
         outside: None,

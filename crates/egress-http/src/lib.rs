@@ -92,6 +92,10 @@ impl Egress for HttpEgress {
         tenant: &Tenant<'t>,
         request: Private<'t, OutboundRequest>,
     ) -> Result<Private<'t, OutboundResponse>, EgressError> {
+        if tenant.standing().throwaway_until.is_some() {
+            // A throwaway tenant of a grant to run the attack suite has no way out: for it, no name resolves.
+            return Err(EgressError::Resolve);
+        }
         let place = self.courier.enter(tenant.id())?;
         // The door stands before the resolver: to ask for a name's address already tells someone the name.
         let request = door::tool(tenant, request)?;

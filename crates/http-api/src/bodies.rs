@@ -4,7 +4,7 @@
 use crate::shares::{Share, Shares};
 use bytes::Bytes;
 use errors::{Code, Problem};
-use ids::TenantId;
+use ids::{KeyId, TenantId};
 
 /// The bytes of all bodies at once.
 const IN_ALL: usize = 512 << 20;
@@ -18,6 +18,7 @@ const AT_LEAST: usize = 64 << 10;
 pub(crate) enum Payer {
     Tenant(TenantId),
     Operators,
+    Grant(KeyId),
 }
 
 /// The bytes of bodies that are in memory.

@@ -5,7 +5,7 @@ use crate::bodies::Payer;
 use crate::problem::Refused;
 use crate::query::{self, Declared};
 use axum::extract::FromRequestParts;
-use context::{Admission, Caller, Operator, Presented, Refusal, RequestFacts};
+use context::{Admission, Caller, Grant, Operator, Presented, Refusal, RequestFacts};
 use errors::{Code, Problem};
 use http::header::{AUTHORIZATION, IF_MATCH, USER_AGENT};
 use http::request::Parts;
@@ -59,6 +59,14 @@ pub(crate) struct OperatorCall {
     pub(crate) conditions: Conditions,
 }
 
+/// A call by whoever makes and deletes tenants: an operator, or a grant its own throwaway ones.
+pub(crate) struct MakerCall {
+    /// The call, in the grant's own name where it is a grant's.
+    pub(crate) call: OperatorCall,
+    /// The grant.
+    pub(crate) grant: Option<Grant>,
+}
+
 /// What the caller says about repeating and overwriting.
 pub(crate) struct Conditions {
     /// The idempotency key with the place that it is used in, hashed.
@@ -105,6 +113,7 @@ impl FromRequestParts<Api> for TenantCall {
                 let detail = "An operator's key cannot look into a tenant. Use a key of the tenant.";
                 Err(Problem::new(Code::Forbidden, detail).into())
             }
+            Caller::Grant(_) => Err(grants_do_not()),
         }
     }
 }
@@ -122,6 +131,35 @@ impl FromRequestParts<Api> for OperatorCall {
             }
             Caller::Tenant(_) => {
                 Err(Problem::new(Code::Forbidden, "This call needs an operator's key.").into())
+            }
+            Caller::Grant(_) => Err(grants_do_not()),
+        }
+    }
+}
+
+/// What a grant is told wherever it has no business: everywhere but at [`MakerCall`].
+fn grants_do_not() -> Refused {
+    let detail =
+        "A grant to run the attack suite makes and deletes its own throwaway tenants, and nothing else.";
+    Problem::new(Code::Forbidden, detail).into()
+}
+
+impl FromRequestParts<Api> for MakerCall {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        match authenticate(parts, api).await? {
+            Caller::Grant(grant) => {
+                tracing::Span::current().record("principal.kind", "verify_grant");
+                query::check(parts)?;
+                parts.extensions.insert(Payer::Grant(grant.id()));
+                let operator = grant.as_maker().clone();
+                let call = OperatorCall { operator, conditions: Conditions::read(parts)? };
+                Ok(Self { call, grant: Some(grant) })
+            }
+            Caller::Operator(_) | Caller::Tenant(_) => {
+                let call = OperatorCall::from_request_parts(parts, api).await?;
+                Ok(Self { call, grant: None })
             }
         }
     }

@@ -33,6 +33,7 @@ pub fn document(operations: &[Operation], public_url: &str) -> Value {
             "schemas": generator.take_definitions(true),
             "securitySchemes": {
                 "tenant": {"type": "http", "scheme": "bearer", "description": "An API key (`tk_…`) or a token that the tenant signed"},
+                "grant": {"type": "http", "scheme": "bearer", "description": "A grant to run the attack suite (`vg_…`), for its own throwaway tenants"},
                 "operator": {"type": "http", "scheme": "bearer", "description": "An operator key (`op_…`)"},
             },
         },
@@ -104,6 +105,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
 fn security(operation: &Operation) -> Value {
     match operation.caller {
         CallerKind::Tenant => json!([{"tenant": []}]),
+        CallerKind::Operator if operation.for_grants => json!([{"operator": []}, {"grant": []}]),
         CallerKind::Operator => json!([{"operator": []}]),
         CallerKind::TokenHolder | CallerKind::Anyone => json!([]),
     }

@@ -76,6 +76,8 @@ pub struct Operation {
     pub tag: &'static str,
     /// Who may call it.
     pub caller: CallerKind,
+    /// Whether a grant to run the attack suite may call it, for its own throwaway tenants.
+    pub for_grants: bool,
     /// What a call leaves in the audit log.
     pub audited: Audited,
     /// The scope that a tenant's key needs.
@@ -113,6 +115,7 @@ impl Operation {
             summary: "",
             tag: "",
             caller: CallerKind::Anyone,
+            for_grants: false,
             audited: Audited::Silent(""),
             scope: None,
             query: Vec::new(),
@@ -150,6 +153,13 @@ impl Operation {
     #[must_use]
     pub fn for_operators(mut self) -> Self {
         self.caller = CallerKind::Operator;
+        self
+    }
+
+    /// Callable with a grant to run the attack suite, too.
+    #[must_use]
+    pub fn and_for_grants(mut self) -> Self {
+        self.for_grants = true;
         self
     }
 

@@ -95,7 +95,9 @@ async fn admit(store: &EmbeddedStore, key: SecretText) -> Result<Operator, Strin
             operator.must_change().map_err(|_| "this operator may only look".to_owned())?;
             Ok(operator)
         }
-        Ok(Caller::Tenant(_)) | Err(_) => Err("the operator's key is not one of this folder's".to_owned()),
+        Ok(Caller::Tenant(_) | Caller::Grant(_)) | Err(_) => {
+            Err("the operator's key is not one of this folder's".to_owned())
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod runs;
 mod tables;
 mod tenant;
 mod usage;
+mod verify_grants;
 
 use context::{Origin, Private, Tenant};
 use env::Env;

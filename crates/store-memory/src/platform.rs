@@ -5,7 +5,7 @@ use crate::tenant::Known;
 use async_trait::async_trait;
 use context::{
     CredentialIndex, IndexEntry, IndexUnavailable, IndexedSubject, KeyedHash, Operator, Tenant,
-    TenantStanding,
+    TenantStanding, Throwaway,
 };
 use env::Timestamp;
 use ids::{KeyId, Slug, TemplateId, TenantId};
@@ -37,7 +37,9 @@ pub(crate) struct Platform {
 
 fn subject_id(subject: &IndexedSubject) -> String {
     match subject {
-        IndexedSubject::ApiKey { id, .. } | IndexedSubject::Operator { id, .. } => id.to_string(),
+        IndexedSubject::ApiKey { id, .. }
+        | IndexedSubject::Operator { id, .. }
+        | IndexedSubject::VerifyGrant { id, .. } => id.to_string(),
         IndexedSubject::SigningKey { id, .. } => id.to_string(),
         IndexedSubject::Hook { id, .. } => id.to_string(),
     }
@@ -89,6 +91,7 @@ impl Platform {
             plan: row.plan.clone(),
             limits,
             region: row.region.clone(),
+            throwaway_until: Throwaway::end_of(row.external_id.as_deref()),
         })
     }
 }

@@ -58,7 +58,9 @@ macro_rules! conformance {
                 plans_hold_from_the_next_request_on, templates_count_versions, endpoints_are_listed_by_name,
                 credentials_are_found_until_revoked, last_uses_are_a_tenants_own, tenants_are_listed_in_pages;
             operators: events_are_listed, keys_are_claimed_and_given_back,
-                keys_hold_until_they_are_revoked_and_one_admin_stays;
+                keys_hold_until_they_are_revoked_and_one_admin_stays,
+                the_log_proves_itself_and_signs_findings,
+                grants_hold_until_they_are_revoked_and_are_no_operators;
             erasure: nothing_is_left_to_open, an_id_is_never_used_again, the_neighbour_stays;
             quota: full_is_read_only_and_audit_goes_on;
             survival: everything_acknowledged_is_there_after_reopening;

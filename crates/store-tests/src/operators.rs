@@ -6,7 +6,10 @@ use audit::event::Action;
 use authz::OperatorRole;
 use context::{CredentialIndex, KeyedHash};
 use ids::KeyId;
-use store::{AuditQuery, OperatorKeyRow, OperatorStore, Remembered, StoreError};
+use store::{
+    AuditQuery, OperatorKeyRow, OperatorLog as _, OperatorStore, Remembered, StoreError, VerifyGrantRow,
+    VerifyGrants as _,
+};
 
 pub async fn events_are_listed<B: Backend>(world: World<B>) {
     const LOOK: Action = Action::new("tenant.look");
@@ -89,4 +92,78 @@ pub async fn keys_hold_until_they_are_revoked_and_one_admin_stays<B: Backend>(wo
     assert!(found(3).await);
     assert_eq!(store.revoke_operator_key(operator, ids[1]).await, Ok(true));
     assert_eq!(store.revoke_operator_key(operator, ids[0]).await, Err(StoreError::NotFound));
+}
+
+pub async fn the_log_proves_itself_and_signs_findings<B: Backend>(world: World<B>) {
+    use audit::evidence::{About, Findings, Line, Report, Server};
+    use audit::note::{SignedCheckpoint, SignedNote, VerifierKey};
+    const LOOK: Action = Action::new("tenant.look");
+    let (store, operator) = (world.store(), &world.operator);
+    for number in 0..5 {
+        let draft = context::event::operator_draft(operator, LOOK, "tenant", format!("{number}"));
+        store.append_operator_events(operator, vec![draft]).await.unwrap();
+    }
+    let key: VerifierKey = store.operator_log_key().await.unwrap().parse().unwrap();
+    let open = |text: &str| SignedCheckpoint::open(text, &key).unwrap().checkpoint().clone();
+    let (size, checkpoint) = store.operator_checkpoint().await.unwrap();
+    assert_eq!((size, open(&checkpoint).size), (5, 5));
+    // Of the present log, and as it was when it had three events.
+    for of in [None, Some(3)] {
+        let proven = store.prove_operator_event(operator, 1, of).await.unwrap();
+        let signed = open(&proven.checkpoint);
+        assert_eq!(signed.size, of.unwrap_or(5));
+        let leaf = audit::merkle::leaf_hash(&proven.leaf);
+        audit::merkle::verify_inclusion(leaf, 1, signed.size, &proven.hashes, signed.root).unwrap();
+        let (hashes, later) = store.prove_operator_growth(2, of).await.unwrap();
+        let (_, earlier) = store.prove_operator_growth(2, Some(2)).await.unwrap();
+        open(&later).verify_growth(&open(&earlier), &hashes).unwrap();
+    }
+    assert_eq!(store.prove_operator_event(operator, 3, Some(3)).await, Err(StoreError::NotFound));
+    assert_eq!(store.prove_operator_event(operator, 5, None).await, Err(StoreError::NotFound));
+    for (earlier, of) in [(6, None), (4, Some(3)), (1, Some(6))] {
+        let refused = store.prove_operator_growth(earlier, of).await;
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{earlier} {of:?}");
+    }
+    let now = world.env().now();
+    let about = About {
+        version: "0".into(),
+        description: String::new(),
+        url: String::new(),
+        server: Server::Own,
+        log: true,
+        data: true,
+        started_at: now,
+        finished_at: now,
+    };
+    let line = Line::Held { operation: "a".into(), place: "b".into(), attack: "c".into() };
+    let findings = Findings::of(&Report::new(about, vec![line]), now, 1);
+    let note = store.sign_findings(operator, &findings).await.unwrap();
+    note.parse::<SignedNote>().unwrap().verify(&key).unwrap();
+    assert!(SignedCheckpoint::open(&note, &key).is_err());
+}
+
+pub async fn grants_hold_until_they_are_revoked_and_are_no_operators<B: Backend>(world: World<B>) {
+    let (store, operator, env) = (world.store(), &world.operator, world.env());
+    let row = |name: &str, tenants| VerifyGrantRow {
+        id: env.id(),
+        name: name.into(),
+        tenants,
+        expires_at: env.now().plus(std::time::Duration::from_secs(60)),
+    };
+    let operators = store.operator_keys(operator).await.unwrap();
+    let (one, other) = (row("one", 2), row("other", 3));
+    store.add_verify_grant(operator, KeyedHash([1; 32]), one.clone()).await.unwrap();
+    store.add_verify_grant(operator, KeyedHash([2; 32]), other.clone()).await.unwrap();
+    let mut expected = vec![one.clone(), other.clone()];
+    expected.sort_by_key(|row| row.id);
+    assert_eq!(store.verify_grants(operator).await.unwrap(), expected);
+    assert_eq!(store.operator_keys(operator).await.unwrap(), operators, "a grant is no operator");
+    let found = store.find(&KeyedHash([1; 32])).await.unwrap().unwrap();
+    assert!(found.tenant.is_none() && found.expires_at == Some(one.expires_at));
+    assert_eq!(store.throwaways(operator, one.id).await, Ok(Vec::new()));
+    assert_eq!(store.revoke_operator_key(operator, one.id).await, Err(StoreError::NotFound));
+    store.revoke_verify_grant(operator, one.id).await.unwrap();
+    assert!(store.find(&KeyedHash([1; 32])).await.unwrap().is_none());
+    assert_eq!(store.verify_grants(operator).await.unwrap(), [other]);
+    assert_eq!(store.revoke_verify_grant(operator, one.id).await, Err(StoreError::NotFound));
 }

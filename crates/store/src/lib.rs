@@ -22,6 +22,7 @@ mod query;
 mod record;
 mod run;
 mod usage;
+mod verify_grant;
 mod work;
 
 pub use audit_log::{AuditEvent, AuditQuery, AuditTrail, Erasure, InclusionProof};
@@ -50,6 +51,7 @@ pub use usage::{
     Call, CallIntent, CallKind, CallOutcome, CallStatus, GroupBy, LookBack, MeterState, Payer, Spent,
     UsageQuery, UsageRow, UsageStore,
 };
+pub use verify_grant::{VerifyGrantRow, VerifyGrants};
 pub use work::{Mark, PendingWork, WorkIndex, WorkKind};
 
 /// All that a tenant's store can do.

@@ -1,7 +1,7 @@
 //! The platform store: tenants, plans, templates, endpoints, operators and the credential index's lines.
 //! It holds no tenant content.
 
-use crate::{OperatorLog, OperatorStore, StoreError};
+use crate::{OperatorLog, OperatorStore, StoreError, VerifyGrants};
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus};
@@ -96,7 +96,7 @@ pub struct Endpoint {
 
 /// Keeps what the platform knows.
 #[async_trait]
-pub trait PlatformStore: OperatorStore + OperatorLog {
+pub trait PlatformStore: OperatorStore + OperatorLog + VerifyGrants {
     /// Makes a tenant, its key and its first key's line in one durable write, after the first events of
     /// its log are durable.
     async fn create_tenant(&self, operator: &Operator, tenant: NewTenant) -> Result<(), StoreError>;

@@ -24,8 +24,10 @@ use tokio::time::Instant;
 pub struct Options<'p> {
     /// The server, without a key.
     pub client: Client,
-    /// An operator's key with the role `admin`.
+    /// An operator's key with the role `admin`, or a grant.
     pub operator_key: SecretText,
+    /// Whether it is a grant, which reaches its own throwaway tenants alone.
+    pub granted: bool,
     /// Clock and randomness.
     pub env: Env,
     /// The server's log and data folder, where they can be read from here.
@@ -76,11 +78,12 @@ pub async fn run(options: Options<'_>) -> Result<Report, VerifyError> {
     };
     let needles = outcome.as_ref().ok().map(|attacked| attacked.needles.clone());
     let (left, seen) = cleaned_up(&options, &operator, &made, needles).await;
-    let Attacked { mut outcomes, needles } = outcome?;
+    let Attacked { mut outcomes, needles, out_of_reach } = outcome?;
     outcomes.extend(seen);
     outcomes.extend(traces::search(&options.places, &needles, Moment::AfterDeletion));
     let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut not_offered = traces::not_offered(&options.places);
+    not_offered.extend(out_of_reach);
     if options.client.base().as_str().starts_with("https:") {
         let cell = "both tenants on one connection, and requests hidden in others".to_owned();
         let give = "the `http://` address behind what ends TLS".to_owned();
@@ -94,6 +97,8 @@ pub async fn run(options: Options<'_>) -> Result<Report, VerifyError> {
 struct Attacked {
     outcomes: Vec<Outcome>,
     needles: Arc<Needles>,
+    /// What the grant does not reach.
+    out_of_reach: Vec<NotOffered>,
 }
 
 /// Deletes what the suite made, while files are searched again and again. Gives what is left, and what was seen.
@@ -148,7 +153,8 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
     let since = options.env.now().millis();
     let document =
         options.client.without_key().get("/openapi.json").await.map_err(VerifyError::Description)?;
-    let description = Description::read(&document);
+    let mut description = Description::read(&document);
+    let out_of_reach = if options.granted { description.as_granted() } else { Vec::new() };
     let name = format!("verify-{}", mark(&options.env));
     if description.has(&Method::POST, "/v1/templates")
         && description.has(&Method::DELETE, "/v1/templates/{name}")
@@ -174,7 +180,7 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
     let mut outcomes = attacks::all(&world, options.progress).await;
     let needles = Arc::new(Needles::new(&[&world.victim, &world.attacker], since));
     outcomes.extend(traces::search(&options.places, &needles, Moment::WhileTheyLive));
-    Ok(Attacked { outcomes, needles })
+    Ok(Attacked { outcomes, needles, out_of_reach })
 }
 
 /// A throwaway tenant without limits.

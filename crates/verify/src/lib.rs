@@ -13,6 +13,7 @@ mod campaign;
 mod compare;
 mod description;
 mod evidence;
+mod granted;
 mod junit;
 mod keys;
 mod outside;

@@ -54,7 +54,10 @@ pub(super) async fn usable(app: &App, tenant: &Tenant<'_>) -> Result<Vec<Usable>
     });
     let region = tenant.region().as_str();
     let here = |usable: &Usable| usable.endpoint.region.as_deref().is_none_or(|bound| bound == region);
-    Ok(rows.chain(start).chain(built_in(&app.gateway)?).filter(here).collect())
+    // A throwaway tenant of a grant spends nobody's money and tells no provider anything.
+    let offline_only = tenant.standing().throwaway_until.is_some();
+    let open = |usable: &Usable| !offline_only || matches!(usable.server, Server::BuiltIn(_));
+    Ok(rows.chain(start).chain(built_in(&app.gateway)?).filter(here).filter(open).collect())
 }
 
 fn built_in(gateway: &Gateway) -> Result<Option<Usable>, Problem> {

@@ -5,7 +5,7 @@ use context::{Admission, Caller};
 fn case(caller: Caller) -> Option<Admission> {
     match caller {
         Caller::Tenant(admission) => Some(admission),
-        Caller::Operator(_) => None,
+        Caller::Operator(_) | Caller::Grant(_) => None,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::world::{ADDRESS, START, World};
 use audit::event::AuthMethod;
-use authz::{OperatorRole, Role, Scopes};
+use authz::{OperatorRole, Role, Scopes, SystemPrincipal};
 use context::{
-    Caller, CredentialKind, IndexedSubject, Presented, PrincipalKind, Refusal, TenantStatus, issue_api_key,
+    Caller, CredentialKind, IndexedSubject, Presented, PrincipalKind, Refusal, RequestFacts, TenantStatus,
+    issue_api_key, issue_verify_grant,
 };
 use env::Timestamp;
 use errors::{Code, Problem};
@@ -277,4 +278,57 @@ proptest! {
         let came_in = matches!(block_on(world.present(&text, None)), Ok(Caller::Tenant(_) | Caller::Operator(_)));
         prop_assert!(!came_in);
     }
+}
+
+#[tokio::test]
+async fn a_grant_lets_a_grant_in_until_it_ends_and_is_no_other_credential() {
+    let world = World::new();
+    let tenant = world.tenant();
+    let key = issue_verify_grant(world.env.id(), &world.env);
+    let (text, end) = (key.text.expose(), world.env.now().plus(std::time::Duration::from_secs(60)));
+    let subject = |id| IndexedSubject::VerifyGrant { id, name: "test".into(), tenants: 3 };
+    world.index(CredentialKind::VerifyGrant, text, subject(key.id), None, Some(end));
+    let let_in = world.present(text, None).await;
+    let Ok(Caller::Grant(grant)) = let_in else { panic!("a grant was refused, or let somebody else in") };
+    assert_eq!((grant.id(), grant.tenants(), grant.until()), (key.id, 3, end));
+    assert_eq!(world.refusal(text, Some(&tenant.to_string())).await, Refusal::TenantMismatch);
+    world.clock.advance(60_000);
+    assert_eq!(world.refusal(text, None).await, Refusal::Unauthorized);
+    world.clock.advance(-60_000);
+    // One without an end, under another id, or of another kind.
+    let operator = IndexedSubject::Operator { id: key.id, role: OperatorRole::Admin, name: "test".into() };
+    for (subject, end) in
+        [(subject(key.id), None), (subject(world.env.id()), Some(end)), (operator.clone(), Some(end))]
+    {
+        world.index(CredentialKind::VerifyGrant, text, subject, None, end);
+        assert_eq!(world.refusal(text, None).await, Refusal::Unauthorized);
+    }
+    world.revoke(CredentialKind::VerifyGrant, text);
+    for kind in [CredentialKind::OperatorKey, CredentialKind::ApiKey] {
+        world.index(kind, text, operator.clone(), None, None);
+        assert_eq!(world.refusal(text, None).await, Refusal::Unauthorized);
+    }
+}
+
+#[tokio::test]
+async fn every_key_of_a_throwaway_tenant_ends_with_its_grant() {
+    let world = World::new();
+    let tenant = world.tenant();
+    let (key, hook) = (world.api_key(tenant), world.hook(tenant));
+    let end = world.env.now().plus(std::time::Duration::from_secs(60));
+    world.ends(tenant, end);
+    world.admission(key.text.expose()).await;
+    world.clock.advance(60_000);
+    assert_eq!(world.refusal(key.text.expose(), None).await, Refusal::Unauthorized);
+    let facts = RequestFacts::internal(world.env.id());
+    assert!(matches!(
+        world.authenticator.admit_hook(hook.0.expose(), facts.clone()).await,
+        Err(Refusal::Unauthorized)
+    ));
+    let run =
+        world.authenticator.admit_system(SystemPrincipal::LeaseExpiry, tenant, None, facts.clone()).await;
+    assert!(matches!(run, Err(Refusal::Unauthorized)));
+    // The operator still takes it away.
+    let erased = world.authenticator.admit_system(SystemPrincipal::OperatorAction, tenant, None, facts).await;
+    assert!(erased.is_ok());
 }

@@ -103,6 +103,7 @@ impl World {
             plan: "starter".parse().unwrap(),
             limits: Arc::new(Limits::default()),
             region: "local".parse().unwrap(),
+            throwaway_until: None,
         };
         self.ports.tenants.lock().unwrap().insert(id, standing);
         id
@@ -127,6 +128,12 @@ impl World {
 
     pub fn revoke(&self, kind: CredentialKind, text: &str) {
         assert!(self.ports.lines.lock().unwrap().remove(&self.authenticator.hash(kind, text)).is_some());
+    }
+
+    /// Makes the tenant a throwaway that ends then.
+    pub fn ends(&self, tenant: TenantId, end: Timestamp) {
+        let mut tenants = self.ports.tenants.lock().unwrap();
+        tenants.get_mut(&tenant).unwrap().throwaway_until = Some(end);
     }
 
     pub fn api_key(&self, tenant: TenantId) -> ApiKey {
@@ -194,7 +201,7 @@ impl World {
     pub async fn admission(&self, credential: &str) -> Admission {
         match self.present(credential, None).await {
             Ok(Caller::Tenant(admission)) => admission,
-            Ok(Caller::Operator(_)) => panic!("an operator came in"),
+            Ok(Caller::Operator(_) | Caller::Grant(_)) => panic!("an operator came in"),
             Err(refusal) => panic!("{refusal}"),
         }
     }
@@ -202,7 +209,7 @@ impl World {
     pub async fn operator(&self, credential: &str) -> Operator {
         match self.present(credential, None).await {
             Ok(Caller::Operator(operator)) => operator,
-            Ok(Caller::Tenant(_)) => panic!("a tenant came in"),
+            Ok(Caller::Tenant(_) | Caller::Grant(_)) => panic!("a tenant came in"),
             Err(refusal) => panic!("{refusal}"),
         }
     }

@@ -88,6 +88,7 @@ async fn admit(count: usize, env: &Env, deadline: Option<Timestamp>) -> Vec<Admi
             plan: "starter".parse().unwrap(),
             limits: Arc::new(starter.with(&Default::default())),
             region: "eu".parse().unwrap(),
+            throwaway_until: None,
         };
         let key = issue_api_key(standing.id, env.id(), env);
         let subject = IndexedSubject::ApiKey {

@@ -75,6 +75,9 @@ mod tenants_resume;
 mod tenants_suspend;
 mod tenants_update;
 mod usage_get;
+mod verify_grants_create;
+mod verify_grants_list;
+mod verify_grants_revoke;
 mod workflows_create;
 mod workflows_delete;
 mod workflows_get;
@@ -165,6 +168,9 @@ const ROUTES: &[fn() -> Operation] = &[
     tenants_suspend::operation,
     tenants_update::operation,
     usage_get::operation,
+    verify_grants_create::operation,
+    verify_grants_list::operation,
+    verify_grants_revoke::operation,
     workflows_create::operation,
     workflows_delete::operation,
     workflows_get::operation,

@@ -82,7 +82,7 @@ impl Following {
         let facts = RequestFacts::internal(self.api.app.env.id());
         match self.api.app.authenticator.authenticate(&self.presented, facts).await {
             Ok(Caller::Tenant(_)) | Err(Refusal::Unavailable) => true,
-            Ok(Caller::Operator(_)) | Err(_) => false,
+            Ok(Caller::Operator(_) | Caller::Grant(_)) | Err(_) => false,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `POST /v1/tenants`: makes a tenant with its first key.
 
 use crate::body::Json;
-use crate::call::OperatorCall;
+use crate::call::MakerCall;
 use crate::respond::{Answer, Written, write_as_operator};
 use crate::{Api, Audited, Operation};
 use app::tenants::{self, Made, NewTenantInput, TenantView};
+use app::verify_grants;
 use axum::extract::State;
 use http::{Method, StatusCode};
 use ids::KeyId;
@@ -33,14 +34,20 @@ pub(super) fn operation() -> Operation {
     Operation::new(Method::POST, "/v1/tenants", handle)
         .about("tenants", "Make a tenant with its first key")
         .for_operators()
+        .and_for_grants()
         .audited(Audited::Event("tenant.create"))
         .body::<NewTenantInput>()
         .answers::<MadeTenant>(201)
 }
 
-async fn handle(State(api): State<Api>, call: OperatorCall, body: Json<NewTenantInput>) -> Answer {
+async fn handle(State(api): State<Api>, made_by: MakerCall, body: Json<NewTenantInput>) -> Answer {
+    let MakerCall { call, grant } = made_by;
     write_as_operator(&api, call, body.hash, async |operator, _| {
-        let Made { tenant, key, secret } = tenants::create(&api.app, operator, body.value).await?;
+        let made = match &grant {
+            Some(grant) => verify_grants::make(&api.app, grant, body.value).await?,
+            None => tenants::create(&api.app, operator, body.value).await?,
+        };
+        let Made { tenant, key, secret } = made;
         let version = tenant.version;
         let repeated = MadeTenant { tenant: tenant.clone(), api_key: FirstKey { id: key, key: None } };
         let remembered = Written::json(StatusCode::CREATED, &repeated)?.body;

@@ -25,7 +25,14 @@ impl CredentialIndex for OneStanding {
     async fn standing(&self, id: TenantId) -> Result<Option<TenantStanding>, IndexUnavailable> {
         let (plan, region) = ("starter".parse().unwrap(), "local".parse().unwrap());
         let limits = Arc::new(Limits::default());
-        Ok(Some(TenantStanding { id, status: TenantStatus::Active, plan, limits, region }))
+        Ok(Some(TenantStanding {
+            id,
+            status: TenantStatus::Active,
+            plan,
+            limits,
+            region,
+            throwaway_until: None,
+        }))
     }
 }
 

@@ -40,6 +40,7 @@ async fn attacked((server, outside): &(OwnServer, Arc<Outside>), plant: Plant) -
     let options = Options {
         client,
         operator_key: server.operator_key.clone(),
+        granted: false,
         env: environment(plant as u64),
         places: server.places(),
         outside: Some(outside),

@@ -61,6 +61,8 @@ mod unlogged;
 #[cfg(test)]
 mod unseen;
 #[cfg(test)]
+mod verify_grants;
+#[cfg(test)]
 mod witness;
 #[cfg(test)]
 mod work;

@@ -11,6 +11,7 @@ mod runs;
 mod usage;
 mod usage_hours;
 mod usage_report;
+mod verify_grants;
 
 pub(crate) use record_query::make_indexes;
 pub(crate) use usage_hours::{note_outcome, sum_up_calls};

@@ -15,7 +15,9 @@ use store::StoreError;
 /// The id that a subject has, by which it is revoked.
 fn subject_id(subject: &IndexedSubject) -> String {
     match subject {
-        IndexedSubject::ApiKey { id, .. } | IndexedSubject::Operator { id, .. } => id.to_string(),
+        IndexedSubject::ApiKey { id, .. }
+        | IndexedSubject::Operator { id, .. }
+        | IndexedSubject::VerifyGrant { id, .. } => id.to_string(),
         IndexedSubject::SigningKey { id, .. } => id.to_string(),
         IndexedSubject::Hook { id, .. } => id.to_string(),
     }

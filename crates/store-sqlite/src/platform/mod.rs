@@ -7,6 +7,7 @@ mod operators;
 mod schema;
 mod tenant_keys;
 mod tenants;
+mod verify_grants;
 
 pub(crate) use cache::Cache;
 pub(crate) use tenants::Making;

@@ -19,6 +19,7 @@ fn operators(connection: &Executor) -> Result<Vec<OperatorKeyRow>, Fault> {
     for subject in rows {
         match serde_json::from_str(&subject?) {
             Ok(IndexedSubject::Operator { id, role, name }) => keys.push(OperatorKeyRow::new(id, name, role)),
+            Ok(IndexedSubject::VerifyGrant { .. }) => {}
             _ => return Err(Fault::Damaged("the credential index")),
         }
     }

@@ -4,7 +4,7 @@ use super::tenant_keys::put_keys;
 use super::{Cache, Platform, index};
 use crate::error::Fault;
 use crate::keys::WrappedKeys;
-use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus};
+use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus, Throwaway};
 use env::Timestamp;
 use ids::{Id, Slug, TenantId};
 use metering::plan::{Limits, Overrides, Plan};
@@ -54,6 +54,7 @@ pub(super) fn standing(connection: &Executor, id: TenantId) -> Result<Option<Ten
         limits: Arc::new(plan.with(&row.overrides)),
         plan: row.plan,
         region: row.region,
+        throwaway_until: Throwaway::end_of(row.external_id.as_deref()),
     }))
 }
 

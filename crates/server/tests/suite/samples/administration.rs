@@ -7,7 +7,7 @@ use serde_json::json;
 
 const LEAD_TRIAGE: &str = include_str!("../../../../workflow/templates/inbound-lead-triage.yaml");
 
-/// Calls about the operators' own log.
+/// Calls about the operators' own keys and log, and about grants to check the server.
 async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
     let get = |path: &str| Sample::new(By::Operator, Method::GET, format!("/v1/operator/audit/{path}"));
     Some(match operation {
@@ -19,6 +19,25 @@ async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
             let report = crate::evidence::report(&world.server, |_, _| {}).await;
             let evidence = Sample::new(By::Operator, Method::POST, "/v1/operator/evidence");
             evidence.json(&json!({"report": report.text()}))
+        }
+        "post_operator_keys" => {
+            Sample::new(By::Operator, Method::POST, "/v1/operator-keys").json(&json!({"name": "another"}))
+        }
+        "get_operator_keys" => Sample::new(By::Operator, Method::GET, "/v1/operator-keys"),
+        "delete_operator_keys_id" => {
+            let made =
+                world.server.operator.post("/v1/operator-keys", &json!({"name": "revoked"})).await.unwrap();
+            let path = format!("/v1/operator-keys/{}", made["id"].as_str().unwrap());
+            Sample::new(By::Operator, Method::DELETE, path)
+        }
+        "get_verify_grants" => Sample::new(By::Operator, Method::GET, "/v1/verify-grants"),
+        "post_verify_grants" => {
+            Sample::new(By::Operator, Method::POST, "/v1/verify-grants").json(&json!({"name": "a customer"}))
+        }
+        "delete_verify_grants_id" => {
+            let made = world.server.operator.post("/v1/verify-grants", &json!({"name": "revoked"})).await;
+            let path = format!("/v1/verify-grants/{}", made.unwrap()["id"].as_str().unwrap());
+            Sample::new(By::Operator, Method::DELETE, path)
         }
         _ => return None,
     })
@@ -38,13 +57,6 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             Sample::new(By::Anyone, Method::GET, format!("/{file}"))
         }
         "get_errors_code" => Sample::new(By::Anyone, Method::GET, "/errors/not_found"),
-        "post_operator_keys" => post("/v1/operator-keys".into()).json(&json!({"name": "another"})),
-        "get_operator_keys" => get("/v1/operator-keys".into()),
-        "delete_operator_keys_id" => {
-            let made = server.operator.post("/v1/operator-keys", &json!({"name": "revoked"})).await.unwrap();
-            let path = format!("/v1/operator-keys/{}", made["id"].as_str().unwrap());
-            Sample::new(By::Operator, Method::DELETE, path)
-        }
         "post_tenants" => post("/v1/tenants".into()).json(&json!({"name": "Another"})),
         "get_tenants" => get("/v1/tenants".into()),
         "get_tenants_id" => get(format!("/v1/tenants/{}", tenant.id)),
