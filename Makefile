@@ -3,10 +3,10 @@
 # Where cargo puts what it builds.
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test chaos fuzz bench lint
+.PHONY: help demo test chaos fuzz bench bench-peers lint
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Build Tenantry and see it work; MODEL_URL=… MODEL_KEY_FILE=… MODEL=… take a real model
 	cargo build --release
@@ -23,10 +23,13 @@ chaos: ## Kill the server a hundred times under load, take its power two hundred
 fuzz: ## Feed every parser of outside bytes for ten minutes; SECONDS_LONG=… says how long
 	TENANTRY_FUZZ_SECONDS=$(or $(SECONDS_LONG),600) cargo test -p fuzz -- --nocapture
 
-bench: ## Measure: durable appends with many tenants, opening a tenant's file, verifying an audit log
-	cargo run --release -p store-sqlite --example commit_cost
-	cargo run --release -p sqlcipher --example open_speed
-	cargo run --release -p audit --example verify_speed
+bench: ## Measure what Tenantry must reach, beside baselines; ROWS="chat stream" takes some of it
+	cargo build --release --package server --package bench
+	$(TARGET)/release/bench --program $(TARGET)/release/tenantry $(ROWS)
+
+bench-peers: ## Measure LiteLLM, Portkey and Restate beside Tenantry
+	cargo build --release --package server --package bench
+	scripts/bench-peers $(TARGET)/release/bench --program $(TARGET)/release/tenantry --json $(TARGET)/bench-peers.json
 
 lint: ## Form, lints, licences and the repository's own rules
 	scripts/lint

@@ -3,13 +3,15 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use xtask::{error_pages, prices, repo, tidy};
+use xtask::{error_pages, mutants, prices, repo, tidy};
 
 const HELP: &str = "\
 cargo xtask tidy     checks the repository's rules (the tests do, too)
 cargo xtask errors   writes docs/errors/ from the codes in crates/errors
 cargo xtask prices SOURCE OUT
                      imports the price data of genai-prices into metering's table
+cargo xtask mutants [--only TEXT] [--minutes N] [--survivors] [--tests]
+                     makes mutants of the code that drop a check each, and attacks them
 ";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -27,11 +29,36 @@ fn main() -> anyhow::Result<ExitCode> {
             writeln!(io::stdout(), "{written} pages in docs/errors/")?;
             Ok(ExitCode::SUCCESS)
         }
+        ["mutants", options @ ..] => match mutant_settings(options) {
+            Some(settings) => {
+                mutants::run(&root, &settings)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            None => {
+                write!(io::stderr(), "{HELP}")?;
+                Ok(ExitCode::from(2))
+            }
+        },
         _ => {
             write!(io::stderr(), "{HELP}")?;
             Ok(ExitCode::from(2))
         }
     }
+}
+
+fn mutant_settings(options: &[&str]) -> Option<mutants::Settings> {
+    let mut settings = mutants::Settings::default();
+    let mut words = options.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--only" => settings.only = Some((*words.next()?).to_owned()),
+            "--minutes" => settings.minutes = Some(words.next()?.parse().ok()?),
+            "--survivors" => settings.survivors = true,
+            "--tests" => settings.tests = true,
+            _ => return None,
+        }
+    }
+    Some(settings)
 }
 
 fn run_tidy(root: &Path) -> anyhow::Result<ExitCode> {

@@ -15,7 +15,7 @@ mod unsafe_code;
 mod words;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 use crate::repo::Repo;
 

@@ -3,7 +3,7 @@
 use crate::offline::Surroundings;
 use crate::output::{Ended, News, Progress, Trouble, say, say_json};
 use crate::server::key;
-use ::verify::{Options, OwnServer, Places, Report};
+use ::verify::{Options, Outside, OwnServer, Places, Report};
 use clap::Args;
 use client::{BaseUrl, Client};
 use serde_json::json;
@@ -37,14 +37,20 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     let report = match (url, operator_key_file) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
-            attack(Client::new(url), operator_key, Places { log, data }, around, as_json).await?
+            attack(Client::new(url), operator_key, (Places { log, data }, None), around, as_json).await?
         }
         _ => {
             let program = std::env::current_exe()?;
-            let server =
-                OwnServer::start(&program, None, "127.0.0.1:0", "", &[]).await.map_err(Trouble::other)?;
-            let client = Client::new(server.url.clone());
-            let report = attack(client, server.operator_key.clone(), server.places(), around, as_json).await;
+            let outside = Outside::listen().await?;
+            let configuration = outside.configuration();
+            let server = OwnServer::start(&program, None, "127.0.0.1:0", &configuration, &[]).await;
+            let server = server.map_err(Trouble::other)?;
+            let (client, key) = (Client::new(server.url.clone()), server.operator_key.clone());
+            let within = (server.places(), Some(&outside));
+            let report = tokio::select! {
+                report = attack(client, key, within, around, as_json) => report,
+                never = outside.serve() => match never {},
+            };
             server.stop().await;
             report?
         }
@@ -63,13 +69,13 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
 async fn attack(
     client: Client,
     operator_key: secret::SecretText,
-    places: Places,
+    (places, outside): (Places, Option<&Outside>),
     around: &Surroundings,
     quiet: bool,
 ) -> Result<Report, Trouble> {
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
-    let options = Options { client, operator_key, env: around.env.clone(), places, progress: &tell };
+    let options = Options { client, operator_key, env: around.env.clone(), places, outside, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
     outcome.map_err(Trouble::other)

@@ -166,6 +166,7 @@ async fn attack(
         operator_key: server.operator_key.clone(),
         env: env.clone(),
         places: server.places(),
+        outside: None,
         progress: &|_, _| {},
     };
     let report = verify::run(options).await?;

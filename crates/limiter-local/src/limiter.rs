@@ -216,6 +216,10 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
         Ok(())
     }
 
+    fn distrust(&self, tenant: &Tenant<'_>) {
+        locked(&self.meters).remove(&tenant.id());
+    }
+
     async fn forget(&self, _: &Operator, tenant: TenantId) {
         locked(&self.meters).remove(&tenant);
     }

@@ -34,9 +34,10 @@ pub trait Limiter: Send + Sync {
     /// covers it. All of them or none. A call without a price is refused where a budget covers it.
     async fn begin(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<Admitted, LimitError>;
 
-    /// Ends a call at its cost, which may exceed what was held. To be called after the outcome is durable. A
-    /// call whose lease ended without an outcome is ended so, too, at what it held: until its row says so, its
-    /// reservation counts as much as the charge will. `None` where the call is not known, or settled already.
+    /// Ends a call at its cost, which may exceed what was held. To be called once the outcome has its place in
+    /// the store, so that what is admitted on the strength of it comes after it there. A call whose lease ended
+    /// without an outcome is ended so, too, at what it held: until its row says so, its reservation counts as
+    /// much as the charge will. `None` where the call is not known, or settled already.
     async fn settle(
         &self,
         tenant: &Tenant<'_>,
@@ -61,6 +62,10 @@ pub trait Limiter: Send + Sync {
     /// Reads the tenant's budgets again from where they are kept. To be called after each change of them; the
     /// last of several at once sees all changes.
     async fn refresh_budgets(&self, tenant: &Tenant<'_>) -> Result<(), LimiterUnavailable>;
+
+    /// Drops what is known of the tenant's use, because it is not what the store says: the next use restores
+    /// it.
+    fn distrust(&self, tenant: &Tenant<'_>);
 
     /// Forgets what is kept of a tenant that was restored from a backup or is being erased. Calls under way
     /// are forgotten, too: they must have ended.

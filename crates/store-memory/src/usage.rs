@@ -8,8 +8,8 @@ use ids::{CallId, EventId, Id};
 use money::Usd;
 use std::collections::BTreeMap;
 use store::{
-    Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, LookBack, Mark, MeterState, Spent, StoreError,
-    UsageQuery, UsageRow, UsageStore, WorkKind,
+    Call, CallKind, CallOutcome, CallStatus, Commit, GroupBy, LookBack, Mark, MeterState, Placed, Spent,
+    StoreError, UsageQuery, UsageRow, UsageStore, WorkKind,
 };
 
 #[async_trait]
@@ -33,13 +33,13 @@ impl UsageStore for MemoryStore {
         Ok(ids)
     }
 
-    async fn end_call(
+    async fn place_outcome(
         &self,
         tenant: &Tenant<'_>,
         call: &Call,
         outcome: CallOutcome,
         commit: Commit,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Placed, StoreError> {
         let mark = Mark::Closed { kind: WorkKind::Call, id: call.id.to_bytes() };
         self.write(tenant, commit.and_mark(mark), |tables| {
             let known = tables.calls.get(&call.id).and_then(|(_, outcome)| outcome.as_ref());
@@ -48,7 +48,7 @@ impl UsageStore for MemoryStore {
             }
             Ok(())
         })
-        .map(drop)
+        .map(|_| Placed::written_already())
     }
 
     async fn call<'t>(

@@ -65,7 +65,11 @@ pub(crate) fn write(
     let copy = handle.path().with_extension("backup.db");
     crate::files::remove_database(&copy)?;
     let mut output = Some(crate::files::create_private(target)?);
-    let written = handle.with_database(|database| Ok(database.connection.snapshot(&copy)?)).and_then(|()| {
+    let copied = handle.with_database(|database| {
+        database.commit()?;
+        Ok(database.connection.snapshot(&copy)?)
+    });
+    let written = copied.and_then(|()| {
         let header = serde_json::to_vec(&manifest).map_err(|_| Fault::Damaged("a manifest"))?;
         let output = output.take().ok_or(Fault::Damaged("a backup's target"))?;
         let mut sealing =

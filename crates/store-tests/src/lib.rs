@@ -45,7 +45,7 @@ macro_rules! conformance {
             runs: kept_for_its_tenant_alone, moved_from_its_cursor_alone, content_takes_its_own_permission,
                 a_delivery_makes_one_run, a_delivery_at_once_makes_one_run, listed_by_workflow_and_status,
                 an_id_is_used_once, forgotten_with_all_that_belongs_to_them;
-            usage: a_call_from_its_beginning_to_its_end, only_an_unknown_outcome_can_be_corrected,
+            usage: an_outcome_that_has_its_place_is_read, a_call_from_its_beginning_to_its_end, only_an_unknown_outcome_can_be_corrected,
                 a_meter_goes_on, grouped_and_exact, sums_stay_when_calls_are_forgotten,
                 a_claim_holds_for_calls_too;
             audit_trail: in_order_and_at_once, filtered_and_paged, proofs_hold, an_export_verifies,

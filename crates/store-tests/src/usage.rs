@@ -41,6 +41,24 @@ async fn is_open<S: UsageStore>(store: &S, tenant: &Tenant<'_>, call: &Call) -> 
     Ok(open)
 }
 
+/// Nobody waits for the disk, and yet nobody reads past it.
+pub async fn an_outcome_that_has_its_place_is_read<B: Backend>(world: World<B>) {
+    world
+        .visit(world.one, async |tenant| {
+            let store = world.store();
+            for number in 1..=50 {
+                let call = call(number, CallKind::Model, "anna", NOW);
+                begin(store, &tenant, &call).await;
+                let settled = outcome(CallStatus::Settled, "0.1");
+                let placed = store.place_outcome(&tenant, &call, settled, Commit::default()).await.unwrap();
+                assert_eq!(is_open(store, &tenant, &call).await, Ok(false));
+                assert_eq!(usage(store, &tenant, &[]).await[0].ai_calls, u64::from(number));
+                placed.written().await.unwrap();
+            }
+        })
+        .await;
+}
+
 pub async fn a_call_from_its_beginning_to_its_end<B: Backend>(world: World<B>) {
     for (tenant, word) in world.tenants() {
         world

@@ -15,6 +15,7 @@ mod object;
 mod objects;
 mod operator;
 mod page;
+mod placed;
 mod platform;
 mod query;
 mod record;
@@ -35,6 +36,7 @@ pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned
 pub use objects::Objects;
 pub use operator::{OperatorKeyRow, OperatorStore};
 pub use page::{Page, PageRequest};
+pub use placed::Placed;
 pub use platform::{
     Endpoint, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreLoss, RestoreOptions, Restored,
     Template, TenantLifecycle, TenantRow,

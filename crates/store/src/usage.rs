@@ -1,6 +1,6 @@
 //! Usage: every call to a model or an outside service, from its reservation to its settlement.
 
-use crate::{Commit, StoreError};
+use crate::{Commit, Placed, StoreError};
 use async_trait::async_trait;
 use audit::event::Action;
 use context::{Access, Delete, Principal, Private, Read, Tenant, on};
@@ -244,14 +244,26 @@ pub trait UsageStore: Send + Sync {
         commit: Commit,
     ) -> Result<Vec<EventId>, StoreError>;
 
-    /// Notes how a call ended. Repeating it changes nothing; a late outcome corrects an unknown one.
+    /// Notes how a call ended, without waiting until that is durable. Repeating it changes nothing; a late
+    /// outcome corrects an unknown one.
+    async fn place_outcome(
+        &self,
+        tenant: &Tenant<'_>,
+        call: &Call,
+        outcome: CallOutcome,
+        commit: Commit,
+    ) -> Result<Placed, StoreError>;
+
+    /// The same, durably.
     async fn end_call(
         &self,
         tenant: &Tenant<'_>,
         call: &Call,
         outcome: CallOutcome,
         commit: Commit,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.place_outcome(tenant, call, outcome, commit).await?.written().await
+    }
 
     /// A call, and whether it is still open.
     async fn call<'t>(

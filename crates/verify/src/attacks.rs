@@ -6,13 +6,20 @@ mod credentials;
 mod hooks;
 mod identifiers;
 mod injection;
+mod logs;
+mod multiplexed;
+mod neighbours;
+mod provider;
 mod query;
+mod reach;
 mod replay;
 mod rights;
+mod shared;
 mod standing;
 mod sweep;
 mod tenants;
 mod timing;
+mod token_urls;
 mod tokens;
 mod wire;
 
@@ -159,11 +166,18 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(injection::jobs(world, control));
             jobs.extend(tokens::jobs(world, control));
             jobs.extend(wire::jobs(world, control));
+            jobs.extend(multiplexed::jobs(world, control));
+            jobs.extend(reach::jobs(world, control));
+            jobs.extend(token_urls::jobs(world, control));
+            jobs.extend(provider::jobs(world, control));
+            jobs.extend(logs::jobs(world, control));
+            jobs.extend(neighbours::jobs(world, control));
         }
         Caller::Operator => {
             jobs.extend(credentials::on_operators(world, control));
             jobs.extend(tenants::jobs(world, control));
             jobs.extend(standing::jobs(world, control));
+            jobs.extend(shared::jobs(world, control));
         }
         Caller::Anyone => jobs.extend(hooks::jobs(world, control)),
     }

@@ -3,7 +3,8 @@
 use crate::attacks;
 use crate::bodies::{template, unlimited};
 use crate::description::Description;
-use crate::pattern::{NotOffered, Outcome};
+use crate::outside::Outside;
+use crate::pattern::{NotOffered, Outcome, Verdict};
 use crate::report::Report;
 use crate::side::Side;
 use crate::traces::{self, Moment, Needles, Places};
@@ -14,6 +15,8 @@ use http::Method;
 use secret::SecretText;
 use serde_json::json;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -27,6 +30,8 @@ pub struct Options<'p> {
     pub env: Env,
     /// The server's log and data folder, where they can be read from here.
     pub places: Places,
+    /// Hosts outside, which the server's configuration opens as [`Outside::configuration`] says.
+    pub outside: Option<&'p Outside>,
     /// Is told, now and then, how many patterns of how many are done.
     pub progress: &'p (dyn Fn(usize, usize) + Sync),
 }
@@ -69,16 +74,10 @@ pub async fn run(options: Options<'_>) -> Result<Report, VerifyError> {
             Err(VerifyError::Interrupted)
         }
     };
-    let mut left = Vec::new();
-    for path in made.take() {
-        let deleted = operator.delete(&path).await;
-        if let Err(error) = deleted
-            && error.code() != Some("not_found")
-        {
-            left.push(format!("{path} ({error})"));
-        }
-    }
+    let needles = outcome.as_ref().ok().map(|attacked| attacked.needles.clone());
+    let (left, seen) = cleaned_up(&options, &operator, &made, needles).await;
     let Attacked { mut outcomes, needles } = outcome?;
+    outcomes.extend(seen);
     outcomes.extend(traces::search(&options.places, &needles, Moment::AfterDeletion));
     let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut not_offered = traces::not_offered(&options.places);
@@ -94,7 +93,41 @@ pub async fn run(options: Options<'_>) -> Result<Report, VerifyError> {
 /// What was found while the tenants lived, and what may not be found after.
 struct Attacked {
     outcomes: Vec<Outcome>,
-    needles: Needles,
+    needles: Arc<Needles>,
+}
+
+/// Deletes what the suite made, while files are searched again and again. Gives what is left, and what was seen.
+async fn cleaned_up(
+    options: &Options<'_>,
+    operator: &Client,
+    made: &Made,
+    needles: Option<Arc<Needles>>,
+) -> (Vec<String>, Vec<Outcome>) {
+    let (places, done) = (options.places.clone(), Arc::new(AtomicBool::new(false)));
+    let over = done.clone();
+    let searching = tokio::task::spawn_blocking(move || {
+        let Some(needles) = needles else { return Vec::new() };
+        loop {
+            let ends = over.load(Ordering::Relaxed);
+            let seen = traces::search(&places, &needles, Moment::DuringDeletion);
+            let leaks = seen.iter().any(|outcome| matches!(outcome.verdict, Verdict::Leak(_)));
+            if leaks || ends {
+                return seen;
+            }
+        }
+    });
+    let mut left = Vec::new();
+    for path in made.take() {
+        let deleted = operator.delete(&path).await;
+        if let Err(error) = deleted
+            && error.code() != Some("not_found")
+        {
+            left.push(format!("{path} ({error})"));
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    // A search that fails by itself leaves its patterns out, which the list of what was tried shows.
+    (left, searching.await.unwrap_or_default())
 }
 
 /// Ends with Ctrl-C, or with the signal by which supervisors and CI end a process.
@@ -136,10 +169,10 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
         description,
         sides,
         options.env.clone(),
-        made,
+        (made, options.outside),
     );
     let mut outcomes = attacks::all(&world, options.progress).await;
-    let needles = Needles::new(&[&world.victim, &world.attacker], since);
+    let needles = Arc::new(Needles::new(&[&world.victim, &world.attacker], since));
     outcomes.extend(traces::search(&options.places, &needles, Moment::WhileTheyLive));
     Ok(Attacked { outcomes, needles })
 }

@@ -14,6 +14,7 @@ mod compare;
 mod description;
 mod junit;
 mod keys;
+mod outside;
 mod own_server;
 mod pattern;
 mod report;
@@ -24,6 +25,7 @@ mod traces;
 mod world;
 
 pub use campaign::{Options, VerifyError, run};
+pub use outside::Outside;
 pub use own_server::{OwnServer, OwnServerError};
 pub use pattern::{Leak, NotOffered, Unattacked};
 pub use report::{Report, SurfaceCount};

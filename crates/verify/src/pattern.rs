@@ -27,6 +27,8 @@ pub(crate) enum Verdict {
     Leak(String),
     /// The positive control did not hold, so that the attack would show nothing; why.
     Unattacked(String),
+    /// What is reached here does not offer it; what to give, so that it does.
+    NotOffered(&'static str),
 }
 
 /// A pattern with how it ended.

@@ -54,6 +54,11 @@ impl Report {
             times: BTreeMap::new(),
         };
         for Outcome { pattern, verdict, millis } in outcomes {
+            if let Verdict::NotOffered(give) = verdict {
+                let cell = format!("{}: {}, {}", pattern.operation, pattern.place, pattern.attack);
+                report.not_offered.push(NotOffered { cell, give: give.to_owned() });
+                continue;
+            }
             let count = report.surfaces.entry(pattern.surface.clone()).or_default();
             count.millis += millis;
             let (surface, operation, place) = (pattern.surface, pattern.operation, pattern.place);
@@ -75,6 +80,7 @@ impl Report {
         }
         report.leaks.sort();
         report.unattacked.sort();
+        report.not_offered.sort();
         report
     }
 
@@ -121,8 +127,16 @@ impl fmt::Display for Report {
             };
             writeln!(out, "- {operation}: {what}\n  {reason}")?;
         }
+        let mut gifts = BTreeMap::<_, Vec<_>>::new();
         for missed in &self.not_offered {
-            writeln!(out, "\nNot offered: {}; give {}", missed.cell, missed.give)?;
+            gifts.entry(&missed.give).or_default().push(&missed.cell);
+        }
+        for (give, cells) in gifts {
+            let what = match cells.as_slice() {
+                [cell] => (*cell).clone(),
+                cells => format!("{} cells, the first {}", cells.len(), cells[0]),
+            };
+            writeln!(out, "\nNot offered: {what}; give {give}")?;
         }
         let leaks = match self.leaks.len() {
             1 => "1 leak".to_owned(),

@@ -17,6 +17,7 @@ const PIECE_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     WhileTheyLive,
+    DuringDeletion,
     AfterDeletion,
 }
 
@@ -105,6 +106,7 @@ pub(crate) fn search(places: &Places, needles: &Needles, moment: Moment) -> Vec<
         });
         let attack = match moment {
             Moment::WhileTheyLive => "canaries and secrets while the tenants live",
+            Moment::DuringDeletion => "canaries and secrets while the tenants are being deleted",
             Moment::AfterDeletion => "canaries and secrets after the tenants were deleted",
         };
         let (surface, place) = ("traces".to_owned(), "files".to_owned());

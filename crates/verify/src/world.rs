@@ -1,12 +1,14 @@
 //! [`World`]: the server under attack, the two sides, and how requests are put to it.
 
 use crate::description::{Description, Operation};
+use crate::outside::Outside;
 use crate::seed::Fill;
 use crate::side::Side;
 use client::{Answer, Client};
 use env::Env;
 use secret::SecretText;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +27,11 @@ pub(crate) struct World<'m> {
     pub(crate) attacker: Side,
     pub(crate) env: Env,
     pub(crate) made: &'m Made,
+    /// Hosts outside that the server lets tenants reach.
+    pub(crate) outside: Option<&'m Outside>,
     serial: AtomicU64,
+    /// What was done that one run does once.
+    done: tokio::sync::Mutex<BTreeSet<&'static str>>,
 }
 
 /// What must be deleted in the end: the paths of tenants, operator keys and templates.
@@ -131,14 +137,39 @@ impl<'m> World<'m> {
         description: Description,
         [victim, attacker]: [Side; 2],
         env: Env,
-        made: &'m Made,
+        (made, outside): (&'m Made, Option<&'m Outside>),
     ) -> Self {
-        Self { client, operator, description, victim, attacker, env, made, serial: AtomicU64::new(1) }
+        Self {
+            client,
+            operator,
+            description,
+            victim,
+            attacker,
+            env,
+            made,
+            outside,
+            serial: AtomicU64::new(1),
+            done: Default::default(),
+        }
     }
 
     /// A number that was not given before.
     pub(crate) fn number(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Does what one run does once; an attempt that fails is made again.
+    pub(crate) async fn once(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<(), String>>,
+    ) -> Result<(), String> {
+        let mut done = self.done.lock().await;
+        if !done.contains(name) {
+            work.await?;
+            done.insert(name);
+        }
+        Ok(())
     }
 
     /// Puts a request to the server. An error means that no answer came.

@@ -4,7 +4,7 @@
 //! at the provider, and still writes down what it cost.
 
 use super::cache::Wanted;
-use super::complete::{Whole, whole};
+use super::complete::{Answered, Whole, whole};
 use super::reserve::{self, Attribution, Begun, Prepared};
 use super::settle::Seen;
 use super::start::{Asked, ask};
@@ -72,7 +72,7 @@ pub enum StreamEvent {
     Piece(Value),
     /// It failed; nothing follows.
     Failed(Problem),
-    /// It is complete, and its outcome durable; nothing follows.
+    /// It is complete, and its outcome has its place; nothing follows.
     Done,
 }
 
@@ -179,14 +179,23 @@ async fn at_once<'t>(
             Err(failed.problem)
         }
         Whole::Answered(answered) => {
-            let completion = door::answer(tenant, answered.completion).map_err(stopped)?;
-            if let Some(wanted) = &wanted {
-                keep(app, tenant, wanted, &completion).await;
-            }
-            remember(app, tenant, claim.as_ref(), &completion.body).await;
-            let cached = wanted.map(|_| false);
-            caller.tell(Ok(Reply::Whole { body: completion.body, limits, cached }));
-            Ok(())
+            let Answered { completion, ended, .. } = *answered;
+            let completion = door::answer(tenant, completion).map_err(stopped);
+            let told = match completion {
+                Ok(completion) => {
+                    if let Some(wanted) = &wanted {
+                        keep(app, tenant, wanted, &completion).await;
+                    }
+                    remember(app, tenant, claim.as_ref(), &completion.body).await;
+                    let cached = wanted.map(|_| false);
+                    caller.tell(Ok(Reply::Whole { body: completion.body, limits, cached }));
+                    Ok(())
+                }
+                Err(problem) => Err(problem),
+            };
+            // What was not written is logged, and charged when the call's lease ends.
+            let _ = ended.durable(app, tenant).await;
+            told
         }
     }
 }

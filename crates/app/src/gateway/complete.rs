@@ -1,7 +1,7 @@
 //! Whole answers, for callers inside the server and as a part of [`super::chat`].
 
 use super::reserve::{self, Begun, Prepared};
-use super::settle::{Ending, Seen};
+use super::settle::{Ended, Ending, Seen};
 use super::start::{Asked, FailedCall, ask};
 use super::stream::stopped;
 use super::visits::{Caller, Gone};
@@ -75,7 +75,8 @@ async fn visit_for(
     let begun = reserve::admit(app, tenant, &prepared, part_of, time).await?;
     match whole(app, tenant, prepared, begun, caller.gone()).await {
         Whole::Answered(answered) => {
-            let Answered { completion, cost } = *answered;
+            let Answered { completion, cost, ended } = *answered;
+            ended.durable(app, tenant).await?;
             let body = door::answer(tenant, completion).map_err(stopped)?.body;
             Ok(Some(Completed { body, cost }))
         }
@@ -84,15 +85,16 @@ async fn visit_for(
     }
 }
 
-/// An answer whose outcome is durable.
+/// An answer whose outcome has its place.
 pub(super) struct Answered<'t> {
     pub(super) completion: Private<'t, Completion>,
     cost: Usd,
+    pub(super) ended: Ended,
 }
 
 /// What came of asking for a whole answer.
 pub(super) enum Whole<'t> {
-    /// It is there, and its outcome is durable.
+    /// It is there, and its outcome has its place.
     Answered(Box<Answered<'t>>),
     /// It failed, and the call is settled.
     Failed(FailedCall),
@@ -118,9 +120,10 @@ pub(super) async fn whole<'t>(
         return Whole::Failed(under_way.fail(app, tenant, Seen::default(), error).await);
     };
     let seen = Seen::of(&completion);
-    if let Err(problem) = under_way.end(app, tenant, seen, Ending::Answered).await {
-        return Whole::Failed(problem.into());
-    }
+    let ended = match under_way.end(app, tenant, seen, Ending::Answered).await {
+        Ok(ended) => ended,
+        Err(problem) => return Whole::Failed(problem.into()),
+    };
     let cost = under_way.measure.cost(&under_way.measure.usage(seen.reported, seen.emitted_bytes).tokens);
-    Whole::Answered(Box::new(Answered { completion, cost }))
+    Whole::Answered(Box::new(Answered { completion, cost, ended }))
 }

@@ -1,4 +1,5 @@
-//! How a call ends: its outcome is durable first, then what it held is free or charged.
+//! How a call ends: its outcome has its place first, then what it held is free or charged, and whoever is told
+//! of it is told then. The journal keeps the order, so that what comes after is never there without it.
 
 use super::reserve::Measure;
 use crate::{App, fail, note};
@@ -10,7 +11,7 @@ use model::dialect::openai::Completion;
 use money::Usd;
 use serde_json::json;
 use std::time::Duration;
-use store::{Call, CallOutcome, CallStatus, Commit, StoreError};
+use store::{Call, CallOutcome, CallStatus, Commit, Placed, StoreError};
 
 /// A call to a model, from its intent to its outcome.
 pub(super) const CALL: Action = Action::new("model.call");
@@ -72,7 +73,32 @@ fn about(tenant: &Tenant<'_>, call: &Call) -> Draft {
     draft
 }
 
-/// Writes a call's outcome down and settles it. When this is back without an error, the outcome is durable.
+/// A call that is settled and whose outcome has its place in the tenant's store, though it is not durable yet.
+/// Whoever goes on from here comes after it, also after a crash.
+#[must_use = "what was placed may still fail to be written"]
+pub(super) struct Ended {
+    call: Call,
+    outcome: CallOutcome,
+    draft: Draft,
+    placed: Placed,
+}
+
+impl Ended {
+    /// Waits until the outcome is durable.
+    pub(super) async fn durable(self, app: &App, tenant: &Tenant<'_>) -> Result<(), Problem> {
+        let Self { call, outcome, draft, placed } = self;
+        if placed.written().await.is_ok() {
+            return Ok(());
+        }
+        let Err(error) = again(app, tenant, &call, &outcome, &draft).await else { return Ok(()) };
+        // The row says that the call is open, and so must the meter: its lease ends, and it is charged as one
+        // whose outcome is unknown.
+        app.limiter.distrust(tenant);
+        Err(unwritten(tenant, &call, error))
+    }
+}
+
+/// Gives a call's outcome its place and settles it.
 pub(super) async fn end(
     app: &App,
     tenant: &Tenant<'_>,
@@ -80,7 +106,7 @@ pub(super) async fn end(
     measure: &Measure,
     seen: Seen,
     ending: Ending<'_>,
-) -> Result<(), Problem> {
+) -> Result<Ended, Problem> {
     let usage = measure.usage(seen.reported, seen.emitted_bytes);
     let released = matches!(ending, Ending::Released(_));
     let tokens = if released { Tokens::default() } else { usage.tokens };
@@ -96,12 +122,15 @@ pub(super) async fn end(
     let mut draft = outcome_event(tenant, call, &outcome, ending);
     draft.intent = call.intent.as_ref().map(|intent| intent.event);
     let cost = outcome.cost;
-    let written = written(app, tenant, call, outcome, draft).await;
-    if let Err(error) = written {
-        // What it holds stays held. Its lease ends, and it is charged as one whose outcome is unknown.
-        tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call's outcome was not written");
-        return Err(error.into());
-    }
+    let commit = Commit::event(draft.clone());
+    let placed = match app.store.place_outcome(tenant, call, outcome.clone(), commit).await {
+        Ok(placed) => placed,
+        // What it holds stays held where it cannot be written at all.
+        Err(_) => match again(app, tenant, call, &outcome, &draft).await {
+            Ok(()) => Placed::written_already(),
+            Err(error) => return Err(unwritten(tenant, call, error)),
+        },
+    };
     let closed = if released {
         app.limiter.release(tenant, call.id).await
     } else {
@@ -111,7 +140,12 @@ pub(super) async fn end(
         // The row tells what was spent when the meter is restored.
         tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call was not settled");
     }
-    Ok(())
+    Ok(Ended { call: call.clone(), outcome, draft, placed })
+}
+
+fn unwritten(tenant: &Tenant<'_>, call: &Call, error: StoreError) -> Problem {
+    tracing::error!(tenant.id = %tenant.id(), call = %call.id, %error, "a call's outcome was not written");
+    error.into()
 }
 
 /// The event that tells how a call went.
@@ -153,18 +187,17 @@ pub(super) fn outcome_event(
     }
 }
 
-async fn written(
+/// Offers an outcome that the store did not take again, until it is durable.
+async fn again(
     app: &App,
     tenant: &Tenant<'_>,
     call: &Call,
-    outcome: CallOutcome,
-    draft: Draft,
+    outcome: &CallOutcome,
+    draft: &Draft,
 ) -> Result<(), StoreError> {
     let mut last = StoreError::Unavailable;
-    for pause in std::iter::once(Duration::ZERO).chain(RETRIES) {
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
+    for pause in RETRIES {
+        tokio::time::sleep(pause).await;
         match app.store.end_call(tenant, call, outcome.clone(), Commit::event(draft.clone())).await {
             Ok(()) => return Ok(()),
             Err(error) => last = error,

@@ -2,7 +2,7 @@
 //! anything of the answer is looked at.
 
 use super::reserve::{Begun, LEASE_MARGIN, Measure, Prepared};
-use super::settle::{self, Ending, Seen};
+use super::settle::{self, Ended, Ending, Seen};
 use super::visits::{Gone, halted};
 use crate::App;
 use context::Tenant;
@@ -43,15 +43,26 @@ impl From<Problem> for Box<FailedCall> {
 }
 
 impl UnderWay {
-    /// Ends the call so, durably.
+    /// Ends the call so; its outcome has its place then.
     pub(super) async fn end(
         &self,
         app: &App,
         tenant: &Tenant<'_>,
         seen: Seen,
         ending: Ending<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Ended, Problem> {
         settle::end(app, tenant, &self.call, &self.measure, seen, ending).await
+    }
+
+    /// The same, durably.
+    pub(super) async fn end_durably(
+        &self,
+        app: &App,
+        tenant: &Tenant<'_>,
+        seen: Seen,
+        ending: Ending<'_>,
+    ) -> Result<(), Problem> {
+        self.end(app, tenant, seen, ending).await?.durable(app, tenant).await
     }
 
     /// Ends a call that failed so, and gives what to tell.
@@ -78,7 +89,7 @@ impl UnderWay {
             Charge::Nothing => (Ending::Released(&problem), Usd::ZERO),
             Charge::PromptAndEmitted => (Ending::Failed(&problem), self.cost(seen)),
         };
-        match self.end(app, tenant, seen, ending).await {
+        match self.end_durably(app, tenant, seen, ending).await {
             Ok(()) => FailedCall { problem, cost },
             Err(unwritten) => FailedCall { problem: unwritten, cost },
         }
@@ -165,7 +176,7 @@ pub(super) async fn ask<'t>(
 }
 
 async fn cancelled<'t>(app: &App, tenant: &Tenant<'_>, under_way: &UnderWay, gone: Gone) -> Asked<'t> {
-    let ended = under_way.end(app, tenant, Seen::default(), Ending::Cancelled).await;
+    let ended = under_way.end_durably(app, tenant, Seen::default(), Ending::Cancelled).await;
     match (ended, gone) {
         (Ok(()), Gone::Caller) => Asked::CallerGone,
         (Ok(()), Gone::Tenant) => {

@@ -1,5 +1,5 @@
-//! Answers in pieces: each goes to the caller as it comes, and the end of the call is durable before the
-//! caller is told that it is the end.
+//! Answers in pieces: each goes to the caller as it comes, and the end of the call has its place in the tenant's
+//! store before the caller is told that it is the end.
 
 use super::chat::StreamEvent;
 use super::settle::{Ending, Seen};
@@ -46,17 +46,22 @@ pub(super) async fn forward<'t>(
     };
     let last = match stopped {
         Stopped::Ended => match under_way.end(app, tenant, seen, Ending::Answered).await {
-            Ok(()) => StreamEvent::Done,
+            Ok(ended) => {
+                let _ = caller.send(StreamEvent::Done).await;
+                // What was not written is logged, and charged when the call's lease ends.
+                let _ = ended.durable(app, tenant).await;
+                return;
+            }
             Err(problem) => StreamEvent::Failed(problem),
         },
         Stopped::CallerGone => {
-            if let Err(problem) = under_way.end(app, tenant, seen, Ending::Cancelled).await {
+            if let Err(problem) = under_way.end_durably(app, tenant, seen, Ending::Cancelled).await {
                 tracing::error!(tenant.id = %tenant.id(), %problem, "a cancelled call was not written down");
             }
             return;
         }
         Stopped::Halted => {
-            let ended = under_way.end(app, tenant, seen, Ending::Cancelled).await;
+            let ended = under_way.end_durably(app, tenant, seen, Ending::Cancelled).await;
             StreamEvent::Failed(ended.err().unwrap_or_else(halted))
         }
         Stopped::Failed(error) => StreamEvent::Failed(under_way.fail(app, tenant, seen, error).await.problem),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use store::{
     Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, MeterState, Object, ObjectScope, ObjectStore,
-    Page, PageRequest, Payer, StoreError, UsageQuery, UsageRow, UsageStore,
+    Page, PageRequest, Payer, Placed, StoreError, UsageQuery, UsageRow, UsageStore,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -128,7 +128,13 @@ impl UsageStore for Rows {
         Err(StoreError::Unavailable)
     }
 
-    async fn end_call(&self, _: &Tenant<'_>, _: &Call, _: CallOutcome, _: Commit) -> Result<(), StoreError> {
+    async fn place_outcome(
+        &self,
+        _: &Tenant<'_>,
+        _: &Call,
+        _: CallOutcome,
+        _: Commit,
+    ) -> Result<Placed, StoreError> {
         Err(StoreError::Unavailable)
     }
 

@@ -6,7 +6,7 @@ use super::{from_text, or_none, some_forgotten, to_text, usage_report};
 use crate::EmbeddedStore;
 use crate::error::Fault;
 use crate::rows::{Cell, RowChange, Table};
-use crate::tenant::{Append, TenantHandle};
+use crate::tenant::Append;
 use async_trait::async_trait;
 use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Timestamp;
@@ -14,10 +14,9 @@ use ids::{CallId, EventId, Id};
 use money::Usd;
 use sqlcipher::{Executor, OptionalExtension, params};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use store::{
-    Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, Mark, MeterState, Payer, Spent, StoreError,
-    UsageQuery, UsageRow, UsageStore, WorkKind,
+    Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, Mark, MeterState, Payer, Placed, Spent,
+    StoreError, UsageQuery, UsageRow, UsageStore, WorkKind,
 };
 
 pub(super) const fn kind_name(kind: CallKind) -> &'static str {
@@ -48,17 +47,8 @@ fn row(call: &Call, outcome: Option<&CallOutcome>) -> Result<RowChange, Fault> {
     })
 }
 
-async fn append(
-    handle: &Arc<TenantHandle>,
-    row: RowChange,
-    commit: Commit,
-) -> Result<Vec<EventId>, StoreError> {
-    if commit.claim.is_some() {
-        // Whether a key is taken, only the tables can tell.
-        return handle.write_events(commit, move |txn| txn.apply(row)).await;
-    }
-    let append = Append { rows: vec![row], events: commit.events, marks: commit.marks };
-    Ok(handle.append(append).await?)
+fn as_append(row: RowChange, commit: Commit) -> Append {
+    Append { rows: vec![row], events: commit.events, marks: commit.marks }
 }
 
 #[async_trait]
@@ -70,20 +60,30 @@ impl UsageStore for EmbeddedStore {
         commit: Commit,
     ) -> Result<Vec<EventId>, StoreError> {
         let mark = Mark::Open { kind: WorkKind::Call, id: call.id.to_bytes(), due: Some(call.lease_until) };
-        let handle = self.handle(tenant).await?;
-        append(&handle, row(call, None)?, commit.and_mark(mark)).await
+        let (handle, row, commit) = (self.handle(tenant).await?, row(call, None)?, commit.and_mark(mark));
+        if commit.claim.is_some() {
+            // Whether a key is taken, only the tables can tell.
+            return handle.write_events(commit, move |txn| txn.apply(row)).await;
+        }
+        Ok(handle.append(as_append(row, commit)).await?)
     }
 
-    async fn end_call(
+    async fn place_outcome(
         &self,
         tenant: &Tenant<'_>,
         call: &Call,
         outcome: CallOutcome,
         commit: Commit,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Placed, StoreError> {
         let mark = Mark::Closed { kind: WorkKind::Call, id: call.id.to_bytes() };
-        let handle = self.handle(tenant).await?;
-        append(&handle, row(call, Some(&outcome))?, commit.and_mark(mark)).await.map(drop)
+        let (handle, row) = (self.handle(tenant).await?, row(call, Some(&outcome))?);
+        let commit = commit.and_mark(mark);
+        if commit.claim.is_some() {
+            handle.write_events(commit, move |txn| txn.apply(row)).await?;
+            return Ok(Placed::written_already());
+        }
+        let placed = handle.place_append(as_append(row, commit)).await?;
+        Ok(Placed::until(async { Ok(placed.written().await.map(drop)?) }))
     }
 
     async fn call<'t>(

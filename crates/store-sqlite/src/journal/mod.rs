@@ -10,7 +10,7 @@ mod tail;
 mod writer;
 
 pub(crate) use seal::{JournalKey, Segment};
-pub(crate) use tail::Tail;
+pub(crate) use tail::{Tail, Way};
 
 use crate::error::Fault;
 use crate::rows::RowChange;
@@ -29,6 +29,7 @@ pub(crate) struct Entry {
     pub(crate) sealed: Vec<u8>,
     pub(crate) marks: Vec<Mark>,
     pub(crate) tail: Arc<Tail>,
+    pub(crate) way: Way,
     /// The epoch in which the entry's audit events were numbered.
     pub(crate) epoch: u64,
 }

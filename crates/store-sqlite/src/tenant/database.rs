@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// How many journal entries are read at once.
 const ENTRIES_AT_ONCE: u32 = 500;
+/// How many pieces of work share a transaction of the tables. A commit enciphers every page that was touched,
+/// and pieces that follow each other touch the same ones.
+const PIECES_A_COMMIT: usize = 64;
 
 /// Where the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,10 @@ pub(crate) struct Database {
     pub(crate) home: Home,
     /// The tenant that the database itself says it is of.
     pub(crate) identity: TenantId,
-    /// The last journal entry that the tables contain.
+    /// The last journal entry that the tables contain, as this connection sees them.
     pub(crate) folded: u64,
+    /// Pieces in the open transaction. What a crash takes of it is in the journal.
+    pieces: usize,
 }
 
 /// What opening needs to know.
@@ -70,7 +75,7 @@ impl Opening<'_> {
         }
         let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
         self.journal.number_beyond(folded)?;
-        let mut database = Database { connection, home, identity, folded };
+        let mut database = Database { connection, home, identity, folded, pieces: 0 };
         self.tail.open();
         let caught_up = self.fold_journal(&mut database);
         if caught_up.is_err() {
@@ -109,7 +114,7 @@ impl Opening<'_> {
         connection.execute_batch("PRAGMA cache_spill = OFF; BEGIN IMMEDIATE")?;
         let identity = self.identify(&connection)?;
         let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
-        let mut database = Database { connection, home: Home::File, identity, folded };
+        let mut database = Database { connection, home: Home::File, identity, folded, pieces: 0 };
         while let Some((rows, last)) = self.beyond(database.folded)? {
             fold(&database.connection, &rows, last)?;
             database.folded = last;
@@ -120,7 +125,7 @@ impl Opening<'_> {
     /// Takes over everything that the journal has beyond the tables.
     fn fold_journal(&self, database: &mut Database) -> Result<(), Fault> {
         while let Some((rows, last)) = self.beyond(database.folded)? {
-            database.transaction(|connection| fold(connection, &rows, last))?;
+            database.in_one_piece(|connection| fold(connection, &rows, last))?;
             database.folded = last;
         }
         Ok(())
@@ -157,39 +162,64 @@ impl Database {
         let folded = self.folded;
         let rows: Vec<_> =
             waiting.into_iter().filter(|(number, _)| *number > folded).flat_map(|(_, rows)| rows).collect();
-        self.transaction(|connection| fold(connection, &rows, last))?;
+        self.in_one_piece(|connection| fold(connection, &rows, last))?;
         self.folded = last;
         Ok(())
     }
 
-    /// Runs `work` in one transaction, undone where it fails.
-    pub(crate) fn transaction<T>(
-        &self,
+    /// Runs `work` in one piece, undone where it fails.
+    pub(crate) fn in_one_piece<T>(
+        &mut self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let done = work(&self.connection).and_then(|value| {
-            self.connection.execute_batch("COMMIT")?;
-            Ok(value)
-        });
-        if done.is_err()
-            && let Err(fault) = self.roll_back()
-        {
-            tracing::error!(%fault, "a transaction could not be undone");
+        self.begin_piece()?;
+        match work(&self.connection) {
+            Ok(value) => self.end_piece().map(|()| value),
+            Err(fault) => {
+                if let Err(fault) = self.undo_piece() {
+                    tracing::error!(%fault, "a piece of work could not be undone");
+                }
+                Err(fault)
+            }
         }
-        done
     }
 
-    /// Undoes the open transaction, if SQLite has not done so itself.
-    pub(crate) fn roll_back(&self) -> Result<(), Fault> {
+    /// Begins a piece of work, and a transaction where none is open.
+    pub(crate) fn begin_piece(&mut self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() {
+            self.pieces = 0;
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        }
+        Ok(self.connection.execute_batch("SAVEPOINT piece")?)
+    }
+
+    /// Ends a piece of work; every now and then that commits.
+    pub(crate) fn end_piece(&mut self) -> Result<(), Fault> {
+        self.connection.execute_batch("RELEASE piece")?;
+        self.pieces += 1;
+        if self.pieces >= PIECES_A_COMMIT { self.commit() } else { Ok(()) }
+    }
+
+    /// Undoes the open piece of work. Where SQLite has undone the whole transaction, earlier pieces are lost
+    /// from the tables, and this fails.
+    pub(crate) fn undo_piece(&self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() {
+            return Err(Fault::Stopped);
+        }
+        Ok(self.connection.execute_batch("ROLLBACK TO piece; RELEASE piece")?)
+    }
+
+    /// Commits what was done so far.
+    pub(crate) fn commit(&mut self) -> Result<(), Fault> {
         if self.connection.is_autocommit() {
             return Ok(());
         }
-        Ok(self.connection.execute_batch("ROLLBACK")?)
+        Ok(self.connection.execute_batch("COMMIT")?)
     }
 
-    /// Brings the tables' last commit to the disk. After it, the journal may forget what they contain.
-    pub(crate) fn sync(&self) -> Result<bool, Fault> {
+    /// Brings the tables to the disk. After it, the journal may forget what they contain.
+    pub(crate) fn sync(&mut self) -> Result<bool, Fault> {
+        self.commit()?;
         Ok(self.home == Home::File && self.connection.checkpoint()?)
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct TenantHandle {
     pub(super) secrets: RwLock<Arc<Secrets>>,
     pub(super) path: PathBuf,
     pub(super) journal: Arc<Journal>,
-    tail: Arc<Tail>,
+    pub(super) tail: Arc<Tail>,
     /// Counts databases as they are opened, of all tenants.
     opened: Arc<AtomicUsize>,
     env: Env,
@@ -77,9 +77,9 @@ impl From<Fault> for Undone {
 }
 
 /// An entry on its way: when it is durable, and the ids of its events.
-struct Submitted {
-    durable: oneshot::Receiver<Result<u64, Fault>>,
-    ids: Vec<EventId>,
+pub(super) struct Submitted {
+    pub(super) durable: oneshot::Receiver<Result<u64, Fault>>,
+    pub(super) ids: Vec<EventId>,
 }
 
 impl TenantHandle {
@@ -108,40 +108,8 @@ impl TenantHandle {
         })
     }
 
-    /// Makes rows and events durable without touching the tables, which take them over later. For what
-    /// every request writes and few read: audit and usage. Gives back the events' ids.
-    pub(crate) async fn append(self: &Arc<Self>, append: Append) -> Result<Vec<EventId>, Fault> {
-        let append = Arc::new(append);
-        loop {
-            let submitted = match self.submit_if_placed(&append)? {
-                Some(submitted) => submitted,
-                None => {
-                    let (this, append) = (self.clone(), append.clone());
-                    let turn = self.turns.next().await?;
-                    let placed = move || {
-                        let _turn = turn;
-                        this.with_database(|_| Ok(()))?;
-                        this.submit_if_placed(&append)
-                    };
-                    match blocking(placed).await? {
-                        Some(submitted) => submitted,
-                        None => continue,
-                    }
-                }
-            };
-            match submitted.durable.await.map_err(|_| Fault::Stopped)? {
-                Err(Fault::Renumber) => {}
-                Err(fault) => return Err(fault),
-                Ok(_) => {
-                    self.fold_if_long();
-                    return Ok(submitted.ids);
-                }
-            }
-        }
-    }
-
     /// Numbers, seals and submits, if the log's position is known.
-    fn submit_if_placed(&self, append: &Append) -> Result<Option<Submitted>, Fault> {
+    pub(super) fn submit_if_placed(&self, append: &Append) -> Result<Option<Submitted>, Fault> {
         let mut position = lock(&self.position);
         self.still_here()?;
         let epoch = self.journal.epoch();
@@ -156,6 +124,7 @@ impl TenantHandle {
             rows,
             marks: append.marks.clone(),
             tail: self.tail.clone(),
+            way: self.tail.submitted(),
             epoch,
         };
         let durable = self.journal.submit(entry);
@@ -234,7 +203,7 @@ impl TenantHandle {
         let mut slot = lock(&self.database);
         let begun = self.opened(&mut slot, as_file).and_then(|database| {
             self.place(database)?;
-            database.connection.execute_batch("BEGIN IMMEDIATE")?;
+            database.begin_piece()?;
             Ok(database)
         });
         let database = match begun {
@@ -248,7 +217,7 @@ impl TenantHandle {
             Ok(()) => Ok(()),
             Err(Undone { fault, folding }) => {
                 // Tables that only lack what did not happen are whole once that is undone.
-                if folding || database.roll_back().is_err() {
+                if folding || database.undo_piece().is_err() {
                     self.let_go(&mut slot);
                 }
                 Err(fault)
@@ -259,7 +228,7 @@ impl TenantHandle {
     fn in_transaction(&self, database: &mut Database, jobs: Vec<Job>) -> Result<(), Undone> {
         let (append, answers) = carry_out(database, jobs)?;
         if append.rows.is_empty() && append.events.is_empty() && append.marks.is_empty() {
-            database.connection.execute_batch("COMMIT").map_err(Fault::from)?;
+            database.end_piece()?;
             answers.into_iter().for_each(|answer| answer.give(&[]));
             return Ok(());
         }
@@ -276,13 +245,12 @@ impl TenantHandle {
     fn fold_batch(&self, database: &mut Database, number: u64) -> Result<(), Fault> {
         let rows: Vec<_> = self.tail.take(number).into_iter().flat_map(|(_, rows)| rows).collect();
         fold(&database.connection, &rows, number)?;
-        database.connection.execute_batch("COMMIT")?;
         database.folded = number;
-        Ok(())
+        database.end_piece()
     }
 
     /// Lets the tables take over what waits, once it is much.
-    fn fold_if_long(self: &Arc<Self>) {
+    pub(super) fn fold_if_long(self: &Arc<Self>) {
         // Whoever has a turn folds what there is.
         if self.tail.len() > MAX_TAIL
             && let Some(turn) = self.turns.at_once()

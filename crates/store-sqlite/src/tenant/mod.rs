@@ -1,6 +1,7 @@
 //! One tenant's store: its keys, its place in the audit log, and its database, which is a file or, until
 //! something asks for one, a view in memory over the journal.
 
+mod append;
 mod database;
 mod handle;
 mod log;

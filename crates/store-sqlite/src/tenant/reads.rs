@@ -1,4 +1,4 @@
-//! Reading: from tables that contain everything that is durable, also while the disk takes nothing more.
+//! Reading: from tables that contain everything that was submitted before, also while the disk takes nothing more.
 
 use super::database::Database;
 use super::handle::{TenantHandle, blocking, lock};
@@ -6,7 +6,7 @@ use crate::error::Fault;
 use std::sync::Arc;
 
 impl TenantHandle {
-    /// Reads from tables that contain everything that is durable. Where the disk does not take what they lack,
+    /// Reads from tables that contain everything that was submitted before. Where the disk does not take what they lack,
     /// that is taken over in memory for this reading alone.
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
@@ -15,6 +15,7 @@ impl TenantHandle {
         let (this, turn) = (self.clone(), self.turns.next().await?);
         let reading = move || {
             let _turn = turn;
+            this.tail.wait_for_arrivals();
             let mut slot = lock(&this.database);
             let placed = this.opened(&mut slot, false).and_then(|database| {
                 this.place(database)?;
@@ -37,6 +38,7 @@ impl TenantHandle {
         &self,
         work: impl FnOnce(&mut Database) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        self.tail.wait_for_arrivals();
         let mut slot = lock(&self.database);
         let database = self.opened(&mut slot, false)?;
         self.place(database)?;

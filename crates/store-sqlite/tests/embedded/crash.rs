@@ -104,6 +104,36 @@ fn an_image_of_the_open_folder_has_all_that_was_acknowledged() {
 }
 
 #[test]
+fn what_came_after_an_outcome_is_never_there_without_it() {
+    World::<Embedded>::run(async |world| {
+        let begin = async |tenant: &Tenant<'_>, number: u8| {
+            let call = call(number, CallKind::Model, "anna", NOW);
+            world.store().begin_call(tenant, &call, Commit::default()).await.unwrap();
+            call
+        };
+        world
+            .visit(world.one, async |tenant| {
+                for number in 1..=10 {
+                    let ended = begin(&tenant, 2 * number).await;
+                    let settled = outcome(CallStatus::Settled, "0.1");
+                    let placed =
+                        world.store().place_outcome(&tenant, &ended, settled, Commit::default()).await;
+                    // What the freed reservation lets in is durable, and nobody waited for the outcome.
+                    begin(&tenant, 2 * number + 1).await;
+                    let image = TempDir::new().unwrap();
+                    copy(world.backend.place().path(), image.path());
+                    let reopened = open(image.path(), &data(image.path()), world.env()).await.unwrap();
+                    let (_, open) =
+                        store_tests::out(&tenant, reopened.call(&tenant, ended.id).await.unwrap());
+                    assert!(!open);
+                    placed.unwrap().written().await.unwrap();
+                }
+            })
+            .await;
+    });
+}
+
+#[test]
 fn a_torn_end_of_the_journals_log_loses_nothing_that_was_acknowledged_before_it() {
     World::<Embedded>::run(async |world| {
         let store = world.store();

@@ -1,9 +1,10 @@
 //! The response cache: the same request by both tenants is answered to each from its own.
 
-use super::{Attempt, Control, Job, given_away, judged};
+use super::{Attempt, Control, Job, given_away, judged, rights};
 use crate::pattern::Pattern;
 use crate::side::Side;
 use crate::world::{Request, World};
+use authz::Role;
 use client::Answer;
 use serde_json::{Value, json};
 
@@ -17,7 +18,13 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
     }
     let pattern = Pattern::new(control.operation, "body", "the victim's request, whose answer is kept");
     let streamed = Pattern::new(control.operation, "body `stream`", "the victim's stream beside the own");
-    vec![Job::new(pattern, kept_answer(world, control)), Job::new(streamed, stream(world, control))]
+    let attack = "the owner's request with a member's key of the same tenant, whose rights are others";
+    let lesser = Pattern::new(control.operation, "body", attack);
+    vec![
+        Job::new(pattern, kept_answer(world, control)),
+        Job::new(lesser, kept_for_more(world, control)),
+        Job::new(streamed, stream(world, control)),
+    ]
 }
 
 /// Both ask for a stream at the same time, each about its own; neither may see the other's.
@@ -44,6 +51,21 @@ async fn stream(world: &World<'_>, control: &Control<'_>) -> Attempt {
         }
     }
     judged(None)
+}
+
+/// What was answered to one who may more is not given to one who may less.
+async fn kept_for_more(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (request, _) = control.held()?;
+    let mut request = request.with_header(ASK.0, ASK.1);
+    let question = format!("Which number comes after {}?", world.number());
+    request.body = Some(json!({"model": "offline", "messages": [{"role": "user", "content": question}]}));
+    world.ask(&request, &world.victim).await?;
+    if !is_kept(&world.ask(&request, &world.victim).await?) {
+        return Err("the owner's repeated request is not answered from the cache".to_owned());
+    }
+    let key = rights::lesser(world, Role::Member, "*").await?;
+    let answer = world.ask(&request.by(&key), &world.victim).await?;
+    judged(is_kept(&answer).then(|| "an answer that was kept for the owner was given to a member".to_owned()))
 }
 
 /// What a stream says, its pieces put together.

@@ -8,11 +8,15 @@ use crate::keys::forgeries;
 use crate::pattern::Pattern;
 use crate::world::{Request, World};
 use client::Answer;
+use env::Timestamp;
 use http::Method;
 use secret::SecretText;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 const HEADER: &str = "X-Tenant-ID";
+/// How long a key lives that is to expire.
+const LIFE: Duration = Duration::from_secs(3);
 
 pub(super) fn on_tenants<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let operation = control.operation;
@@ -28,6 +32,9 @@ pub(super) fn on_tenants<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> 
             other_tenant_header(world, control),
         ),
     ];
+    if operation.path == "/v1/me" {
+        jobs.push(Job::new(pattern("the victim's key that has expired"), expired(world, control)));
+    }
     for (attack, forged) in forgeries(&world.victim.key, &world.attacker.key) {
         jobs.push(Job::new(pattern(attack), forgery(world, control, forged)));
     }
@@ -37,10 +44,15 @@ pub(super) fn on_tenants<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> 
 pub(super) fn on_operators<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let pattern = |attack| Pattern::new(control.operation, "credential", attack);
     let attacker = Some(world.attacker.key.clone());
-    vec![
+    let mut jobs = vec![
         Job::new(pattern("no credential"), refused(world, control, None)),
         Job::new(pattern("a tenant's key on the operator's operation"), refused(world, control, attacker)),
-    ]
+    ];
+    if control.operation.is_safe() {
+        let pattern = Pattern::new(control.operation, "header", "X-Tenant-ID with the operator's key");
+        jobs.push(Job::new(pattern, operator_in_a_tenant(world, control)));
+    }
+    jobs
 }
 
 /// Whether an operation reads something of the operator's that may not be there.
@@ -97,6 +109,39 @@ async fn refused(world: &World<'_>, control: &Control<'_>, key: Option<SecretTex
         return judged(Some(format!("it was let in ({})", answer.status.as_u16())));
     }
     judged(given_away(world, &request, &answer))
+}
+
+/// A key is let in until its time is over, and not after.
+async fn expired(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (request, _) = control.held()?;
+    let client = world.client.with_key(world.victim.key.clone());
+    let make = async |body: Value| {
+        let made = client.post("/v1/api-keys", &body).await.map_err(|error| error.to_string())?;
+        world.victim.learn(&made["id"].to_string());
+        Ok::<_, String>(made)
+    };
+    let wanted = json!({"name": "Ends soon", "role": "viewer"});
+    // By the server's clock, which need not be this one's.
+    let now: Timestamp = serde_json::from_value(make(wanted.clone()).await?["created_at"].take())
+        .map_err(|_| "a key does not say when it was made".to_owned())?;
+    let mut wanted = wanted;
+    wanted["expires_at"] = json!(now.plus(LIFE));
+    let made = make(wanted).await?;
+    let key = SecretText::new(made["key"].as_str().unwrap_or_default().to_owned());
+    let before = world.send(&request.by(&key)).await?;
+    if !before.status.is_success() {
+        return Err(format!("a key that has not expired is answered {}", before.status.as_u16()));
+    }
+    tokio::time::sleep(LIFE).await;
+    let after = world.send(&request.by(&key)).await?;
+    judged(after.status.is_success().then(|| "a key was let in after its time".to_owned()))
+}
+
+/// An operator has no tenant, so whichever the header names is another.
+async fn operator_in_a_tenant(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (request, _) = control.held()?;
+    let answer = world.send(&request.with_header(HEADER, &world.victim.tenant)).await?;
+    judged(answer.status.is_success().then(|| format!("it was let in ({})", answer.status.as_u16())))
 }
 
 async fn forgery(world: &World<'_>, control: &Control<'_>, forged: SecretText) -> Attempt {

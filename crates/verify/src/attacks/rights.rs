@@ -82,7 +82,7 @@ async fn refused(world: &World<'_>, control: &Control<'_>, role: Role, scope: &s
 }
 
 /// A key of the victim's with this role and scope.
-async fn lesser(world: &World<'_>, role: Role, scope: &str) -> Result<SecretText, String> {
+pub(super) async fn lesser(world: &World<'_>, role: Role, scope: &str) -> Result<SecretText, String> {
     let mut kept = world.victim.lesser.lock().await;
     let name = format!("{} {scope}", role.as_str());
     if let Some(key) = kept.get(&name) {

@@ -9,10 +9,15 @@ use crate::world::World;
 use futures::future::join_all;
 use http::Method;
 use serde_json::json;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a second is limited to, and how many requests come in it.
 const PER_SECOND: usize = 3;
 const BURST: usize = 24;
+/// So often it is tried, so far apart that all has become free again.
+const ROUNDS: usize = 3;
+const APART: Duration = Duration::from_millis(1_100);
 
 pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let operation = control.operation;
@@ -35,7 +40,7 @@ async fn status(world: &World<'_>, side: &Side) -> Result<u16, String> {
     Ok(answer.status.as_u16())
 }
 
-async fn decide(
+pub(super) async fn decide(
     world: &World<'_>,
     method: Method,
     path: &str,
@@ -77,10 +82,22 @@ async fn used_up(world: &World<'_>, control: &Control<'_>) -> Attempt {
         sides.push(side);
     }
     let [busy, calm] = sides.as_slice() else { return Ok(None) };
-    let burst = join_all((0..BURST).map(|_| status(world, busy))).await;
-    let (calms, refused) = (status(world, calm).await?, burst.iter().filter(|it| **it == Ok(429)).count());
-    if refused == 0 {
-        return Err(format!("{BURST} requests at once stayed within {PER_SECOND} a second"));
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let burst = join_all((0..BURST).map(|_| status(world, busy))).await;
+        let calms = status(world, calm).await?;
+        let let_in = burst.iter().filter(|it| **it == Ok(200)).count();
+        if burst.iter().all(|it| *it != Ok(429)) {
+            return Err(format!("{BURST} requests at once stayed within {PER_SECOND} a second"));
+        }
+        if calms == 429 {
+            return judged(Some("one tenant's requests use up the other's limit".to_owned()));
+        }
+        let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap_or_default() + 1;
+        if let_in > PER_SECOND * (seconds + 1) {
+            return judged(Some("others' requests renew what a tenant has used up".to_owned()));
+        }
+        tokio::time::sleep(APART).await;
     }
-    judged((calms == 429).then(|| "one tenant's requests use up the other's limit".to_owned()))
+    judged(None)
 }

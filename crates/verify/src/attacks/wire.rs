@@ -8,17 +8,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// How long a server may keep a connection open that it was asked to close.
-const PATIENCE: Duration = Duration::from_secs(5);
-const MAX_ANSWER_BYTES: u64 = 1 << 20;
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
 /// Where the server is, without TLS.
-struct Place {
-    authority: String,
-    prefix: String,
+pub(super) struct Place {
+    pub(super) authority: String,
+    pub(super) prefix: String,
 }
 
 impl Place {
-    fn of(world: &World<'_>) -> Option<Self> {
+    pub(super) fn of(world: &World<'_>) -> Option<Self> {
         let base = world.client.base().as_str().strip_prefix("http://")?;
         let (authority, prefix) = base
             .split_once('/')
@@ -26,7 +26,7 @@ impl Place {
         Some(Self { authority: authority.to_owned(), prefix })
     }
 
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         if self.authority.rsplit(']').next().is_some_and(|end| end.contains(':')) {
             return self.authority.clone();
         }

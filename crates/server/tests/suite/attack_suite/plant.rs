@@ -61,11 +61,25 @@ pub(super) enum Plant {
     LimitsAreShared,
     /// Templates in what a tenant writes are carried out.
     TemplatesAreCarriedOut,
+    /// All streams of a connection are its first caller's.
+    StreamsAreTheFirstCallers,
+    /// An address of IPv6 that stands for one of IPv4 is not looked at.
+    MappedAddressesAreOpen,
+    /// An answer from outside that names another place is gone after, wherever it leads.
+    RedirectsAreFollowed,
+    /// A credential goes to whatever host is called with it, whosever it is.
+    CredentialsGoAnywhere,
+    /// What a request names at the provider goes there on the operator's key.
+    ProviderIdsPassThrough,
+    /// What one tenant spent is spent for those who come after it.
+    BudgetsAreShared,
+    /// A proof, a checkpoint or an export is of the other tenant's log.
+    LogsAreMixed,
 }
 
 impl Plant {
-    pub(super) const ALL: [Self; 29] = [
-        Self::None,
+    /// Those that are leaks.
+    pub(super) const ALL: [Self; 35] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -94,5 +108,12 @@ impl Plant {
         Self::ForeignTakesLonger,
         Self::LimitsAreShared,
         Self::TemplatesAreCarriedOut,
+        Self::StreamsAreTheFirstCallers,
+        Self::MappedAddressesAreOpen,
+        Self::RedirectsAreFollowed,
+        Self::CredentialsGoAnywhere,
+        Self::ProviderIdsPassThrough,
+        Self::BudgetsAreShared,
+        Self::LogsAreMixed,
     ];
 }

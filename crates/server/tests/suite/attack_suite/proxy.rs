@@ -4,12 +4,12 @@
 use super::plant::Plant;
 use bytes::Bytes;
 use client::{Answer, BaseUrl, Client};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use secret::SecretText;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -33,8 +33,10 @@ pub(super) struct Inner {
     pub(super) places: Places,
     pub(super) plant: Plant,
     /// Owners' keys by tenant, in the order in which the tenants were made.
-    owners: Mutex<Vec<(String, String)>>,
+    pub(super) owners: Mutex<Vec<(String, String)>>,
     pub(super) kept: Mutex<HashMap<String, Answer>>,
+    /// Credentials by service.
+    pub(super) secrets: Mutex<HashMap<String, String>>,
 }
 
 /// A request as it came.
@@ -51,14 +53,18 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (places, operator) = (server.places(), server.operator_key.clone());
         let server = Client::new(server.url.clone());
-        let (owners, kept) = (Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { server, operator, places, plant, owners, kept });
+        let (owners, kept, secrets) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let inner = Arc::new(Inner { server, operator, places, plant, owners, kept, secrets });
         let task = tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 let (inner, last) = (inner.clone(), Arc::new(Mutex::default()));
                 let service = service_fn(move |request| handle(inner.clone(), last.clone(), request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    // Whoever breaks a connection off does so on purpose.
+                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                });
             }
         });
         Self { address, task }
@@ -89,6 +95,13 @@ async fn handle(
             (None, None) => {}
         }
     }
+    if inner.plant == Plant::StreamsAreTheFirstCallers && parts.version == Version::HTTP_2 {
+        let mut first = last.lock().unwrap();
+        match first.as_ref() {
+            Some(key) => drop(parts.headers.insert("authorization", key.clone())),
+            None => *first = parts.headers.get("authorization").cloned(),
+        }
+    }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let asked = Asked { method: parts.method, path, headers: parts.headers, body };
@@ -103,7 +116,7 @@ async fn handle(
 }
 
 impl Asked {
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
@@ -111,7 +124,7 @@ impl Asked {
         self.text("authorization")?.strip_prefix("Bearer ").map(str::to_owned)
     }
 
-    fn streams(&self) -> bool {
+    pub(super) fn streams(&self) -> bool {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         self.path == "/v1/chat/completions" && body["stream"] == true
     }
@@ -124,6 +137,7 @@ impl Asked {
 impl Inner {
     async fn answer(&self, asked: &Asked) -> Answer {
         self.write_down(asked);
+        self.reach(asked).await;
         let own = asked.key();
         let answer = match self.instead(asked, own.as_deref()).await {
             Some(answer) => answer,
@@ -139,7 +153,7 @@ impl Inner {
     }
 
     /// The request as it is, with this key.
-    async fn pass(&self, asked: &Asked, key: Option<&str>) -> Answer {
+    pub(super) async fn pass(&self, asked: &Asked, key: Option<&str>) -> Answer {
         let client = self.server.without_key();
         let mut call = client.call(asked.method.clone(), &asked.path);
         for (name, value) in &asked.headers {
@@ -165,7 +179,7 @@ impl Inner {
     }
 
     /// The owner's key of the first tenants' other one.
-    fn other(&self, own: Option<&str>) -> Option<String> {
+    pub(super) fn other(&self, own: Option<&str>) -> Option<String> {
         let owners = self.owners.lock().unwrap();
         let other = owners.iter().take(2).find(|(_, key)| Some(key.as_str()) != own);
         own.filter(|own| owners.iter().any(|(_, key)| key == own)).and(other).map(|(_, key)| key.clone())
@@ -228,11 +242,8 @@ impl Inner {
                 own?;
                 Some(self.pass(asked, Some(self.operator.expose())).await)
             }
-            Plant::LimitsAreShared if asked.path == "/v1/me" => {
-                // The two sides go on, so that the leak is found where it is looked for.
-                let owners = self.owners.lock().unwrap().clone();
-                let refused = self.kept.lock().unwrap().get("refused").cloned();
-                refused.filter(|_| owners.iter().skip(2).any(|(_, key)| Some(key.as_str()) == own))
+            Plant::LimitsAreShared | Plant::BudgetsAreShared | Plant::LogsAreMixed => {
+                self.of_another(asked, own).await
             }
             Plant::RightsAreNotAsked => {
                 let tenant = own?.strip_prefix("tk_")?.get(..26)?;
@@ -297,76 +308,8 @@ impl Inner {
         answer
     }
 
-    /// The server's answer, spoiled by what goes on within a tenant, beside it, or after its end.
-    async fn within_and_after(&self, asked: &Asked, own: Option<&str>, mut answer: Answer) -> Answer {
-        let missed = answer.status == StatusCode::NOT_FOUND;
-        match self.plant {
-            Plant::OwnReachIsForgotten if missed && asked.is(Method::GET, "/v1/api-keys/") => {
-                let tenant = own.and_then(|own| own.strip_prefix("tk_")?.get(..26));
-                if let Some(owner) = tenant.and_then(|tenant| self.owner_of(&format!("ten_{tenant}"))) {
-                    answer = self.pass(asked, Some(&owner)).await;
-                }
-            }
-            Plant::StreamsAreMixed if asked.streams() => {
-                let mut kept = self.kept.lock().unwrap();
-                let mine = answer.body.clone();
-                let others = kept.iter().filter(|(key, _)| Some(key.as_str()) != own);
-                let mixed: Vec<u8> = others.flat_map(|(_, answer)| answer.body.to_vec()).collect();
-                kept.insert(own.unwrap_or_default().to_owned(), answer.clone());
-                answer.body = [mine.to_vec(), mixed].concat().into();
-            }
-            Plant::KeptAnswersOutliveTheTenant if asked.text("x-tenantry-cache").is_some() => {
-                let body = String::from_utf8_lossy(&asked.body).into_owned();
-                let mut kept = answer.clone();
-                if let Ok(key) = own.unwrap_or_default().parse() {
-                    kept.headers.insert("x-kept-for", key);
-                }
-                self.kept.lock().unwrap().entry(body).or_insert(kept);
-            }
-            Plant::CursorsCarryTheTenant => {
-                if let (Some(cursor), Some(own)) = (answer.json()["next_cursor"].as_str(), own) {
-                    let mut kept = answer.clone();
-                    kept.headers.insert("x-kept-for", own.parse().unwrap());
-                    self.kept.lock().unwrap().entry(cursor.to_owned()).or_insert(kept);
-                }
-            }
-            Plant::ForeignTakesLonger
-                if missed
-                    && asked.is(Method::GET, "/v1/records/")
-                    && self.found(asked, own).await.is_some() =>
-            {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Plant::LimitsAreShared if answer.status == StatusCode::TOO_MANY_REQUESTS => {
-                self.kept.lock().unwrap().insert("refused".to_owned(), answer.clone());
-            }
-            Plant::TemplatesAreCarriedOut if asked.is(Method::POST, "/v1/agents") => {
-                answer.body = answer.text().replace("{{ 1234 * 4321 }}", "5332114").into_bytes().into();
-            }
-            Plant::DeletedHooksLive if asked.is(Method::POST, "/hooks/") => {
-                let mut kept = self.kept.lock().unwrap();
-                match kept.get(&asked.path) {
-                    Some(before) if !answer.status.is_success() => answer = before.clone(),
-                    _ if answer.status.is_success() => {
-                        kept.insert(asked.path.clone(), answer.clone());
-                    }
-                    _ => {}
-                }
-            }
-            Plant::RestoresAnyBackup
-                if asked.path.ends_with("/restore")
-                    && asked.text("content-type") == Some("application/octet-stream")
-                    && answer.status == StatusCode::CONFLICT =>
-            {
-                answer.status = StatusCode::OK;
-            }
-            _ => {}
-        }
-        answer
-    }
-
     /// The other tenant's object at this path.
-    async fn found(&self, asked: &Asked, own: Option<&str>) -> Option<Answer> {
+    pub(super) async fn found(&self, asked: &Asked, own: Option<&str>) -> Option<Answer> {
         let other = self.other(own)?;
         let looking = Asked {
             method: Method::GET,

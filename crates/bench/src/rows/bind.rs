@@ -1,0 +1,76 @@
+//! From a key to the tenant's context, with its plan, its rights and its store. In this process, with the
+//! server's own store and authenticator: over a socket the socket would be most of it.
+
+use super::Plan;
+use crate::figure::{Figure, Target};
+use crate::inside::{Inside, Then};
+use crate::load::quantile;
+use std::time::Duration;
+
+/// How many tenants are bound by turns where all are in use already.
+const WARM: usize = 100;
+/// How many, each once, where none is.
+const COLD: usize = 2_000;
+
+pub(crate) fn warm(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
+    let crowd = plan.crowd(COLD)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let (mut p50, mut p99) = (vec![], vec![]);
+    runtime.block_on(async {
+        let inside = Inside::open(&crowd.data()).await?;
+        let keys: Vec<_> = crowd.keys.iter().take(WARM).collect();
+        for _ in 0..=plan.rounds {
+            let mut times = Vec::new();
+            for key in keys.iter().cycle().take(WARM * 200) {
+                times.push(inside.bind(key, Then::Holds).await?);
+            }
+            let times = sorted(&times, 1e6);
+            p50.push(quantile(&times, 0.5));
+            p99.push(quantile(&times, 0.99));
+        }
+        anyhow::Ok(())
+    })?;
+    // The first round made them warm.
+    Ok(vec![
+        Figure::new("bind_warm.p50", &p50[1..], "µs", Target::AtMost(20.0), &[]),
+        Figure::new("bind_warm.p99", &p99[1..], "µs", Target::AtMost(200.0), &[]),
+    ])
+}
+
+pub(crate) fn cold(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
+    let crowd = plan.crowd(COLD)?;
+    let (mut p50, mut p99, mut files50, mut files99) = (vec![], vec![], vec![], vec![]);
+    for round in 0..=plan.rounds {
+        // A fresh store each time, in which nobody is in use.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (bound, opened) = runtime.block_on(async {
+            let inside = Inside::open(&crowd.data()).await?;
+            let (mut bound, mut opened) = (Vec::new(), Vec::new());
+            for key in crowd.keys.iter().take(COLD) {
+                bound.push(inside.bind(key, Then::Holds).await?);
+                opened.push(inside.bind(key, Then::Reads).await?);
+            }
+            anyhow::Ok((bound, opened))
+        })?;
+        if round == 0 {
+            // What the system had to read from the disk is in its page cache now.
+            continue;
+        }
+        let both: Vec<_> = bound.iter().zip(&opened).map(|(bound, opened)| *bound + *opened).collect();
+        let (both, opened) = (sorted(&both, 1e3), sorted(&opened, 1e3));
+        p50.push(quantile(&both, 0.5));
+        p99.push(quantile(&both, 0.99));
+        files50.push(quantile(&opened, 0.5));
+        files99.push(quantile(&opened, 0.99));
+    }
+    Ok(vec![
+        Figure::new("bind_cold.p50", &p50, "ms", Target::AtMost(1.0), &files50),
+        Figure::new("bind_cold.p99", &p99, "ms", Target::AtMost(5.0), &files99),
+    ])
+}
+
+fn sorted(times: &[Duration], unit: f64) -> Vec<f64> {
+    let mut values: Vec<_> = times.iter().map(|time| time.as_secs_f64() * unit).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
