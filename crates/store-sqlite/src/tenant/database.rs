@@ -16,6 +16,14 @@ const ENTRIES_AT_ONCE: u32 = 500;
 /// How many pieces of work share a transaction of the tables. A commit enciphers every page that was touched,
 /// and pieces that follow each other touch the same ones.
 const PIECES_A_COMMIT: usize = 64;
+/// How much memory the connection may hold by then: what was touched stays there until the commit, so that the
+/// disk is asked for nothing in between.
+const MEMORY_A_COMMIT: u64 = 8 << 20;
+
+/// The tables lack what they had.
+fn lost() -> Fault {
+    Fault::Disk("it failed, and an open transaction was undone".into())
+}
 
 /// Where the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +76,7 @@ impl Opening<'_> {
         } else {
             (sqlcipher::open_memory(&crate::sqlite::tenant_options(true))?, Home::Memory)
         };
+        connection.execute_batch("PRAGMA cache_spill = OFF")?;
         schema::migrate(&connection, || self.keep_copy(&connection))?;
         let identity = self.identify(&connection)?;
         if home == Home::File && !exists {
@@ -186,8 +195,10 @@ impl Database {
 
     /// Begins a piece of work, and a transaction where none is open.
     pub(crate) fn begin_piece(&mut self) -> Result<(), Fault> {
+        if self.has_lost_pieces() {
+            return Err(lost());
+        }
         if self.connection.is_autocommit() {
-            self.pieces = 0;
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
         }
         Ok(self.connection.execute_batch("SAVEPOINT piece")?)
@@ -197,24 +208,36 @@ impl Database {
     pub(crate) fn end_piece(&mut self) -> Result<(), Fault> {
         self.connection.execute_batch("RELEASE piece")?;
         self.pieces += 1;
-        if self.pieces >= PIECES_A_COMMIT { self.commit() } else { Ok(()) }
+        let full = self.pieces >= PIECES_A_COMMIT || self.connection.memory_used() > MEMORY_A_COMMIT;
+        if full { self.commit() } else { Ok(()) }
     }
 
-    /// Undoes the open piece of work. Where SQLite has undone the whole transaction, earlier pieces are lost
-    /// from the tables, and this fails.
+    /// Undoes the open piece of work. Where SQLite has undone the whole transaction this fails, unless the piece
+    /// was the first.
     pub(crate) fn undo_piece(&self) -> Result<(), Fault> {
-        if self.connection.is_autocommit() {
-            return Err(Fault::Stopped);
+        match (self.connection.is_autocommit(), self.pieces) {
+            (true, 0) => Ok(()),
+            (true, _) => Err(lost()),
+            (false, _) => Ok(self.connection.execute_batch("ROLLBACK TO piece; RELEASE piece")?),
         }
-        Ok(self.connection.execute_batch("ROLLBACK TO piece; RELEASE piece")?)
     }
 
     /// Commits what was done so far.
     pub(crate) fn commit(&mut self) -> Result<(), Fault> {
-        if self.connection.is_autocommit() {
-            return Ok(());
+        if self.has_lost_pieces() {
+            return Err(lost());
         }
-        Ok(self.connection.execute_batch("COMMIT")?)
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("COMMIT")?;
+        }
+        self.pieces = 0;
+        Ok(())
+    }
+
+    /// Whether SQLite has undone the open transaction by itself, as it may where the disk fails it. What the
+    /// tables have lost is in the journal.
+    pub(crate) fn has_lost_pieces(&self) -> bool {
+        self.pieces > 0 && self.connection.is_autocommit()
     }
 
     /// Brings the tables to the disk. After it, the journal may forget what they contain.

@@ -138,6 +138,9 @@ impl TenantHandle {
         as_file: bool,
     ) -> Result<&'a mut Database, Fault> {
         self.still_here()?;
+        if slot.as_ref().is_some_and(Database::has_lost_pieces) {
+            self.let_go(slot);
+        }
         let in_memory = slot.as_ref().is_some_and(|database| database.home == Home::Memory);
         if as_file && in_memory {
             *slot = None;
@@ -151,6 +154,21 @@ impl TenantHandle {
             self.let_go(slot);
         }
         caught_up?;
+        slot.as_mut().ok_or(Fault::Damaged("an open database"))
+    }
+
+    /// The tables with all that is durable, and the log's place known. Where that fails they are let go.
+    pub(super) fn ready<'a>(
+        &self,
+        slot: &'a mut Option<Database>,
+        as_file: bool,
+    ) -> Result<&'a mut Database, Fault> {
+        self.opened(slot, as_file)?;
+        let placed = slot.as_mut().map_or(Ok(()), |database| self.place(database));
+        if placed.is_err() {
+            self.let_go(slot);
+        }
+        placed?;
         slot.as_mut().ok_or(Fault::Damaged("an open database"))
     }
 
@@ -186,7 +204,7 @@ impl TenantHandle {
     }
 
     /// Finds out where the log stands, if that is not known in this epoch.
-    pub(super) fn place(&self, database: &mut Database) -> Result<(), Fault> {
+    fn place(&self, database: &mut Database) -> Result<(), Fault> {
         let mut position = lock(&self.position);
         let epoch = self.journal.epoch();
         if position.as_ref().is_none_or(|position| position.epoch != epoch) {
@@ -201,8 +219,7 @@ impl TenantHandle {
     pub(super) fn write_batch(&self, jobs: Vec<Job>) -> Result<(), Fault> {
         let as_file = jobs.iter().any(|job| job.needs_file);
         let mut slot = lock(&self.database);
-        let begun = self.opened(&mut slot, as_file).and_then(|database| {
-            self.place(database)?;
+        let begun = self.ready(&mut slot, as_file).and_then(|database| {
             database.begin_piece()?;
             Ok(database)
         });

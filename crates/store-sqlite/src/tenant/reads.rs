@@ -17,14 +17,9 @@ impl TenantHandle {
             let _turn = turn;
             this.tail.wait_for_arrivals();
             let mut slot = lock(&this.database);
-            let placed = this.opened(&mut slot, false).and_then(|database| {
-                this.place(database)?;
-                Ok(&*database)
-            });
-            match placed {
+            match this.ready(&mut slot, false) {
                 Ok(database) => query(database),
                 Err(Fault::DiskFull | Fault::Disk(_)) if this.path.exists() => {
-                    this.let_go(&mut slot);
                     query(&this.opening(&this.keys()).view()?)
                 }
                 Err(fault) => Err(fault),
@@ -40,8 +35,6 @@ impl TenantHandle {
     ) -> Result<T, Fault> {
         self.tail.wait_for_arrivals();
         let mut slot = lock(&self.database);
-        let database = self.opened(&mut slot, false)?;
-        self.place(database)?;
-        work(database)
+        work(self.ready(&mut slot, false)?)
     }
 }
