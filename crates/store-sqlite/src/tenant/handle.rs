@@ -18,7 +18,7 @@ use store::{Mark, StoreError};
 use tokio::sync::oneshot;
 
 /// How many entries may wait in the tail before they are folded in the background.
-const MAX_TAIL: usize = 1024;
+const MAX_TAIL: usize = 128;
 
 /// One tenant in use.
 pub(crate) struct TenantHandle {
