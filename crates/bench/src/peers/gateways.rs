@@ -96,7 +96,7 @@ fn portkey(plan: &Plan, folder: &Path, upstream: SocketAddr) -> anyhow::Result<C
     let port = free_port()?;
     let mut command = Command::new("node");
     let script = folder.join("node_modules/@portkey-ai/gateway/build/start-server.js").canonicalize()?;
-    command.arg(script).arg("--headless").env("PORT", port.to_string()).env("NODE_ENV", "production");
+    command.arg(script).arg("--headless").arg(format!("--port={port}")).env("NODE_ENV", "production");
     command.env("TRUSTED_CUSTOM_HOSTS", "127.0.0.1,localhost");
     let mut peer = Peer::new("portkey");
     peer.start(plan.cores, &mut command, &folder.join("server.log"))?;
