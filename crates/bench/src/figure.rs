@@ -65,7 +65,8 @@ impl Figure {
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    (middle(sorted.len() / 2) + middle(sorted.len().saturating_sub(1) / 2)) / 2.0
 }
 
 /// Three digits that mean something.
@@ -105,6 +106,7 @@ mod tests {
             (held.value, held.holds, held.baseline, held.spread),
             (7.0, Some(true), Some(70.0), [5.0, 9.0])
         );
+        assert_eq!(Figure::new("chat.rate", &[6.0, 8.0], "1/s", Target::None, &[]).value, 7.0);
         let missed = Figure::new("chat.cpu", &[0.21], "ms", Target::AtMost(0.2), &[]);
         assert_eq!((missed.holds, missed.baseline), (Some(false), None));
         assert_eq!(missed.to_string(), "| chat.cpu | 0.210 | ms | 0.210 … 0.210 | ≤ 0.2 | **no** |  |");

@@ -47,9 +47,9 @@ pub(super) async fn forward<'t>(
     let last = match stopped {
         Stopped::Ended => match under_way.end(app, tenant, seen, Ending::Answered).await {
             Ok(ended) => {
-                let _ = caller.send(StreamEvent::Done).await;
-                // What was not written is logged, and charged when the call's lease ends.
-                let _ = ended.durable(app, tenant).await;
+                // However slowly the caller reads. What was not written is logged, and charged when the call's
+                // lease ends.
+                let _ = tokio::join!(caller.send(StreamEvent::Done), ended.durable(app, tenant));
                 return;
             }
             Err(problem) => StreamEvent::Failed(problem),
