@@ -140,11 +140,12 @@ impl RunStore for EmbeddedStore {
         let handle = self.handle(access.tenant()).await?;
         handle
             .write(true, commit, move |txn| {
-                let (stored, _) = find(txn.tables(), update.run.id)?;
-                if stored.cursor + 1 != update.run.cursor {
+                let run = update.run.id.to_string();
+                let mut cursor = txn.tables().prepare_cached("SELECT cursor FROM run WHERE id = ?1")?;
+                let cursor: Option<u64> = cursor.query_row(params![run], |row| row.get(0)).optional()?;
+                if cursor.ok_or(Fault::Answer(StoreError::NotFound))? + 1 != update.run.cursor {
                     return Err(StoreError::Stale.into());
                 }
-                let run = update.run.id.to_string();
                 for step in &update.steps {
                     let cells = vec![
                         Cell::from(run.as_str()),

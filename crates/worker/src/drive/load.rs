@@ -2,11 +2,12 @@
 
 use super::DriveError;
 use crate::journal::{Journal, given_up};
-use crate::machine::{EngineLost, Machine};
+use crate::machine::Machine;
 use crate::open::open;
 use crate::scheduler::Broken;
 use crate::worker::Shared;
 use context::{Access, ReadContent, Tenant, Update, on};
+use errors::Code;
 use ids::RunId;
 use store::{StepRow, StoredRun};
 use workflow::NodeName;
@@ -41,13 +42,12 @@ pub(super) async fn load<'t>(
     let finished = row.status.is_finished();
     let run = run.with_values(Values { input, config, outputs: outputs(&rows) });
     let journal = Journal::new(row, &run, rows);
-    // What a definition costs to read is bounded, but long enough to be felt by others.
-    let read = tokio::task::spawn_blocking(move || workflow::validate(&definition));
-    match read.await.map_err(|_| EngineLost)? {
+    match shared.app.definitions.read(tenant, &definition).await {
         Ok(definition) => {
             let machine = Machine::new(run, definition, shared.app.env.clone());
             Ok(Loaded::Ready(Box::new(machine), Box::new(journal), access))
         }
+        Err(problem) if problem.code != Code::InvalidDefinition => Err(problem.into()),
         Err(_) if finished => Ok(Loaded::GivenUp),
         Err(_) => {
             let reason = "The workflow's definition is not valid any more.".to_owned();
