@@ -112,7 +112,7 @@ async fn opened(
         finished_at: None,
         cursor: 1,
     };
-    let state = serde_json::to_value(&state).map_err(|_| Problem::internal())?;
+    let state = serde_json::to_string(&state).map_err(|_| Problem::internal())?;
     Ok(StoredRun { run, definition: workflow.definition, config, input, state })
 }
 

@@ -19,7 +19,7 @@ use store::{
 /// How many runs one call forgets, so that retention never holds a tenant's tables for long.
 const FORGET_AT_ONCE: u32 = 200;
 
-fn put_run(txn: &mut Txn<'_>, run: &Run, state: &Value) -> Result<(), Fault> {
+fn put_run(txn: &mut Txn<'_>, run: &Run, state: String) -> Result<(), Fault> {
     let cells = vec![
         Cell::from(run.id.to_string()),
         Cell::from(run.workflow.to_string()),
@@ -27,7 +27,7 @@ fn put_run(txn: &mut Txn<'_>, run: &Run, state: &Value) -> Result<(), Fault> {
         Cell::from(run.finished_at),
         Cell::from(run.cursor),
         Cell::from(to_text(run)?),
-        Cell::from(to_text(state)?),
+        Cell::from(state),
     ];
     txn.put(Table::Run, cells)
 }
@@ -112,7 +112,7 @@ impl RunStore for EmbeddedStore {
                     Cell::from(input),
                 ];
                 txn.put(Table::RunSource, cells)?;
-                put_run(txn, run, &stored.state)
+                put_run(txn, run, stored.state)
             })
             .await;
         match made {
@@ -166,7 +166,7 @@ impl RunStore for EmbeddedStore {
                     ];
                     txn.put(Table::RunEvent, cells)?;
                 }
-                put_run(txn, &update.run, &update.state)
+                put_run(txn, &update.run, update.state)
             })
             .await
     }
@@ -179,7 +179,7 @@ impl RunStore for EmbeddedStore {
         self.read_private(access.tenant(), move |database, _| {
             let (run, state) = find(&database.connection, id)?;
             let (definition, config, input) = source(&database.connection, id)?;
-            Ok(StoredRun { run, definition, config, input, state: from_text(&state)? })
+            Ok(StoredRun { run, definition, config, input, state })
         })
         .await
     }

@@ -32,10 +32,10 @@ pub(super) async fn load<'t>(
     let stored = open(tenant, store.load_run(&access, id).await?)?;
     let (_, rows) = open(tenant, store.steps_with_content(&reading, id).await?)?;
     let StoredRun { run: row, definition, config, input, state } = stored;
-    if row.status.is_finished() && serde_json::from_value::<Run>(state.clone()).is_err() {
+    if row.status.is_finished() && serde_json::from_str::<Run>(&state).is_err() {
         return Ok(Loaded::GivenUp);
     }
-    let run: Run = serde_json::from_value(state.clone()).map_err(|error| {
+    let run: Run = serde_json::from_str(&state).map_err(|error| {
         tracing::error!(tenant.id = %tenant.id(), run = %id, line = error.line(), "a run's state cannot be read");
         DriveError::Unreadable
     })?;
@@ -78,7 +78,7 @@ async fn end<'t>(
     shared: &Shared,
     tenant: &Tenant<'t>,
     access: &Access<'t, Update<on::Run>>,
-    (row, state, reason): (store::Run, serde_json::Value, String),
+    (row, state, reason): (store::Run, String, String),
 ) -> Result<Loaded<'t>, DriveError> {
     let id = row.id;
     let (update, commit) = given_up(tenant, row, state, (reason, shared.app.env.now()));
