@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 /// How long a tenant's database stays open without use.
 const DATABASE_IDLE: Duration = Duration::from_secs(10);
@@ -22,6 +22,8 @@ const HANDLE_IDLE: Duration = Duration::from_secs(120);
 const MAX_HANDLES: usize = 4096;
 /// After how many opened databases the idle are looked for at once, and not only when a second is over.
 const CROWD: usize = if cfg!(test) { 4 } else { 64 };
+/// After how many whoever opened one looks for them itself, before it goes on: where closing does not keep up.
+const HOST: usize = 4 * CROWD;
 
 type Cell = Arc<OnceCell<Arc<TenantHandle>>>;
 
@@ -36,6 +38,8 @@ pub(crate) struct Handles {
     slots: Mutex<HashMap<TenantId, Slot>>,
     /// Databases that were opened since the idle were looked for.
     opened: Arc<AtomicUsize>,
+    /// Rung when that are many.
+    crowd: Notify,
     /// Held while the idle are looked for and closed.
     sweeping: tokio::sync::Mutex<()>,
 }
@@ -103,13 +107,18 @@ impl Handles {
         self.opened.clone()
     }
 
-    /// Where many databases were opened, lets the idle go before a second is over. One caller does it.
+    /// Where many databases were opened, has the idle let go before a second is over.
     async fn make_room(&self, now: Timestamp) {
-        if self.opened.load(Ordering::Relaxed) >= CROWD
-            && let Ok(_alone) = self.sweeping.try_lock()
-        {
-            self.close_idle(now).await;
+        match self.opened.load(Ordering::Relaxed) {
+            0..CROWD => {}
+            CROWD..HOST => self.crowd.notify_one(),
+            HOST.. => self.sweep(now).await,
         }
+    }
+
+    /// Waits until many databases were opened.
+    pub(crate) async fn crowded(&self) {
+        self.crowd.notified().await;
     }
 
     /// Closes what is idle or too many: first databases, then whole tenants.
