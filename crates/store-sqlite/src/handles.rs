@@ -153,21 +153,17 @@ impl Handles {
 
     /// What is to be closed, the longest unused first.
     fn idle(&self, now: Timestamp) -> Vec<Idle> {
-        let slots = self.lock();
-        let mut by_use: Vec<_> = slots
-            .values()
-            .filter_map(|slot| Some((slot.used, slot.cell.get()?.clone(), slot)))
-            .filter(|(_, handle, slot)| is_alone(slot, handle))
-            .map(|(used, handle, _)| (used, handle))
-            .collect();
-        by_use.sort_by_key(|(used, _)| *used);
-        let open = |handle: &TenantHandle| handle.memory_used();
-        let taken = || by_use.iter().filter_map(|(_, handle)| open(handle));
-        let (mut count, mut bytes, mut held) = (taken().count(), taken().sum::<u64>(), slots.len());
+        let (at_rest, mut held) = self.at_rest();
+        // Asking takes longer than others may wait for the lock above.
+        let asked = at_rest.into_iter().map(|(used, handle)| (used, handle.memory_used(), handle));
+        let mut by_use: Vec<_> = asked.collect();
+        by_use.sort_by_key(|(used, _, _)| *used);
+        let open = || by_use.iter().filter_map(|(_, memory, _)| *memory);
+        let (mut count, mut bytes) = (open().count(), open().sum::<u64>());
         let mut idle = Vec::new();
-        for (used, handle) in by_use {
+        for (used, memory, handle) in by_use {
             let unused = now.since(used);
-            let (drop, memory) = (unused >= HANDLE_IDLE || held > MAX_HANDLES, open(&handle));
+            let drop = unused >= HANDLE_IDLE || held > MAX_HANDLES;
             let crowded = count > MAX_OPEN || bytes > MAX_OPEN_BYTES;
             if !(drop || memory.is_some() && (unused >= DATABASE_IDLE || crowded)) {
                 continue;
@@ -178,6 +174,14 @@ impl Handles {
             idle.push(Idle { handle, used, drop });
         }
         idle
+    }
+
+    /// The tenants that nobody is at work with, each with when it was used, and how many there are with the others.
+    fn at_rest(&self) -> (Vec<(Timestamp, Arc<TenantHandle>)>, usize) {
+        let slots = self.lock();
+        let made = slots.values().filter_map(|slot| Some((slot, slot.cell.get()?.clone())));
+        let at_rest = made.filter(|(slot, handle)| is_alone(slot, handle));
+        (at_rest.map(|(slot, handle)| (slot.used, handle)).collect(), slots.len())
     }
 
     /// Every tenant in use.
