@@ -59,7 +59,7 @@ impl EmbeddedStore {
                     break;
                 }
                 let folded = match self.handle_of(tenant).await {
-                    Ok(handle) => crate::tenant::blocking(move || handle.settle(full)).await,
+                    Ok(handle) => crate::tenant::blocking(move || handle.settle_at_rest(full)).await,
                     // The tenant was deleted, or never came to be: nobody can read these any more.
                     Err(Fault::KeyGone) => journal.erase(tenant).await.map(drop),
                     Err(fault) => Err(fault),
