@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
 
@@ -74,6 +75,8 @@ pub(crate) struct Inner {
     home: Slug,
     durable: bool,
     env: Env,
+    /// When the journals are looked at again for what waits to be folded.
+    pub(crate) next_look: AtomicI64,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -94,6 +97,7 @@ impl EmbeddedStore {
             home,
             durable: settings.durable,
             env,
+            next_look: AtomicI64::new(0),
             _lock: lock,
         }));
         store.open_journals(&settings.regions)?;

@@ -3,14 +3,19 @@
 use crate::EmbeddedStore;
 use crate::error::Fault;
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 
-/// The journal's size beyond which tenants without a file get one, so that it can shrink again. A test fills
-/// a smaller one.
-const FULL_JOURNAL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
+/// The journal's size beyond which tenants without a file get one, so that it can shrink again: a tenant that nobody
+/// has used takes 3 KB in the journal and 140 as a file. A test fills a smaller one.
+const FULL_JOURNAL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 /// How many tenants' entries one round of maintenance folds.
 const FOLD_AT_ONCE: u32 = 200;
 /// How many entries of a tenant with a file wait before maintenance folds them.
 const FOLD_FROM: u64 = 512;
+/// Looking for what waits goes over the whole journal, so it takes one part in so many of the time at most.
+const LOOK_SHARE: i64 = 100;
+/// The longest that a look is taken to have lasted, whatever the clock did meanwhile.
+const LONGEST_LOOK_MILLIS: i64 = 1000;
 
 impl EmbeddedStore {
     /// Folds, closes and writes down what has waited for it. To be called every second or so.
@@ -47,13 +52,21 @@ impl EmbeddedStore {
     }
 
     async fn fold_backlog(&self) -> Result<(), Fault> {
+        let begun = self.env().now();
+        let wait = self.inner().next_look.load(Ordering::Relaxed) - begun.millis();
+        if (1..=LOOK_SHARE * LONGEST_LOOK_MILLIS).contains(&wait) {
+            return Ok(());
+        }
         let journals: Vec<_> = self.journals().values().cloned().collect();
+        let mut looked = 0;
         for journal in journals {
+            let asked = self.env().now();
             let reading = journal.clone();
             let (full, backlog) = crate::tenant::blocking(move || {
                 Ok((reading.bytes()? > FULL_JOURNAL_BYTES, reading.backlog(FOLD_AT_ONCE)?))
             })
             .await?;
+            looked += self.env().now().millis() - asked.millis();
             for (tenant, entries) in backlog {
                 if !full && entries < FOLD_FROM {
                     break;
@@ -70,6 +83,9 @@ impl EmbeddedStore {
                 }
             }
         }
+        self.inner()
+            .next_look
+            .store(begun.millis() + LOOK_SHARE * looked.clamp(0, LONGEST_LOOK_MILLIS), Ordering::Relaxed);
         Ok(())
     }
 }
