@@ -48,4 +48,14 @@ impl Connection {
         let blocked: i64 = self.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
         Ok(blocked == 0)
     }
+
+    /// Moves what of the write-ahead log nobody needs any more into the file, and waits for nobody.
+    pub fn checkpoint_what_is_free(&self) -> rusqlite::Result<()> {
+        self.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))
+    }
+
+    /// Has a commit move the log into the file once it has so many pages.
+    pub fn checkpoint_from(&self, pages: u32) -> rusqlite::Result<()> {
+        self.pragma_update(None, "wal_autocheckpoint", pages)
+    }
 }

@@ -5,6 +5,7 @@
 //! the writes of all tenants that came in while the last one was under way. The file is plain SQLite:
 //! what it shows without a key is which tenant wrote how much. See docs/decisions/0002-node-journal.md.
 
+mod checkpoint;
 mod seal;
 mod tail;
 mod writer;
@@ -69,7 +70,8 @@ pub(crate) struct Journal {
     next: Arc<AtomicU64>,
     /// `None` only while the journal is being dropped.
     requests: Option<mpsc::Sender<Request>>,
-    writer: Option<std::thread::JoinHandle<()>>,
+    /// The writer's thread, and that of the log.
+    threads: Vec<std::thread::JoinHandle<()>>,
     /// For one tenant's entries, which whoever opens a tenant's database waits for.
     reader: Mutex<Connection>,
     /// For what asks about all tenants together, and may take its time.
@@ -80,8 +82,10 @@ impl Drop for Journal {
     /// Waits until what was submitted is written, so that the folder is nobody's once it is let go.
     fn drop(&mut self) {
         self.requests = None;
-        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the node journal's writer ended badly");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the node journal ended badly");
+            }
         }
     }
 }
@@ -120,9 +124,10 @@ impl Journal {
         let epoch = Arc::new(AtomicU64::new(0));
         let commits = Arc::new(AtomicU64::new(0));
         let next = Arc::new(AtomicU64::new(0));
+        let (checkpoints, log) = checkpoint::start(sqlcipher::open_plain(path, &options)?)?;
         let writer = Writer::new(writer, segment, epoch.clone(), commits.clone(), next.clone())?;
-        let (requests, writer) = (Some(requests), Some(writer::start(writer, inbox)?));
-        Ok(Self { segment, epoch, commits, next, requests, writer, reader, overview })
+        let (requests, threads) = (Some(requests), vec![writer::start(writer, checkpoints, inbox)?, log]);
+        Ok(Self { segment, epoch, commits, next, requests, threads, reader, overview })
     }
 
     /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet

@@ -1,5 +1,6 @@
 //! The journal's one writer: a thread that turns whatever has come in into one transaction.
 
+use super::checkpoint::{Checkpoints, MOST_PAGES};
 use super::{Entry, Request, Segment};
 use crate::error::Fault;
 use ids::{Id, TenantId};
@@ -27,10 +28,14 @@ type Done = oneshot::Sender<Result<u64, Fault>>;
 /// How many numbers are set aside at a time. Those that a crash leaves unused are never given.
 const NUMBERS_AT_A_TIME: u64 = 4096;
 
-pub(super) fn start(writer: Writer, inbox: Receiver<Request>) -> Result<JoinHandle<()>, Fault> {
+pub(super) fn start(
+    writer: Writer,
+    checkpoints: Checkpoints,
+    inbox: Receiver<Request>,
+) -> Result<JoinHandle<()>, Fault> {
     std::thread::Builder::new()
         .name("node-journal".into())
-        .spawn(move || writer.run(&inbox))
+        .spawn(move || writer.run(&inbox, checkpoints))
         .map_err(|_| Fault::Stopped)
 }
 
@@ -54,20 +59,31 @@ impl Writer {
         next: Arc<AtomicU64>,
     ) -> Result<Self, Fault> {
         let first = "SELECT max(below, (SELECT coalesce(max(number), 0) + 1 FROM entry)) FROM numbers";
+        connection.checkpoint_from(MOST_PAGES)?;
         next.store(connection.query_row(first, [], |row| row.get(0))?, Ordering::SeqCst);
         Ok(Self { connection, segment, epoch, commits, next, below: Cell::new(0) })
     }
 
-    fn run(self, inbox: &Receiver<Request>) {
+    fn run(self, inbox: &Receiver<Request>, mut checkpoints: Checkpoints) {
         let mut siblings = 0;
-        while let Ok(first) = inbox.recv() {
+        loop {
+            let first = match inbox.try_recv() {
+                Ok(first) => first,
+                Err(_) => {
+                    checkpoints.finish(&self.connection);
+                    let Ok(first) = inbox.recv() else { return };
+                    first
+                }
+            };
             if siblings >= COMMIT_SIBLINGS {
                 std::thread::sleep((DELAY_PER_SIBLING * siblings).min(LONGEST_DELAY));
             }
             let mut batch = vec![first];
             batch.extend(inbox.try_iter().take(MAX_BATCH - 1));
             siblings = batch.iter().map(|request| u32::from(matches!(request, Request::Append(..)))).sum();
+            let entries = batch.len();
             self.carry_out(batch);
+            checkpoints.count(entries);
         }
     }
 
