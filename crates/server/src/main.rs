@@ -7,6 +7,7 @@ mod first_start;
 mod logging;
 mod models;
 mod offline;
+mod restore;
 mod serve;
 mod system;
 mod wiring;

@@ -21,6 +21,7 @@ impl EmbeddedStore {
     /// Gives a tenant another data key and encrypts its file anew.
     pub(crate) async fn change_data_key(&self, id: TenantId) -> Result<(), Fault> {
         let inner = self.inner();
+        let _another_file = inner.whole_files.read().await;
         let row = inner.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?;
         let handle = self.handle_of(id).await?;
         let wrapped = inner.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;

@@ -16,6 +16,8 @@ mod journal;
 mod key_change;
 mod keys;
 mod lifecycle;
+mod machine;
+mod opening;
 mod platform;
 mod restore;
 mod rows;
@@ -23,4 +25,6 @@ mod sqlite;
 mod store_impl;
 mod tenant;
 
-pub use store_impl::{EmbeddedStore, OpenError, Settings};
+pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};
+pub use opening::{OpenError, Settings};
+pub use store_impl::EmbeddedStore;

@@ -5,10 +5,12 @@
 //! the writes of all tenants that came in while the last one was under way. The file is plain SQLite:
 //! what it shows without a key is which tenant wrote how much. See docs/decisions/0002-node-journal.md.
 
+mod copy;
 mod seal;
 mod tail;
 mod writer;
 
+pub(crate) use copy::Snapshot;
 pub(crate) use seal::{JournalKey, Segment};
 pub(crate) use tail::{Tail, Way};
 
@@ -16,8 +18,8 @@ use crate::error::Fault;
 use crate::rows::RowChange;
 use ids::{Id, TenantId};
 use sqlcipher::{Connection, OptionalExtension, params};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use store::{Mark, PendingWork, WorkKind};
 use tokio::sync::oneshot;
@@ -47,6 +49,8 @@ enum Request {
     Mark(TenantId, Vec<Mark>, oneshot::Sender<Result<u64, Fault>>),
     /// Commits nothing, and so tells that commits are possible.
     Probe(oneshot::Sender<Result<u64, Fault>>),
+    /// Says when nothing is being written, and writes nothing until the other end is dropped.
+    Pause(mpsc::Sender<()>, mpsc::Receiver<()>),
 }
 
 /// An entry as it is read back.
@@ -63,6 +67,9 @@ pub(crate) struct Journal {
     epoch: Arc<AtomicU64>,
     /// How many transactions were committed, each with one wait for the disk.
     commits: Arc<AtomicU64>,
+    /// How many hold everything that is in the journal.
+    holds: Arc<AtomicUsize>,
+    path: PathBuf,
     /// `None` only while the journal is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<std::thread::JoinHandle<()>>,
@@ -110,9 +117,10 @@ impl Journal {
         let (requests, inbox) = mpsc::channel();
         let epoch = Arc::new(AtomicU64::new(0));
         let commits = Arc::new(AtomicU64::new(0));
-        let writer = writer::start(writer, inbox, segment, epoch.clone(), commits.clone())?;
-        let (requests, writer) = (Some(requests), Some(writer));
-        Ok(Self { segment, epoch, commits, requests, writer, reader, overview })
+        let holds = Arc::new(AtomicUsize::new(0));
+        let writer = writer::start(writer, inbox, segment, epoch.clone(), commits.clone(), holds.clone())?;
+        let (requests, writer, path) = (Some(requests), Some(writer), path.to_owned());
+        Ok(Self { segment, epoch, commits, holds, path, requests, writer, reader, overview })
     }
 
     /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet

@@ -5,7 +5,7 @@ use crate::error::Fault;
 use ids::{Id, TenantId};
 use sqlcipher::{Connection, params};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,8 +27,9 @@ pub(super) fn start(
     segment: Segment,
     epoch: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
+    holds: Arc<AtomicUsize>,
 ) -> Result<JoinHandle<()>, Fault> {
-    let writer = Writer { connection, segment, epoch, commits };
+    let writer = Writer { connection, segment, epoch, commits, holds };
     std::thread::Builder::new()
         .name("node-journal".into())
         .spawn(move || writer.run(&inbox))
@@ -40,6 +41,8 @@ struct Writer {
     segment: Segment,
     epoch: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
+    /// How many need everything that is in the journal. Nothing is forgotten meanwhile.
+    holds: Arc<AtomicUsize>,
 }
 
 impl Writer {
@@ -52,7 +55,14 @@ impl Writer {
             let mut batch = vec![first];
             batch.extend(inbox.try_iter().take(MAX_BATCH - 1));
             siblings = batch.iter().filter(|request| matches!(request, Request::Append(..))).count();
-            self.carry_out(batch);
+            let (pauses, batch): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|request| matches!(request, Request::Pause(..)));
+            if !batch.is_empty() {
+                self.carry_out(batch);
+            }
+            for pause in pauses {
+                stand_still(pause);
+            }
         }
     }
 
@@ -68,11 +78,14 @@ impl Writer {
                         appends.push((entry, done, number.clone().unwrap_or(0)));
                         number?;
                     }
+                    // What is not forgotten folds again, or is forgotten another time.
+                    Request::Forget(..) if self.holds.load(Ordering::SeqCst) > 0 => {}
                     Request::Forget(tenant, through) => self.forget(tenant, through)?,
                     Request::Erase(tenant, done) => others.push((self.erase(tenant), done)),
                     Request::SkipTo(number, done) => others.push((self.skip_to(number), done)),
                     Request::Mark(tenant, marks, done) => others.push((self.mark_all(tenant, &marks), done)),
                     Request::Probe(done) => others.push((Ok(0), done)),
+                    Request::Pause(..) => {}
                 }
             }
             Ok(self.connection.execute_batch("COMMIT")?)
@@ -154,6 +167,16 @@ impl Writer {
         let rows = self.connection.execute("DELETE FROM entry WHERE tenant = ?1", params![bytes])?;
         self.connection.execute("DELETE FROM work WHERE tenant = ?1", params![bytes])?;
         Ok(rows as u64)
+    }
+}
+
+/// Writes nothing until whoever asked for it lets go.
+fn stand_still(pause: Request) {
+    if let Request::Pause(reached, go_on) = pause
+        && reached.send(()).is_ok()
+    {
+        // An error says that it was let go.
+        let _ = go_on.recv();
     }
 }
 
