@@ -27,7 +27,8 @@ impl EmbeddedStore {
         let wrapped = inner.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
         let next = wrapped.with_new_data_key(inner.kms.as_ref(), id, &self.env()).await?;
         let epoch = inner.platform.log_epoch(id).await?;
-        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &row.region, epoch, &next).await?;
+        let keys =
+            TenantKeys::unwrap(inner.kms.as_ref(), id, &row.region, inner.log_age(epoch), &next).await?;
         let platform = inner.platform.clone();
         let changed = blocking(move || change(&handle, &platform, &next.data, keys)).await;
         if changed.is_err() {

@@ -103,7 +103,8 @@ impl EmbeddedStore {
     async fn unborn(&self, row: &TenantRow, keys: &WrappedKeys) -> Result<Arc<TenantHandle>, Fault> {
         let inner = self.inner();
         let unwrapped =
-            TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, FIRST_EPOCH, keys).await?;
+            TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, inner.log_age(FIRST_EPOCH), keys)
+                .await?;
         let path = inner.folder.tenant(&row.region, row.id)?;
         Ok(TenantHandle::new(
             row.id,

@@ -4,7 +4,7 @@ use crate::error::Fault;
 use crate::files::DataFolder;
 use crate::handles::Handles;
 use crate::journal::{Journal, Segment};
-use crate::keys::TenantKeys;
+use crate::keys::{LogAge, TenantKeys};
 use crate::opening::{OpenError, Settings, open_platform};
 use crate::platform::Platform;
 use crate::tenant::{Append, Database, TenantHandle, Txn};
@@ -51,6 +51,13 @@ pub(crate) struct Inner {
     env: Env,
     /// Held for as long as the store is open.
     _lock: File,
+}
+
+impl Inner {
+    /// What a log of this epoch says of itself.
+    pub(crate) fn log_age(&self, epoch: u64) -> LogAge {
+        LogAge { epoch, generation: self.generation }
+    }
 }
 
 impl EmbeddedStore {
@@ -187,7 +194,8 @@ impl EmbeddedStore {
             let row = inner.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?;
             (row.region, inner.platform.log_epoch(id).await?)
         };
-        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &region, epoch, &wrapped).await?;
+        let keys =
+            TenantKeys::unwrap(inner.kms.as_ref(), id, &region, inner.log_age(epoch), &wrapped).await?;
         let path = inner.folder.tenant(&region, id)?;
         if wrapped.changing {
             let (platform, path) = (inner.platform.clone(), path.clone());
