@@ -68,7 +68,11 @@ impl EmbeddedStore {
     }
 
     /// Removes an erased tenant's journal entries and files; gives back how many there were of each.
-    async fn remove_remains(&self, tenant: TenantId, region: &Slug) -> Result<(u64, usize), Fault> {
+    pub(crate) async fn remove_remains(
+        &self,
+        tenant: TenantId,
+        region: &Slug,
+    ) -> Result<(u64, usize), Fault> {
         let path = self.inner().folder.tenant(region, tenant)?;
         let entries = self.journal(region)?.erase(tenant).await?;
         let removed = blocking(move || remove_files(&path)).await?;

@@ -135,3 +135,6 @@ fn open_manifest(path: &Path, key: &SecretBytes<32>) -> Result<(Header, Listing)
     opened.read_to_end(&mut text).map_err(|_| damaged())?;
     Ok((header, serde_json::from_slice(&text).map_err(|_| damaged())?))
 }
+
+#[cfg(test)]
+mod tests;

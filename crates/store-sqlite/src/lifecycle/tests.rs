@@ -27,6 +27,13 @@ async fn open(place: &TempDir, env: &Env) -> EmbeddedStore {
     EmbeddedStore::open(settings, Arc::new(FileKms::new(env.clone(), key, None)), env.clone()).await.unwrap()
 }
 
+impl Embedded {
+    /// The folder that has the data folder and the master key.
+    pub(crate) fn place(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
+
 #[async_trait]
 impl Backend for Embedded {
     type Store = EmbeddedStore;

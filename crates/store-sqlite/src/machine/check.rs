@@ -6,7 +6,7 @@ use crate::error::Fault;
 use crate::journal::{Journal, JournalKey};
 use crate::keys::TenantKeys;
 use crate::rows::LogBase;
-use crate::tenant::{Database, TenantHandle, blocking};
+use crate::tenant::{Database, Home, TenantHandle, blocking};
 use audit::export::follow_leaves;
 use ids::TenantId;
 use serde::Serialize;
@@ -55,7 +55,10 @@ async fn check_one(store: &EmbeddedStore, id: TenantId, other: TenantId) -> Resu
         if let Some(other) = other {
             opens_for_nobody_else(&handle, &other)?;
         }
-        let checked = handle.with_database(|database| follow_log(database, &handle.keys()));
+        let checked = handle.with_database(|database| {
+            authenticate(database)?;
+            follow_log(database, &handle.keys())
+        });
         handle.close()?;
         checked
     })
@@ -78,6 +81,14 @@ fn opens_for_nobody_else(handle: &TenantHandle, other: &Arc<TenantKeys>) -> Resu
         }
     }
     Ok(())
+}
+
+/// Every page of the file authenticates under the tenant's key, and so every row is of what it wrote.
+fn authenticate(database: &Database) -> Result<(), Fault> {
+    if database.home == Home::Memory {
+        return Ok(());
+    }
+    sqlcipher::integrity(&database.connection).map_err(|_| Fault::Damaged("the tenant's file"))
 }
 
 /// Opening has checked whose file it is, and that the journal's entries open under the tenant's key. The log's

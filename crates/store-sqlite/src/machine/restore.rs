@@ -152,6 +152,10 @@ async fn lay(
         after = Some(last.id);
         tenants.extend(rows.iter().map(|row| row.id));
     }
+    // Erased after its file was copied, and before the moment.
+    for gone in listing.tenants.iter().filter(|part| tenants.binary_search(&part.tenant).is_err()) {
+        store.remove_remains(gone.tenant, &gone.region).await?;
+    }
     let checked = check(&store, &tenants).await;
     let in_place = checked.failed.is_empty() || wanted.without_failed;
     if in_place {

@@ -13,7 +13,7 @@ mod whole;
 mod writes;
 
 pub(crate) use copy::AtRest;
-pub(crate) use database::{Database, used_bytes};
+pub(crate) use database::{Database, Home, used_bytes};
 pub(crate) use handle::{Append, TenantHandle, blocking};
 pub(crate) use schema::LATEST;
 pub(crate) use whole::is_damage;
