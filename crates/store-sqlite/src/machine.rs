@@ -81,6 +81,8 @@ struct Listing {
     home: Slug,
     journals: Vec<JournalPart>,
     tenants: Vec<TenantPart>,
+    /// Tenants whose file the disk did not give. What the journal has of them is not what they are.
+    left_out: Vec<TenantId>,
 }
 
 impl Listing {

@@ -62,7 +62,7 @@ pub struct WholeBackup {
     pub copied: u64,
     /// How many files had not changed since the backup that it goes on from.
     pub unchanged: u64,
-    /// Tenants whose file could not be read. It was copied as it is.
+    /// Tenants whose file could not be read. It was copied as it is, or not at all where the disk does not give it.
     pub unreadable: Vec<TenantId>,
 }
 

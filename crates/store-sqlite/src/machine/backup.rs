@@ -30,6 +30,8 @@ type Journals = Vec<(Slug, Arc<Journal>)>;
 struct Seen {
     state: FileState,
     part: Option<TenantPart>,
+    /// Whether the disk did not give it.
+    left_out: bool,
 }
 
 /// A tenant's file that was copied and not yet carried away.
@@ -189,6 +191,7 @@ impl Taking<'_> {
                     std::fs::copy(&path, &target)?;
                     Some((AtRest { folded: None, key: wanted.key.clone() }, true))
                 }
+                // Without a key nobody knows what the journal has of it.
                 None => None,
             };
             Ok(match (copied, last) {
@@ -205,14 +208,21 @@ impl Taking<'_> {
                 }
             })
         });
+        let mut left_out = false;
         let (part, copied) = match looked.await {
             Err(Fault::KeyGone) => return Ok(None),
-            Err(fault) => return Err(fault),
+            Err(fault @ (Fault::DiskFull | Fault::Stopped)) => return Err(fault),
+            // One tenant's damage keeps nobody else out of the backup.
+            Err(fault) => {
+                tracing::error!(tenant.id = %id, %fault, "a tenant's file cannot be copied");
+                left_out = true;
+                (None, None)
+            }
             Ok(Look::NoFile) => (None, None),
             Ok(Look::Unchanged(part)) => (Some(part), None),
             Ok(Look::Copied(copied)) => (Some(copied.part.clone()), Some(copied)),
         };
-        self.seen.insert(id, Seen { state, part });
+        self.seen.insert(id, Seen { state, part, left_out });
         Ok(copied)
     }
 
@@ -241,7 +251,8 @@ impl Taking<'_> {
         let key = inner.kms.derive(inner.kms.master_key_id(), &PLATFORM).await?;
         let platform = self.sealed(move |target| moment.platform.copy(target, &key)).await?;
         let tenants = self.parts().cloned().collect();
-        Ok(Listing { platform, home: inner.home.clone(), journals, tenants })
+        let left_out = self.seen.iter().filter(|(_, seen)| seen.left_out).map(|(id, _)| *id).collect();
+        Ok(Listing { platform, home: inner.home.clone(), journals, tenants, left_out })
     }
 
     fn parts(&self) -> impl Iterator<Item = &TenantPart> {
@@ -296,8 +307,10 @@ impl Taking<'_> {
         })
         .await?;
         let unreadable = self.parts().filter(|tenant| tenant.folded.is_none());
-        let unreadable: Vec<_> = unreadable.map(|tenant| tenant.tenant).collect();
-        let tenants = self.seen.len() as u64 - 1;
+        let mut unreadable: Vec<_> = unreadable.map(|tenant| tenant.tenant).collect();
+        unreadable.extend(&listing.left_out);
+        // The operators' own log is no tenant's.
+        let tenants = (self.seen.len() as u64).saturating_sub(1);
         let unchanged = (listing.tenants.len() as u64).saturating_sub(self.copied);
         self.carry(PieceKind::List, self.backup.to_string(), list).await?;
         self.carry(PieceKind::Manifest, self.backup.to_string(), manifest).await?;

@@ -1,8 +1,9 @@
 //! Putting a backup of everything back on an empty machine.
 //!
-//! All of it is laid in a folder beside the one that is wanted, and checked there: every hash on the way, then
-//! each tenant. That folder takes the wanted one's name last, so what is refused has touched nothing. The server
-//! that was put back does not start until somebody says that the one before is gone.
+//! All of it is laid in a folder of its own inside the one that is wanted, which may be where a disk is mounted,
+//! and checked there: every hash on the way, then each tenant. It moves up last, the platform store at the very
+//! end, without which there is no server; what is refused leaves nothing behind. The server that was put back does
+//! not start until somebody says that the one before is gone.
 
 use super::check::{FailedCheck, check};
 use super::{FORMAT, Header, Listing, Part, WHOLE_BACKUP, copy_measured, open_manifest};
@@ -120,11 +121,15 @@ pub async fn put_back(wanted: WholeRestore, kms: Arc<dyn Kms>, env: Env) -> Resu
     let master = kms.master_key_id();
     let key = kms.derive(master, &WHOLE_BACKUP).await.map_err(Fault::from)?;
     let (header, listing) = read_manifest(&manifest, &key, &master.to_string())?;
-    let staging = staging(&wanted.folder, &env)?;
+    let was_there = wanted.folder.is_dir();
+    let staging = wanted.folder.join(format!(".restoring-{}", hex::encode(env.random::<6>())));
     let laid = lay(&wanted, &header, &listing, &key, &staging, kms, env).await;
-    let in_place = laid.as_ref().is_ok_and(|laid| laid.in_place);
-    if !in_place {
+    if staging.exists() {
         fs::remove_dir_all(&staging)?;
+    }
+    let in_place = laid.as_ref().is_ok_and(|laid| laid.in_place);
+    if !in_place && !was_there && wanted.folder.is_dir() {
+        fs::remove_dir(&wanted.folder)?;
     }
     laid
 }
@@ -156,7 +161,13 @@ async fn lay(
     for gone in listing.tenants.iter().filter(|part| tenants.binary_search(&part.tenant).is_err()) {
         store.remove_remains(gone.tenant, &gone.region).await?;
     }
-    let checked = check(&store, &tenants).await;
+    let left_out = |tenant: &TenantId| FailedCheck {
+        tenant: *tenant,
+        reason: "its file could not be read when the backup was taken, and is not in it".to_owned(),
+    };
+    let present: Vec<_> = tenants.iter().copied().filter(|id| !listing.left_out.contains(id)).collect();
+    let mut checked = check(&store, &present).await;
+    checked.failed.extend(listing.left_out.iter().filter(|id| tenants.contains(id)).map(left_out));
     let in_place = checked.failed.is_empty() || wanted.without_failed;
     if in_place {
         store.close().await;
@@ -165,8 +176,10 @@ async fn lay(
         }
         store.inner().platform.put_back(&header.backup.to_string(), &listing.home)?;
         drop(store);
-        fs::rename(staging, &wanted.folder)?;
-        sync_folder_of(&absolute(&wanted.folder)?)?;
+        for name in ["regions", "platform.db"] {
+            fs::rename(staging.join(name), wanted.folder.join(name))?;
+            File::open(&wanted.folder)?.sync_all()?;
+        }
     }
     Ok(PutBack {
         backup: header.backup,
@@ -248,17 +261,6 @@ fn is_filled(folder: &Path) -> io::Result<bool> {
         Err(error) => Err(error),
         Ok(mut entries) => Ok(entries.next().is_some()),
     }
-}
-
-fn absolute(folder: &Path) -> io::Result<PathBuf> {
-    std::path::absolute(folder)
-}
-
-/// A folder beside the wanted one, under a name that is nobody's.
-fn staging(folder: &Path, env: &Env) -> Result<PathBuf, PutBackError> {
-    let mut name = absolute(folder)?.into_os_string();
-    name.push(format!(".restoring-{}", hex::encode(env.random::<6>())));
-    Ok(PathBuf::from(name))
 }
 
 /// The manifest of the backup that is wanted. Backups' ids are in the order of their time.

@@ -232,6 +232,31 @@ fn a_tenant_whose_log_is_not_whole_is_named_and_stays_out_of_service_alone() {
 }
 
 #[test]
+fn a_file_that_the_disk_does_not_give_keeps_nobody_else_out() {
+    World::<Embedded>::run(async |world| {
+        let stage = Stage::set(world).await;
+        let (one, two) = (stage.world.one, stage.world.two);
+        stage.world.store().close().await;
+        let file = stage.world.store().inner().folder.tenant(&"local".parse().unwrap(), one).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert_eq!(stage.take(None).await.unreadable, [one]);
+        let folder = stage.world.backend.place().join("next");
+        let found = stage.restore(None, &folder, false).await.unwrap();
+        assert_eq!((found.failed[0].tenant, found.failed.len(), folder.exists()), (one, 1, false));
+        stage.restore(None, &folder, true).await.unwrap();
+        confirm_put_back(&folder, 0, stage.kms(), stage.world.env()).await.unwrap();
+        let next = stage.open(&folder).await.unwrap();
+        assert_eq!(stage.word(&next, one, 1).await, None);
+        assert!(stage.word(&next, two, 1).await.is_some());
+        let made = record(9, json!({"who": "nobody"}));
+        let write =
+            stage.world.visit(one, async |tenant| records::create(&next, &tenant, made).await.is_err());
+        assert!(write.await, "it does not begin anew");
+    });
+}
+
+#[test]
 fn a_file_of_another_tenant_is_found() {
     World::<Embedded>::run(async |world| {
         let stage = Stage::set(world).await;
