@@ -5,7 +5,7 @@ use crate::offline::Surroundings;
 use crate::output::{Ended, News, Progress, Trouble, say, say_json};
 use crate::server::key;
 use ::audit::evidence::Server;
-use ::verify::{Options, Outside, OwnServer, Places, Report};
+use ::verify::{Only, Options, Outside, OwnServer, Places, Report};
 use clap::Args;
 use client::{BaseUrl, Client};
 use serde_json::json;
@@ -50,6 +50,10 @@ pub struct VerifyArguments {
     /// times.
     #[arg(long, value_name = "KEY", requires = "check")]
     witness: Vec<String>,
+    /// Try only patterns with this text in their name, `operation | place | attack`; may be given several times, and
+    /// then all of the texts have to be in it.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["evidence", "check"])]
+    only: Vec<String>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -60,14 +64,15 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
         return evidence::check(file, key, &arguments.witness, arguments.json);
     }
     let granted = arguments.grant_file.is_some();
-    let VerifyArguments { url, operator_key_file, grant_file, log, data, junit, json: as_json, .. } =
+    let VerifyArguments { url, operator_key_file, grant_file, log, data, junit, only, json: as_json, .. } =
         arguments;
+    let only = Only(only);
     let kept = Kept::new(arguments.evidence, arguments.vkey_out)?;
     let report = match (url, operator_key_file.or(grant_file)) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
             let places = Places { log, data };
-            let server = Attacked { places, outside: None, server: Server::Given, granted };
+            let server = Attacked { places, outside: None, server: Server::Given, granted, only };
             attack(Client::new(url), operator_key, server, &kept, around, as_json).await?
         }
         _ => {
@@ -78,7 +83,8 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
             let server = server.map_err(Trouble::other)?;
             let (client, key) = (Client::new(server.url.clone()), server.operator_key.clone());
             let places = server.places();
-            let own = Attacked { places, outside: Some(&outside), server: Server::Own, granted: false };
+            let outside_hosts = Some(&outside);
+            let own = Attacked { places, outside: outside_hosts, server: Server::Own, granted: false, only };
             let report = tokio::select! {
                 report = attack(client, key, own, &kept, around, as_json) => report,
                 never = outside.serve() => match never {},
@@ -104,6 +110,7 @@ struct Attacked<'o> {
     outside: Option<&'o Outside>,
     server: Server,
     granted: bool,
+    only: Only,
 }
 
 async fn attack(
@@ -114,13 +121,13 @@ async fn attack(
     around: &Surroundings,
     quiet: bool,
 ) -> Result<Report, Trouble> {
-    let Attacked { places, outside, server, granted } = attacked;
+    let Attacked { places, outside, server, granted, only } = attacked;
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
     let operator = client.with_key(operator_key.clone());
     let run = kept.begin(&operator, &places, server, &around.env).await?;
     let env = around.env.clone();
-    let options = Options { client, operator_key, granted, env, places, outside, progress: &tell };
+    let options = Options { client, operator_key, granted, env, places, outside, only, progress: &tell };
     let outcome = ::verify::run(options).await;
     progress.clear();
     let report = outcome.map_err(Trouble::other)?;

@@ -168,6 +168,7 @@ async fn attack(
         env: env.clone(),
         places: server.places(),
         outside: None,
+        only: verify::Only::default(),
         progress: &|_, _| {},
     };
     let report = verify::run(options).await?;

@@ -25,7 +25,7 @@ mod wire;
 
 use crate::compare::{insides, leaked};
 use crate::description::{Caller, Operation};
-use crate::pattern::{Outcome, Pattern, Verdict};
+use crate::pattern::{Only, Outcome, Pattern, Verdict};
 use crate::side::Side;
 use crate::world::{Request, World};
 use client::Answer;
@@ -78,12 +78,18 @@ impl Control<'_> {
 }
 
 /// Carries out every attack there is.
-pub(crate) async fn all(world: &World<'_>, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Outcome> {
+pub(crate) async fn all(
+    world: &World<'_>,
+    only: &Only,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Vec<Outcome> {
     let controls = controls(world).await;
     let mut jobs = Vec::new();
     for control in &controls {
         jobs.extend(attacks_on(world, control));
     }
+    let chosen = |job: &Job<'_>| only.has(&job.pattern);
+    jobs.retain(chosen);
     let total = jobs.len();
     let mut running =
         futures::stream::iter(jobs.into_iter().map(|job| job.run(world))).buffer_unordered(AT_ONCE);
@@ -95,12 +101,12 @@ pub(crate) async fn all(world: &World<'_>, progress: &(dyn Fn(usize, usize) + Sy
     }
     drop(running);
     // By themselves, because each takes the other's time.
-    for job in timing::jobs(world, &controls) {
+    for job in timing::jobs(world, &controls).into_iter().filter(chosen) {
         outcomes.extend(job.run(world).await);
     }
     // Last, so that whatever an attack left behind is seen.
     let last = sweep::jobs(world, &controls).into_iter().chain(replay::cursors(world, &controls));
-    let last = futures::stream::iter(last.map(|job| job.run(world)));
+    let last = futures::stream::iter(last.filter(chosen).map(|job| job.run(world)));
     outcomes.extend(last.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten());
     outcomes
 }

@@ -4,7 +4,7 @@ use crate::attacks;
 use crate::bodies::{template, unlimited};
 use crate::description::Description;
 use crate::outside::Outside;
-use crate::pattern::{NotOffered, Outcome, Verdict};
+use crate::pattern::{NotOffered, Only, Outcome, Verdict};
 use crate::report::Report;
 use crate::side::Side;
 use crate::traces::{self, Moment, Needles, Places};
@@ -34,6 +34,8 @@ pub struct Options<'p> {
     pub places: Places,
     /// Hosts outside, which the server's configuration opens as [`Outside::configuration`] says.
     pub outside: Option<&'p Outside>,
+    /// Which patterns are tried; their positive controls are set up for all.
+    pub only: Only,
     /// Is told, now and then, how many patterns of how many are done.
     pub progress: &'p (dyn Fn(usize, usize) + Sync),
 }
@@ -53,6 +55,11 @@ pub enum VerifyError {
     /// The suite was told to stop.
     #[error("interrupted; what the suite had made was deleted")]
     Interrupted,
+    /// None of the patterns is meant.
+    #[error(
+        "no pattern has that in its name; `verify --json` without `--only` shows surfaces and operations"
+    )]
+    NothingChosen,
     /// Something of it is left on the server.
     #[error("some of what the suite made is left behind: {0}")]
     LeftBehind(String),
@@ -89,7 +96,11 @@ pub async fn run(options: Options<'_>) -> Result<Report, VerifyError> {
         let give = "the `http://` address behind what ends TLS".to_owned();
         not_offered.push(NotOffered { cell, give });
     }
+    outcomes.retain(|outcome| options.only.has(&outcome.pattern));
     let report = Report::new(outcomes, not_offered, millis);
+    if report.surfaces.is_empty() && !options.only.0.is_empty() {
+        return Err(VerifyError::NothingChosen);
+    }
     if left.is_empty() { Ok(report) } else { Err(VerifyError::LeftBehind(left.join(", "))) }
 }
 
@@ -177,7 +188,7 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
         options.env.clone(),
         (made, options.outside),
     );
-    let mut outcomes = attacks::all(&world, options.progress).await;
+    let mut outcomes = attacks::all(&world, &options.only, options.progress).await;
     let needles = Arc::new(Needles::new(&[&world.victim, &world.attacker], since));
     outcomes.extend(traces::search(&options.places, &needles, Moment::WhileTheyLive));
     Ok(Attacked { outcomes, needles, out_of_reach })

@@ -29,6 +29,6 @@ mod world;
 pub use campaign::{Options, VerifyError, run};
 pub use outside::Outside;
 pub use own_server::{OwnServer, OwnServerError};
-pub use pattern::{Leak, NotOffered, Unattacked};
+pub use pattern::{Leak, NotOffered, Only, Unattacked};
 pub use report::{Report, SurfaceCount};
 pub use traces::Places;

@@ -16,6 +16,24 @@ impl Pattern {
     pub(crate) fn new(operation: &Operation, place: impl Into<String>, attack: &'static str) -> Self {
         Self { surface: operation.tag.clone(), operation: operation.name(), place: place.into(), attack }
     }
+
+    /// What it is called in lists.
+    pub(crate) fn name(&self) -> String {
+        format!("{} | {} | {}", self.operation, self.place, self.attack)
+    }
+}
+
+/// Which patterns are tried: those whose name has each of these texts in it, so without any text all.
+#[derive(Clone, Debug, Default)]
+pub struct Only(pub Vec<String>);
+
+impl Only {
+    pub(crate) fn has(&self, pattern: &Pattern) -> bool {
+        self.0.is_empty() || {
+            let name = pattern.name();
+            self.0.iter().all(|text| name.contains(text))
+        }
+    }
 }
 
 /// How an attack ended.

@@ -61,6 +61,7 @@ impl Report {
             }
             let count = report.surfaces.entry(pattern.surface.clone()).or_default();
             count.millis += millis;
+            let name = pattern.name();
             let (surface, operation, place) = (pattern.surface, pattern.operation, pattern.place);
             let attack = pattern.attack.to_owned();
             if let Verdict::Unattacked(reason) = verdict {
@@ -68,7 +69,6 @@ impl Report {
                 report.unattacked.push(Unattacked { surface, operation, place, attack, reason });
                 continue;
             }
-            let name = format!("{operation} | {place} | {attack}");
             report.times.insert(name.clone(), millis);
             report.tried.insert(name);
             report.patterns += 1;

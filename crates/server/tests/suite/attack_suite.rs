@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use verify::{Options, Outside, OwnServer, Report};
+use verify::{Only, Options, Outside, OwnServer, Report};
 
 /// A server of the suite's own, and what lies outside of it.
 async fn own_server() -> (OwnServer, Arc<Outside>) {
@@ -34,7 +34,7 @@ fn environment(seed: u64) -> Env {
     Env::fixed(Timestamp::from_millis(since.as_millis().try_into().unwrap()), seed).0
 }
 
-async fn attacked((server, outside): &(OwnServer, Arc<Outside>), plant: Plant) -> Report {
+async fn attacked((server, outside): &(OwnServer, Arc<Outside>), plant: Plant, only: Only) -> Report {
     let proxy = Proxy::start(server, plant).await;
     let client = Client::new(proxy.url());
     let options = Options {
@@ -44,6 +44,7 @@ async fn attacked((server, outside): &(OwnServer, Arc<Outside>), plant: Plant) -
         env: environment(plant as u64),
         places: server.places(),
         outside: Some(outside),
+        only,
         progress: &|_, _| {},
     };
     let report = verify::run(options).await.unwrap();
@@ -104,7 +105,7 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_honest_server_has_no_leak_and_everything_is_attacked() {
     let server = own_server().await;
-    let report = attacked(&server, Plant::None).await;
+    let report = attacked(&server, Plant::None, Only::default()).await;
     server.0.stop().await;
     assert_eq!(report.leaks, [], "an honest server");
     assert_eq!(report.unattacked, [], "everything is attacked");
@@ -116,44 +117,34 @@ async fn an_honest_server_has_no_leak_and_everything_is_attacked() {
 
 /// One of them alone, while its attack is written.
 #[expect(clippy::disallowed_methods, reason = "a test has neither flags nor a configuration")]
-fn only() -> Option<String> {
+fn alone() -> Option<String> {
     std::env::var("PLANT").ok()
 }
 
-/// Plants one leak after the other in front of a server; each must be named.
-async fn each_is_named(plants: &[Plant]) {
+// By the patterns that are there for it; that these are part of a whole run is what the list of what was tried
+// shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_planted_leak_is_named() {
     let server = own_server().await;
-    let only = only();
-    let wanted = |plant: &&Plant| only.as_ref().is_none_or(|only| format!("{plant:?}") == *only);
-    let plants: Vec<Plant> = plants.iter().filter(wanted).copied().collect();
-    for plants in plants.chunks(3) {
-        let reports = plants.iter().map(|plant| attacked(&server, *plant));
-        for (plant, report) in plants.iter().zip(futures::future::join_all(reports).await) {
-            assert!(report.patterns > 400, "{plant:?}: only {} patterns", report.patterns);
-            let (operation, attack) = expected(*plant);
-            let named =
-                report.leaks.iter().any(|leak| leak.operation == operation && leak.attack.contains(attack));
-            assert!(named, "{plant:?} is not named: {:#?}", report.leaks);
-        }
+    let alone = alone();
+    let meant = |plant: &Plant| alone.as_ref().is_none_or(|alone| format!("{plant:?}") == *alone);
+    let plants: Vec<Plant> = Plant::ALL.into_iter().filter(meant).collect();
+    assert!(!plants.is_empty(), "there is no plant {alone:?}");
+    for plant in plants {
+        let (operation, attack) = expected(plant);
+        let patterns = Only(vec![format!("{operation} | "), attack.to_owned()]);
+        let report = attacked(&server, plant, patterns).await;
+        let named =
+            report.leaks.iter().any(|leak| leak.operation == operation && leak.attack.contains(attack));
+        assert!(named, "{plant:?} is not named: {:#?} {:#?}", report.leaks, report.unattacked);
     }
     server.0.stop().await;
-}
-
-// Two tests, so that neither takes long on a busy machine.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_planted_leaks_are_named() {
-    each_is_named(&Plant::ALL[..Plant::ALL.len() / 2]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_other_planted_leaks_are_named() {
-    each_is_named(&Plant::ALL[Plant::ALL.len() / 2..]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_behind() {
     let server = own_server().await;
-    let report = attacked(&server, Plant::None).await;
+    let report = attacked(&server, Plant::None, Only::default()).await;
     assert!(!report.is_bad_news());
     let operator = Client::new(server.0.url.clone()).with_key(server.0.operator_key.clone());
     let tenants = operator.get("/v1/tenants?limit=500").await.unwrap();
@@ -195,4 +186,20 @@ async fn a_run_that_is_told_to_stop_takes_away_what_it_made() {
         }
     }
     server.0.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_patterns_can_be_tried_alone_and_none_is_an_error() {
+    let verify = async |only: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        command.args(["verify", "--json"]).args(only.iter().flat_map(|text| ["--only", text]));
+        let ended = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
+        let report = serde_json::from_slice(&ended.stdout).unwrap_or(serde_json::Value::Null);
+        (ended.status.code(), report, String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let (code, report, complaint) = verify(&["GET /v1/me | ", "truncated key"]).await;
+    assert_eq!((code, &report["patterns"]), (Some(0), &serde_json::json!(1)), "{report} {complaint}");
+    let (code, _, complaint) = verify(&["GET /v1/nothing"]).await;
+    assert_eq!(code, Some(2));
+    assert!(complaint.contains("no pattern has that in its name"), "{complaint}");
 }

@@ -3,7 +3,7 @@
 use super::{Journal, Request, SCHEMA};
 use crate::error::Fault;
 use ids::{Id, TenantId};
-use sqlcipher::{Connection, OptionalExtension, params};
+use sqlcipher::{Connection, params};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,13 +84,8 @@ impl Snapshot {
             }
         }
         // Numbers that were given out are not given out again.
-        let last: Option<u64> = self
-            .0
-            .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'entry'", [], |row| row.get(0))
-            .optional()?;
-        copy.execute("DELETE FROM sqlite_sequence WHERE name = 'entry'", [])?;
-        let last = last.unwrap_or(0);
-        copy.execute("INSERT INTO sqlite_sequence(name, seq) VALUES('entry', ?1)", params![last])?;
+        let below: u64 = self.0.query_row("SELECT below FROM numbers", [], |row| row.get(0))?;
+        copy.execute("UPDATE numbers SET below = ?1", params![below])?;
         Ok(())
     }
 
