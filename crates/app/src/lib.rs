@@ -32,6 +32,7 @@ pub mod tenants;
 pub mod usage;
 pub mod vault;
 pub mod verify_grants;
+pub mod whole_backup;
 pub mod witnesses;
 pub mod workflows;
 

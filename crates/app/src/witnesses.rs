@@ -42,7 +42,8 @@ pub struct Conflict {
     /// How many events the log has that it was shown.
     pub size: u64,
     /// `rolled_back`: the log has fewer events than were cosigned. `forked`: its first events are others than
-    /// those that were cosigned.
+    /// those that were cosigned. `superseded`: the witness has seen a later generation, so that this server was
+    /// followed by another and must not run.
     pub kind: &'static str,
     /// When it was refused first.
     pub since: Timestamp,
@@ -228,6 +229,9 @@ async fn ask(
             (409, Ok(cosigned)) if cosigned == old => return Heard::Conflict { cosigned, kind: "forked" },
             (409, Ok(cosigned)) => old = cosigned,
             (422, _) => return Heard::Conflict { cosigned: old, kind: "forked" },
+            (403, Err(_)) if answer.starts_with("superseded ") => {
+                return Heard::Conflict { cosigned: known, kind: "superseded" };
+            }
             (404, _) => return Heard::Unreachable("the witness does not watch this log".to_owned()),
             _ => return Heard::Unreachable(format!("the witness answered {status}")),
         }

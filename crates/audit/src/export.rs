@@ -7,6 +7,7 @@
 mod chain;
 mod fault;
 mod inclusion;
+mod leaves;
 mod report;
 mod verify;
 
@@ -17,6 +18,7 @@ mod tests;
 
 pub use fault::Fault;
 pub use inclusion::{InclusionFault, Proven, verify_inclusion, verify_proof};
+pub use leaves::follow_leaves;
 pub use report::Report;
 pub use verify::{Trust, verify_export};
 

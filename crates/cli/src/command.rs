@@ -20,10 +20,10 @@ pub enum Command {
     /// Export audit logs, and check exports offline.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Back one tenant up into a file.
+    /// Back one tenant up into a file, or everything into a folder.
     Backup(backup::BackupArguments),
-    /// Restore a tenant from a backup of its own.
-    Restore(backup::RestoreArguments),
+    /// Restore a tenant from a backup of its own, or everything on an empty machine.
+    Restore(Box<backup::RestoreArguments>),
     /// Look whether this machine and a data folder are fit to serve.
     Doctor(doctor::DoctorArguments),
     /// Bring a server to what a file says: plans, endpoints, templates, tenants.
@@ -48,8 +48,8 @@ pub async fn run(command: Command, around: Surroundings) -> ExitCode {
         Command::Verify(arguments) => verify::run(*arguments, &around).await,
         Command::Witness(arguments) => witness::run(arguments, &around).await,
         Command::Audit(command) => audit::run(command).await,
-        Command::Backup(arguments) => backup::back_up(arguments).await,
-        Command::Restore(arguments) => backup::restore(arguments).await,
+        Command::Backup(arguments) => backup::back_up(arguments, &around).await,
+        Command::Restore(arguments) => backup::restore(*arguments, &around).await,
         Command::Doctor(arguments) => doctor::run(&arguments, &around),
         Command::Apply(arguments) => apply::run(arguments).await,
         Command::Tenants(arguments) => tenants::run(arguments).await,

@@ -12,6 +12,7 @@ mod doctor;
 mod evidence;
 mod keys;
 mod keys_given;
+mod machine;
 mod offline;
 mod operator_keys;
 mod output;
@@ -24,4 +25,4 @@ mod verify_grants;
 mod witness;
 
 pub use command::{Command, run};
-pub use offline::{Offline, Surroundings};
+pub use offline::{Offline, Surroundings, WantedRestore};

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use env::Env;
 use secret::SecretText;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,24 @@ pub struct Surroundings {
     pub env: Env,
     /// Work on a data folder.
     pub offline: Arc<dyn Offline>,
+}
+
+/// How everything is put back.
+pub struct WantedRestore {
+    /// The folder with the backups; `None` where everything is in place, and only what follows is to be said.
+    pub from: Option<PathBuf>,
+    /// Which backup; the newest where none is named.
+    pub backup: Option<String>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The file of the master key.
+    pub master_key: PathBuf,
+    /// Whether tenants that do not pass the isolation check stay out of service.
+    pub without_failed: bool,
+    /// Whether the server before is gone for good.
+    pub old_server_is_gone: bool,
+    /// The highest generation that any server is known to have had.
+    pub generation_before: u64,
 }
 
 /// Work on a data folder whose server is stopped. Only the program that names adapters can do it.
@@ -33,6 +52,10 @@ pub trait Offline: Send + Sync {
 
     /// Brings a master key back from the shares in these files, into a new file; the key's id.
     fn recover_master_key(&self, shares: &[PathBuf], key: &Path) -> Result<String, String>;
+
+    /// Puts a backup of everything back, lets the server in the folder be the only one, or both; what was done. An
+    /// error says why not, and nothing was touched then.
+    async fn restore_all(&self, wanted: WantedRestore) -> Result<Value, String>;
 
     /// Wraps every tenant's key under the present master key instead of the previous one; how many were
     /// wrapped anew. An error says why not, and nothing is lost then.

@@ -45,13 +45,20 @@ pub(crate) enum ConnectError {
 
 impl OperatorOptions {
     pub(crate) fn connect(&self) -> Result<Client, ConnectError> {
-        Ok(Client::new(self.server.url.clone()).with_key(key(&self.operator_key_file)?))
+        self.server.connect_with(&self.operator_key_file)
+    }
+}
+
+impl ServerOption {
+    /// The server, as whoever has the key in this file.
+    pub(crate) fn connect_with(&self, key_file: &Path) -> Result<Client, ConnectError> {
+        Ok(Client::new(self.url.clone()).with_key(key(key_file)?))
     }
 }
 
 impl TenantOptions {
     pub(crate) fn connect(&self) -> Result<Client, ConnectError> {
-        Ok(Client::new(self.server.url.clone()).with_key(key(&self.key_file)?))
+        self.server.connect_with(&self.key_file)
     }
 }
 

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::io::{self, SeekFrom};
 use std::time::Duration;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Exports are the largest answers.
@@ -118,8 +118,9 @@ impl<'c> Call<'c> {
         tokio::time::timeout(timeout, whole).await.unwrap_or(Err(CallError::TimedOut(timeout.as_secs())))
     }
 
-    /// Sends it and writes a good answer's body into the file as it arrives; gives back how many bytes it had.
-    pub async fn send_into(self, file: &mut File) -> Result<u64, CallError> {
+    /// Sends it and writes a good answer's body into the file, or whatever else takes it, as it arrives; gives back
+    /// how many bytes it had.
+    pub async fn send_into(self, file: &mut (impl AsyncWrite + Unpin)) -> Result<u64, CallError> {
         let timeout = self.timeout;
         let whole = async {
             let (parts, mut body) = self.begin().await?.into_parts();

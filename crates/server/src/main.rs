@@ -8,6 +8,7 @@ mod first_start;
 mod logging;
 mod models;
 mod offline;
+mod restore;
 mod serve;
 mod system;
 mod wiring;

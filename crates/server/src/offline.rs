@@ -5,12 +5,13 @@ use crate::failures::Failures;
 use crate::{escrow, system};
 use async_trait::async_trait;
 use audit::event::Action;
-use cli::Offline;
+use cli::{Offline, WantedRestore};
 use context::event::operator_draft;
 use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts};
 use ids::Slug;
 use kms_file::{FileKms, MasterKey};
 use secret::SecretText;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::OperatorStore as _;
@@ -41,6 +42,10 @@ impl Offline for DataFolder {
 
     fn recover_master_key(&self, shares: &[PathBuf], key: &Path) -> Result<String, String> {
         escrow::recover(shares, key)
+    }
+
+    async fn restore_all(&self, wanted: WantedRestore) -> Result<Value, String> {
+        crate::restore::restore_all(wanted).await
     }
 
     async fn rewrap_keys(

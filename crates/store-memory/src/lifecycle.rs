@@ -6,7 +6,22 @@ use audit::merkle::{LeafHashes, root};
 use context::Operator;
 use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
-use store::{ErasedPlace, ErasureReceipt, RestoreOptions, Restored, StoreError, TenantLifecycle};
+use store::{
+    Carrier, ErasedPlace, ErasureReceipt, RestoreOptions, Restored, StoreError, TenantLifecycle, WholeBackup,
+    WholeBackups,
+};
+
+#[async_trait]
+impl WholeBackups for MemoryStore {
+    async fn back_up_all(
+        &self,
+        _: &Operator,
+        _: &Path,
+        _: &mut dyn Carrier,
+    ) -> Result<WholeBackup, StoreError> {
+        Err(StoreError::Unavailable)
+    }
+}
 
 #[async_trait]
 impl TenantLifecycle for MemoryStore {

@@ -21,12 +21,14 @@ impl EmbeddedStore {
     /// Gives a tenant another data key and encrypts its file anew.
     pub(crate) async fn change_data_key(&self, id: TenantId) -> Result<(), Fault> {
         let inner = self.inner();
+        let _another_file = inner.whole_files.read().await;
         let row = inner.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?;
         let handle = self.handle_of(id).await?;
         let wrapped = inner.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
         let next = wrapped.with_new_data_key(inner.kms.as_ref(), id, &self.env()).await?;
         let epoch = inner.platform.log_epoch(id).await?;
-        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &row.region, epoch, &next).await?;
+        let keys =
+            TenantKeys::unwrap(inner.kms.as_ref(), id, &row.region, inner.log_age(epoch), &next).await?;
         let platform = inner.platform.clone();
         let changed = blocking(move || change(&handle, &platform, &next.data, keys)).await;
         if changed.is_err() {

@@ -103,6 +103,13 @@ impl NamedKey {
     }
 }
 
+/// Which of a tenant's logs it is, and which of the servers that came one after the other writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogAge {
+    pub(crate) epoch: u64,
+    pub(crate) generation: u64,
+}
+
 /// What a tenant in use needs of keys.
 pub(crate) struct TenantKeys {
     data_name: String,
@@ -119,13 +126,13 @@ impl TenantKeys {
         kms: &dyn Kms,
         tenant: TenantId,
         region: &Slug,
-        epoch: u64,
+        log: LogAge,
         wrapped: &WrappedKeys,
     ) -> Result<Self, Fault> {
         let data = wrapped.data.unwrap(kms, tenant).await?;
         let (seed, layers) =
             (wrapped.log.unwrap(kms, tenant).await?, wrapped.layers.unwrap(kms, tenant).await?);
-        let origin = Origin { tenant, region: region.clone(), epoch };
+        let origin = Origin { tenant, region: region.clone(), epoch: log.epoch };
         let (file, people) = (derive(&data, &FILE, &[]), derive(&seed, &PEOPLE, &[]));
         for kept in [&data, &file, &layers, &people] {
             hardening::keep_in_memory(kept.expose());
@@ -135,7 +142,7 @@ impl TenantKeys {
             file,
             data,
             layers,
-            log: LogKey::from_seed(origin, &seed),
+            log: LogKey::from_seed(origin, &seed).of_generation(log.generation),
             people,
         })
     }

@@ -16,6 +16,8 @@ mod journal;
 mod key_change;
 mod keys;
 mod lifecycle;
+mod machine;
+mod opening;
 mod platform;
 mod restore;
 mod rows;
@@ -24,4 +26,6 @@ mod store_impl;
 mod tenant;
 mod upkeep;
 
-pub use store_impl::{EmbeddedStore, OpenError, Settings};
+pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};
+pub use opening::{OpenError, Settings};
+pub use store_impl::EmbeddedStore;

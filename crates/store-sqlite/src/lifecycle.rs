@@ -68,7 +68,11 @@ impl EmbeddedStore {
     }
 
     /// Removes an erased tenant's journal entries and files; gives back how many there were of each.
-    async fn remove_remains(&self, tenant: TenantId, region: &Slug) -> Result<(u64, usize), Fault> {
+    pub(crate) async fn remove_remains(
+        &self,
+        tenant: TenantId,
+        region: &Slug,
+    ) -> Result<(u64, usize), Fault> {
         let path = self.inner().folder.tenant(region, tenant)?;
         let entries = self.journal(region)?.erase(tenant).await?;
         let removed = blocking(move || remove_files(&path)).await?;
@@ -103,7 +107,8 @@ impl EmbeddedStore {
     async fn unborn(&self, row: &TenantRow, keys: &WrappedKeys) -> Result<Arc<TenantHandle>, Fault> {
         let inner = self.inner();
         let unwrapped =
-            TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, FIRST_EPOCH, keys).await?;
+            TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, inner.log_age(FIRST_EPOCH), keys)
+                .await?;
         let path = inner.folder.tenant(&row.region, row.id)?;
         Ok(TenantHandle::new(
             row.id,

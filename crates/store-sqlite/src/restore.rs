@@ -37,6 +37,7 @@ impl EmbeddedStore {
         options: RestoreOptions,
     ) -> Result<Restored, Fault> {
         let inner = self.inner();
+        let _another_file = inner.whole_files.read().await;
         let handle = self.handle_of(id).await?;
         let known: HashSet<String> = inner.platform.subjects(id).await?.into_iter().collect();
         let platform = inner.platform.clone();

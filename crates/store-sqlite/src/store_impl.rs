@@ -4,7 +4,8 @@ use crate::error::Fault;
 use crate::files::DataFolder;
 use crate::handles::Handles;
 use crate::journal::{Journal, Segment};
-use crate::keys::{FIRST_EPOCH, TenantKeys};
+use crate::keys::{LogAge, TenantKeys};
+use crate::opening::{OpenError, Settings, open_platform};
 use crate::platform::Platform;
 use crate::tenant::{Append, Database, TenantHandle, Txn};
 use async_trait::async_trait;
@@ -15,52 +16,14 @@ use context::{
 };
 use env::Env;
 use ids::{Id, Slug, TenantId};
-use kms::{Kms, Purpose};
+use kms::Kms;
 use secret::SecretBytes;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
-
-const PLATFORM: Purpose = Purpose::new("platform store");
-
-/// How the store is opened.
-pub struct Settings {
-    /// The data folder, made if it is not there.
-    pub folder: PathBuf,
-    /// The regions whose data rests here. The first is where the operators' own log is.
-    pub regions: Vec<Slug>,
-    /// Whether a commit waits for the disk. Without it a power loss may take the last moments.
-    pub durable: bool,
-}
-
-/// Why the store did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another server has the folder.
-    #[error("another server is using the data folder; two servers on one folder would damage it")]
-    InUse,
-    /// The platform store does not open under this master key.
-    #[error(
-        "the platform store does not open with this master key: the key is wrong, or the file is damaged"
-    )]
-    WrongMasterKey,
-    /// A setting is missing.
-    #[error("the store needs at least one region")]
-    NoRegion,
-    /// Something else stands in the way.
-    #[error("the data folder cannot be used: {0}")]
-    Unusable(String),
-}
-
-impl From<Fault> for OpenError {
-    fn from(fault: Fault) -> Self {
-        Self::Unusable(fault.to_string())
-    }
-}
 
 /// The embedded backend.
 #[derive(Clone)]
@@ -72,13 +35,24 @@ pub(crate) struct Inner {
     pub(crate) kms: Arc<dyn Kms>,
     pub(crate) handles: Handles,
     journals: Mutex<HashMap<Slug, Arc<Journal>>>,
-    home: Slug,
+    pub(crate) home: Slug,
     durable: bool,
+    /// How often the server was restored, counted from 1.
+    pub(crate) generation: u64,
+    /// Held by whoever puts another file in the place of a tenant's, and by a backup of everything at its end.
+    pub(crate) whole_files: tokio::sync::RwLock<()>,
     env: Env,
     /// When the journals are looked at again for what waits to be folded.
     pub(crate) next_look: AtomicI64,
     /// Held for as long as the store is open.
     _lock: File,
+}
+
+impl Inner {
+    /// What a log of this epoch says of itself.
+    pub(crate) fn log_age(&self, epoch: u64) -> LogAge {
+        LogAge { epoch, generation: self.generation }
+    }
 }
 
 impl EmbeddedStore {
@@ -88,8 +62,14 @@ impl EmbeddedStore {
         let folder = DataFolder::at(&settings.folder)?;
         let lock = crate::files::lock(&folder.lock())?.ok_or(OpenError::InUse)?;
         let platform = open_platform(&folder, kms.as_ref(), &env).await?;
+        let server = platform.server()?;
+        if let Some((from, _)) = server.put_back {
+            return Err(OpenError::PutBack(from));
+        }
         let store = Self(Arc::new(Inner {
             folder,
+            generation: server.generation,
+            whole_files: tokio::sync::RwLock::default(),
             platform,
             kms,
             handles: Handles::default(),
@@ -153,12 +133,14 @@ impl EmbeddedStore {
         let inner = &self.0;
         let wrapped = inner.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
         let (region, epoch) = if id == operator_log() {
-            (inner.home.clone(), FIRST_EPOCH)
+            // It ends and begins with the server's generation.
+            (inner.home.clone(), inner.generation)
         } else {
             let row = inner.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?;
             (row.region, inner.platform.log_epoch(id).await?)
         };
-        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, &region, epoch, &wrapped).await?;
+        let keys =
+            TenantKeys::unwrap(inner.kms.as_ref(), id, &region, inner.log_age(epoch), &wrapped).await?;
         let path = inner.folder.tenant(&region, id)?;
         if wrapped.changing {
             let (platform, path) = (inner.platform.clone(), path.clone());
@@ -185,6 +167,11 @@ impl EmbeddedStore {
             }
         }
         Ok(())
+    }
+
+    /// Every region's journal.
+    pub(crate) fn all_journals(&self) -> Vec<(Slug, Arc<Journal>)> {
+        self.journals().iter().map(|(region, journal)| (region.clone(), journal.clone())).collect()
     }
 
     pub(crate) fn journals(&self) -> std::sync::MutexGuard<'_, HashMap<Slug, Arc<Journal>>> {
@@ -237,24 +224,6 @@ impl EmbeddedStore {
 /// The id under which the operators' own log is kept: the ULID of all zeros, which no clock gives.
 pub(crate) fn operator_log() -> TenantId {
     TenantId::from_bytes([0; 16])
-}
-
-async fn open_platform(folder: &DataFolder, kms: &dyn Kms, env: &Env) -> Result<Arc<Platform>, OpenError> {
-    let path = folder.platform();
-    if !path.exists() && !folder.regions().map_err(OpenError::from)?.is_empty() {
-        let detail = "there are tenants' files and no platform store, which has their keys";
-        return Err(OpenError::Unusable(detail.into()));
-    }
-    let key = kms.derive(kms.master_key_id(), &PLATFORM).await.map_err(Fault::from)?;
-    match Platform::open(&path, &key, env.clone()) {
-        Err(Fault::Damaged(_)) => {
-            let previous = kms.previous_master_key_id().ok_or(OpenError::WrongMasterKey)?;
-            let old = kms.derive(previous, &PLATFORM).await.map_err(Fault::from)?;
-            crate::lifecycle::rekey_platform(&path, &old, &key).map_err(|_| OpenError::WrongMasterKey)?;
-            Ok(Platform::open(&path, &key, env.clone())?)
-        }
-        other => Ok(other?),
-    }
 }
 
 /// The bytes that a tenant may store.

@@ -23,6 +23,7 @@ mod record;
 mod run;
 mod usage;
 mod verify_grant;
+mod whole_backup;
 mod work;
 
 pub use audit_log::{AuditEvent, AuditQuery, AuditTrail, Erasure, InclusionProof};
@@ -52,6 +53,7 @@ pub use usage::{
     UsageQuery, UsageRow, UsageStore,
 };
 pub use verify_grant::{VerifyGrantRow, VerifyGrants};
+pub use whole_backup::{Carrier, Piece, PieceKind, TakerGone, WholeBackup, WholeBackups};
 pub use work::{Mark, PendingWork, WorkIndex, WorkKind};
 
 /// All that a tenant's store can do.

@@ -1,7 +1,7 @@
 //! The platform store: tenants, plans, templates, endpoints, operators and the credential index's lines.
 //! It holds no tenant content.
 
-use crate::{OperatorLog, OperatorStore, StoreError, VerifyGrants};
+use crate::{OperatorLog, OperatorStore, StoreError, VerifyGrants, WholeBackups};
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus};
@@ -229,7 +229,7 @@ pub struct RestoreLoss {
 
 /// What the operator does to a tenant's store as a whole, without looking into it.
 #[async_trait]
-pub trait TenantLifecycle: Send + Sync {
+pub trait TenantLifecycle: WholeBackups {
     /// Writes a consistent, sealed backup to `target`; gives back its id.
     async fn backup(
         &self,

@@ -1,6 +1,6 @@
 //! What a witness must not forget: its key, and the last checkpoint of each log that it cosigned.
 
-use audit::note::{KeyName, SignedCheckpoint, VerifierKey, WitnessKey};
+use audit::note::{KeyName, Origin, SignedCheckpoint, VerifierKey, WitnessKey};
 use env::Env;
 use secret::SecretBytes;
 use sha2::{Digest as _, Sha256};
@@ -44,7 +44,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Takes the folder, and makes it where it is not there.
     pub(crate) fn open(root: &Path) -> Result<Self, StateError> {
-        for folder in [root.to_owned(), root.join("logs"), root.join("conflicts")] {
+        for folder in [root.to_owned(), root.join("logs"), root.join("conflicts"), root.join("generations")] {
             if !folder.is_dir() {
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             }
@@ -97,6 +97,31 @@ impl Folder {
     pub(crate) fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<(), StateError> {
         let path = self.place(&checkpoint.checkpoint().origin.to_string());
         self.write(&path, checkpoint.to_string().as_bytes())
+    }
+
+    /// The highest generation that was seen of a log, in whatever epoch.
+    pub(crate) fn seen(&self, log: &Origin, key: &VerifierKey) -> Result<u64, StateError> {
+        match fs::read_to_string(self.generation_of(log, key)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error.into()),
+            Ok(text) => text.trim().parse().map_err(|_| StateError::Damaged(log.to_string())),
+        }
+    }
+
+    /// Does not forget the checkpoint's generation, where it is the highest so far.
+    pub(crate) fn see(&self, checkpoint: &SignedCheckpoint, key: &VerifierKey) -> Result<(), StateError> {
+        let (log, generation) = (&checkpoint.checkpoint().origin, checkpoint.checkpoint().generation);
+        if generation <= self.seen(log, key)?.max(1) {
+            return Ok(());
+        }
+        self.write(&self.generation_of(log, key), format!("{generation}\n").as_bytes())
+    }
+
+    /// One file for the logs of a tenant and a region that one key signs, whatever their epoch.
+    fn generation_of(&self, log: &Origin, key: &VerifierKey) -> PathBuf {
+        let first = Origin { epoch: 1, ..log.clone() };
+        let name = key.named_after(&first).to_string();
+        self.root.join("generations").join(hex::encode(Sha256::digest(name)))
     }
 
     /// Keeps a signed checkpoint that goes with no history that was cosigned: the log's own signature shows

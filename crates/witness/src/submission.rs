@@ -4,8 +4,8 @@ use crate::config::Config;
 use crate::state::{Folder, StateError};
 use audit::merkle::{empty_root, verify_consistency};
 use audit::note::{
-    AddCheckpoint, AddCheckpointError, Checkpoint, SignedCheckpoint, SignedNote, VerifierKey, WitnessKey,
-    WitnessVerifierKey,
+    AddCheckpoint, AddCheckpointError, Checkpoint, Origin, SignedCheckpoint, SignedNote, VerifierKey,
+    WitnessKey, WitnessVerifierKey,
 };
 use env::Env;
 use std::collections::BTreeMap;
@@ -38,6 +38,14 @@ pub enum Refused {
     /// 404: the log is not watched.
     #[error("this witness does not watch the log")]
     UnknownLog,
+    /// 403: a server of this generation was followed by another, and must not run any more.
+    #[error("superseded {seen}: the checkpoint is of generation {generation}, and a later one was seen")]
+    Superseded {
+        /// The checkpoint's generation.
+        generation: u64,
+        /// The highest that was seen of the log.
+        seen: u64,
+    },
     /// 403: the log's key did not sign.
     #[error("the log's key did not sign the checkpoint")]
     NotSigned,
@@ -66,7 +74,7 @@ impl Refused {
         match self {
             Self::Malformed(_) | Self::NotACheckpoint | Self::OldAbove { .. } => 400,
             Self::UnknownLog => 404,
-            Self::NotSigned => 403,
+            Self::NotSigned | Self::Superseded { .. } => 403,
             Self::Conflict(_) => 409,
             Self::NotGrown { .. } => 422,
             Self::NotKept(_) => 500,
@@ -110,10 +118,14 @@ impl Witness {
         let origin = note.text().lines().next().unwrap_or_default().to_owned();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (folder, logs) = &mut *state;
-        let watched = logs.get_mut(&origin).ok_or(Refused::UnknownLog)?;
+        let Some(watched) = logs.get_mut(&origin) else {
+            see_another_epoch(folder, logs, &request.checkpoint, &origin)?;
+            return Err(Refused::UnknownLog);
+        };
         note.verify(&watched.key).map_err(|_| Refused::NotSigned)?;
         let mut signed =
             SignedCheckpoint::open(&request.checkpoint, &watched.key).map_err(|_| Refused::NotACheckpoint)?;
+        not_superseded(folder, &signed, &watched.key)?;
         let last = watched.last.as_ref().map(|last| last.checkpoint().clone());
         if let Err(refused) = grown(&request, signed.checkpoint(), last.as_ref()) {
             if shows_misbehaviour(signed.checkpoint(), last.as_ref(), &refused) {
@@ -127,9 +139,45 @@ impl Witness {
         }
         let line = self.key.cosign(&signed, self.env.now());
         signed.add(line.clone());
+        folder.see(&signed, &watched.key).map_err(Refused::NotKept)?;
         folder.keep(&signed).map_err(Refused::NotKept)?;
         watched.last = Some(signed);
         Ok(format!("{line}\n"))
+    }
+}
+
+/// Refuses a server whose log has gone on, in whatever epoch, under a later generation.
+fn not_superseded(folder: &Folder, signed: &SignedCheckpoint, key: &VerifierKey) -> Result<(), Refused> {
+    let seen = folder.seen(&signed.checkpoint().origin, key).map_err(Refused::NotKept)?;
+    let (generation, log) = (signed.checkpoint().generation, &signed.checkpoint().origin);
+    if generation >= seen {
+        return Ok(());
+    }
+    tracing::error!(%log, generation, seen, "SUPERSEDED: a server that was followed by another goes on");
+    if let Err(error) = folder.keep_conflict(signed) {
+        tracing::error!(%error, "the conflict could not be kept");
+    }
+    Err(Refused::Superseded { generation, seen })
+}
+
+/// A log of an epoch that is not watched, of a tenant whose log in another is: nothing of it is cosigned, but
+/// that there is a later generation is not forgotten.
+fn see_another_epoch(
+    folder: &Folder,
+    logs: &BTreeMap<String, Watched>,
+    checkpoint: &str,
+    origin: &str,
+) -> Result<(), Refused> {
+    let Ok(origin) = origin.parse::<Origin>() else { return Ok(()) };
+    let watched = logs.values().find(|watched| {
+        let of = watched.key.name().as_str().parse::<Origin>();
+        of.is_ok_and(|of| of.tenant == origin.tenant && of.region == origin.region)
+    });
+    let Some(watched) = watched else { return Ok(()) };
+    let key = watched.key.named_after(&origin);
+    match SignedCheckpoint::open(checkpoint, &key) {
+        Ok(signed) => folder.see(&signed, &key).map_err(Refused::NotKept),
+        Err(_) => Ok(()),
     }
 }
 

@@ -99,6 +99,44 @@ fn every_other_checkpoint_has_its_status() {
     assert_eq!(fs::read_dir(folder.path().join("conflicts")).unwrap().count(), 3 - 1);
 }
 
+/// The log of the same key in this epoch, as a server of this generation signs it.
+fn log_in(epoch: u64, generation: u64) -> LogKey {
+    let origin = Origin { epoch, ..log(1).origin().clone() };
+    LogKey::from_seed(origin, &SecretBytes::take(&mut [1; 32])).of_generation(generation)
+}
+
+#[test]
+fn a_server_that_was_followed_by_another_is_refused_for_ever() {
+    let folder = TempDir::new().unwrap();
+    let witness = Witness::open(&config(), folder.path(), env()).unwrap();
+    let add = |witness: &Witness, request: &Request| status(&witness.add_checkpoint(&request.text()));
+    assert_eq!(add(&witness, &request(&log(1), 0, &leaves(5, 0))), 200);
+    // The log of the next generation is not watched, and another's of the same name is none of this key's.
+    let stranger = Origin { epoch: 2, ..log(1).origin().clone() };
+    let stranger = LogKey::from_seed(stranger, &SecretBytes::take(&mut [9; 32])).of_generation(7);
+    assert_eq!(add(&witness, &request(&stranger, 0, &leaves(1, 1))), 404);
+    assert_eq!(add(&witness, &request(&log(1), 5, &leaves(6, 0))), 200);
+    assert_eq!(add(&witness, &request(&log_in(2, 2), 0, &leaves(1, 1))), 404);
+    let refused = witness.add_checkpoint(&request(&log(1), 6, &leaves(8, 0)).text());
+    assert!(matches!(refused, Err(Refused::Superseded { generation: 1, seen: 2 })), "{refused:?}");
+    assert_eq!(fs::read_dir(folder.path().join("conflicts")).unwrap().count(), 1);
+    drop(witness);
+    // Also after a start of the witness, and once it watches the log that followed.
+    let next = log_in(2, 2);
+    let both = format!(
+        "name = \"witness.example/w1\"\n[[log]]\norigin = \"{}\"\nvkey = \"{}\"\n[[log]]\norigin = \"{}\"\nvkey = \"{}\"\n",
+        log(1).origin(),
+        log(1).verifier(),
+        next.origin(),
+        next.verifier()
+    );
+    let witness = Witness::open(&Config::read(&both).unwrap(), folder.path(), env()).unwrap();
+    assert_eq!(add(&witness, &request(&log(1), 6, &leaves(8, 0))), 403);
+    assert_eq!(add(&witness, &request(&next, 0, &leaves(2, 1))), 200);
+    assert_eq!(add(&witness, &request(&log_in(2, 3), 2, &leaves(3, 1))), 200);
+    assert_eq!(add(&witness, &request(&next, 3, &leaves(4, 1))), 403);
+}
+
 #[test]
 fn bodies_that_are_none_are_malformed() {
     let good = request(&log(1), 0, &leaves(3, 0)).text();

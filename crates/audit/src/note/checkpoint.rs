@@ -17,7 +17,15 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root over them.
     pub root: Hash,
+    /// Which of the servers that came one after the other signed it: a restore of a lost machine counts. The
+    /// first is 1.
+    pub generation: u64,
 }
+
+/// How the extension line begins that says the generation. The first generation has none.
+const GENERATION: &str = "generation ";
+/// The generation of a server that was never restored.
+pub(super) const FIRST_GENERATION: u64 = 1;
 
 /// Why a text is not a checkpoint of the expected log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +45,14 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// The text that is signed: origin, size and root, each on a line.
+    /// The text that is signed: origin, size and root, each on a line, and the generation where it is not the
+    /// first.
     pub fn text(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
+        let mut text = format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root));
+        if self.generation > FIRST_GENERATION {
+            text += &format!("{GENERATION}{}\n", self.generation);
+        }
+        text
     }
 
     /// Checks that this log grew from the `earlier` one by appending alone.
@@ -55,17 +68,28 @@ impl Checkpoint {
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Malformed);
         };
-        // Extension lines are allowed, and signed, but say nothing that is read here.
-        if lines.any(str::is_empty) {
-            return Err(CheckpointError::Malformed);
+        // Other extension lines are allowed, and signed, but say nothing that is read here.
+        let mut generation = None;
+        for line in lines {
+            let said =
+                line.strip_prefix(GENERATION).map(|said| whole(said).filter(|it| *it > FIRST_GENERATION));
+            if line.is_empty() || said == Some(None) || said.is_some() && generation.is_some() {
+                return Err(CheckpointError::Malformed);
+            }
+            generation = generation.or(said.flatten());
         }
+        let generation = generation.unwrap_or(FIRST_GENERATION);
         let root = STANDARD.decode(root).ok().and_then(|root| root.try_into().ok());
-        let number = size.parse().ok().filter(|number: &u64| number.to_string() == size);
-        match (number, root) {
-            (Some(size), Some(root)) => Ok(Self { origin: origin.parse()?, size, root }),
+        match (whole(size), root) {
+            (Some(size), Some(root)) => Ok(Self { origin: origin.parse()?, size, root, generation }),
             _ => Err(CheckpointError::Malformed),
         }
     }
+}
+
+/// A number in the one form that it has.
+fn whole(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
 
 /// A checkpoint that its log's key signed, with all signatures that came along.

@@ -1,5 +1,6 @@
 //! The keys that sign notes, and their public halves as text ("vkeys").
 
+use super::checkpoint::FIRST_GENERATION;
 use super::{Checkpoint, NoteError, Origin, SignatureLine, SignedCheckpoint, SignedNote};
 use crate::merkle::Hash;
 use base64::Engine;
@@ -102,6 +103,11 @@ impl<const TYPE: u8> PublicKey<TYPE> {
         &self.name
     }
 
+    /// The key of these bytes that is named after this log: that of the same log in another epoch.
+    pub fn named_after(&self, log: &Origin) -> Self {
+        Self::new(KeyName::of_origin(log), self.key)
+    }
+
     /// The short hash by which signature lines refer to the key.
     pub fn id(&self) -> u32 {
         self.id
@@ -152,6 +158,7 @@ impl<const TYPE: u8> FromStr for PublicKey<TYPE> {
 /// The key that signs one log's checkpoints. It does not print, and is wiped when dropped.
 pub struct LogKey {
     origin: Origin,
+    generation: u64,
     key: SigningKey,
     public: VerifierKey,
 }
@@ -161,7 +168,13 @@ impl LogKey {
     pub fn from_seed(origin: Origin, seed: &SecretBytes<32>) -> Self {
         let key = SigningKey::from_bytes(seed.expose());
         let public = PublicKey::new(KeyName::of_origin(&origin), key.verifying_key());
-        Self { origin, key, public }
+        Self { origin, generation: FIRST_GENERATION, key, public }
+    }
+
+    /// The same key, which says of this generation what it signs.
+    #[must_use]
+    pub fn of_generation(self, generation: u64) -> Self {
+        Self { generation, ..self }
     }
 
     /// What checks this key's signatures.
@@ -177,7 +190,7 @@ impl LogKey {
     /// Signs that the log has `size` leaves under `root`. A log signs nothing that does not grow from
     /// what it signed before, and nothing that is not durable yet: the caller sees to both.
     pub fn sign(&self, size: u64, root: Hash) -> SignedCheckpoint {
-        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root };
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root, generation: self.generation };
         let signature = self.key.sign(checkpoint.text().as_bytes()).to_bytes().to_vec();
         let line = SignatureLine { name: self.public.name.clone(), key_id: self.public.id, signature };
         SignedCheckpoint::signed_by_log(checkpoint, line)

@@ -43,7 +43,7 @@ fn checkpoints_read_as_the_specification_says() {
 fn a_checkpoint_is_the_logs_and_no_others() {
     let text = key(1).sign(3, [7; 32]).to_string();
     let opened = SignedCheckpoint::open(&text, key(1).verifier()).unwrap();
-    assert_eq!(opened.checkpoint(), &Checkpoint { origin: origin(1), size: 3, root: [7; 32] });
+    assert_eq!(opened.checkpoint(), &Checkpoint { origin: origin(1), size: 3, root: [7; 32], generation: 1 });
     assert_eq!(opened.to_string(), text);
 
     let by_another = SignedCheckpoint::open(&text, key(2).verifier());
@@ -58,7 +58,7 @@ fn a_checkpoint_is_the_logs_and_no_others() {
 #[test]
 fn a_key_signs_for_its_own_log_only() {
     // Whoever holds tenant 1's key writes tenant 2's origin into a checkpoint.
-    let text = Checkpoint { origin: origin(2), size: 3, root: [7; 32] }.text();
+    let text = Checkpoint { origin: origin(2), size: 3, root: [7; 32], generation: 1 }.text();
     let mut note = SignedNote::new(text.clone()).unwrap();
     let (log, signer) = (key(1), ed25519_dalek::SigningKey::from_bytes(&[1; 32]));
     let signature = ed25519_dalek::Signer::sign(&signer, text.as_bytes()).to_bytes().to_vec();
@@ -70,7 +70,7 @@ fn a_key_signs_for_its_own_log_only() {
 
 #[test]
 fn signed_text_that_is_no_checkpoint_is_refused() {
-    let good = Checkpoint { origin: origin(1), size: 3, root: [7; 32] }.text();
+    let good = Checkpoint { origin: origin(1), size: 3, root: [7; 32], generation: 1 }.text();
     let (first, rest) = good.split_once('\n').unwrap();
     let texts = [
         "hello\n".to_owned(),
@@ -84,6 +84,13 @@ fn signed_text_that_is_no_checkpoint_is_refused() {
         assert!(Checkpoint::parse(&text).is_err(), "{text}");
     }
     assert!(Checkpoint::parse(&format!("{good}an extension\n")).is_ok());
+    let parsed = |more: &str| Checkpoint::parse(&format!("{good}{more}")).map(|parsed| parsed.generation);
+    assert_eq!((parsed("").unwrap(), parsed("other\ngeneration 12\n").unwrap()), (1, 12));
+    for wrong in ["generation 1\n", "generation 02\n", "generation \n", "generation 2\ngeneration 3\n"] {
+        assert!(parsed(wrong).is_err(), "{wrong:?}");
+    }
+    let said = Checkpoint { generation: 12, ..Checkpoint::parse(&good).unwrap() }.text();
+    assert_eq!(said, format!("{good}generation 12\n"));
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod operator_audit_checkpoint;
 mod operator_audit_events;
 mod operator_audit_key;
 mod operator_audit_proof;
+mod operator_backup;
 mod operator_evidence_sign;
 mod operator_keys_create;
 mod operator_keys_list;
@@ -130,6 +131,7 @@ const ROUTES: &[fn() -> Operation] = &[
     operator_audit_events::operation,
     operator_audit_key::operation,
     operator_audit_proof::operation,
+    operator_backup::operation,
     operator_evidence_sign::operation,
     operator_keys_create::operation,
     operator_keys_list::operation,

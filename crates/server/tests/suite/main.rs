@@ -37,6 +37,8 @@ mod lifecycle;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod machine_loss;
+#[cfg(test)]
 mod operator_keys;
 #[cfg(test)]
 mod power;

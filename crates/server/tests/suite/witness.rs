@@ -150,6 +150,58 @@ async fn a_log_that_was_rolled_back_or_forked_is_refused_and_the_operator_sees_i
     drop(witness);
 }
 
+/// Runs the program, which is to end well.
+fn tenantry(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry")).args(arguments).stdin(Stdio::null()).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_restored_elsewhere_is_refused_when_it_comes_back() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start();
+    server.tenant("First").await;
+    let key = send(&server.operator, Method::GET, "/v1/operator/audit/key").await;
+    watch(folder.path(), &key.text().trim().parse().unwrap());
+    let witness = Witness::start(folder.path(), "127.0.0.1:0");
+    let config = format!("[[witness]]\nurl = \"{}\"\nvkey = \"{}\"\n", witness.client.base(), witness.key);
+    server.stop_and_change(|data| fs::write(data.join("tenantry.toml"), &config).unwrap()).await;
+    told(&server, |told| told["witnesses"][0]["cosigned"] == told["size"]).await;
+
+    // The machine is lost, and its server comes back on another one.
+    let (backups, next) = (folder.path().join("backups"), TempDir::new().unwrap());
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (operator, master) = (server.folder().join("operator.key"), server.folder().join("master.key"));
+    let url = server.operator.base().to_string();
+    let (backups, operator, master) = (text(&backups), text(&operator), text(&master));
+    tenantry(&["backup", "--all", &backups, "--url", &url, "--operator-key-file", &operator]);
+    server.kill();
+    let data = text(next.path());
+    let restore = ["restore", "--all", &backups, "--data", &data, "--master-key-file", &master];
+    tenantry(&[&restore[..], &["--old-server-is-gone"]].concat());
+    for file in ["operator.key", "master.key"] {
+        fs::copy(server.folder().join(file), next.path().join(file)).unwrap();
+    }
+    let restored = Server::start_in(next, &config, &[], |_| Vec::new());
+    let log = restored.operator.get("/v1/operator/audit/checkpoint").await.unwrap();
+    assert!(log["checkpoint"].as_str().unwrap().contains("\ngeneration 2\n"), "{log}");
+    // Its log is another one, which the auditor is asked to watch; that it is there has been seen.
+    told(&restored, |told| {
+        told["witnesses"][0]["unreachable"].as_str().is_some_and(|why| why.contains("watch"))
+    })
+    .await;
+    // The old one was not gone at all.
+    server.start_again();
+    server.tenant("Ghost").await;
+    let refused = told(&server, |told| told["witnesses"][0]["conflict"]["kind"] == "superseded").await;
+    assert!(refused["cosigned"].is_null(), "{refused}");
+    let event = events(&server.operator, "/v1/operator/audit/events", "action=witness.refuse").await;
+    assert_eq!(event[0]["details"]["conflict"], "superseded");
+    assert!(fs::read_to_string(folder.path().join("log")).unwrap().contains("SUPERSEDED"));
+    drop(witness);
+}
+
 #[tokio::test]
 async fn the_witness_answers_as_the_standard_says() {
     let folder = TempDir::new().unwrap();

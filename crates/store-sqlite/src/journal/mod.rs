@@ -6,10 +6,12 @@
 //! what it shows without a key is which tenant wrote how much. See docs/decisions/0002-node-journal.md.
 
 mod checkpoint;
+mod copy;
 mod seal;
 mod tail;
 mod writer;
 
+pub(crate) use copy::Snapshot;
 pub(crate) use seal::{JournalKey, Segment};
 pub(crate) use tail::{Tail, Way};
 
@@ -19,8 +21,8 @@ use crate::error::Fault;
 use crate::rows::RowChange;
 use ids::{Id, TenantId};
 use sqlcipher::{Connection, params};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use store::{Mark, PendingWork, WorkKind};
 use tokio::sync::oneshot;
@@ -50,6 +52,8 @@ enum Request {
     Mark(TenantId, Vec<Mark>, oneshot::Sender<Result<u64, Fault>>),
     /// Commits nothing, and so tells that commits are possible.
     Probe(oneshot::Sender<Result<u64, Fault>>),
+    /// Says when nothing is being written, and writes nothing until the other end is dropped.
+    Pause(mpsc::Sender<()>, mpsc::Receiver<()>),
 }
 
 /// An entry as it is read back.
@@ -59,15 +63,24 @@ pub(crate) struct StoredEntry {
     pub(crate) sealed: Vec<u8>,
 }
 
+/// What the writer tells everybody, and everybody the writer.
+#[derive(Default)]
+struct Shared {
+    /// Raised when a transaction fails: entries numbered before must not follow the gap.
+    epoch: AtomicU64,
+    /// How many transactions were committed, each with one wait for the disk.
+    commits: AtomicU64,
+    /// The number that the next entry gets. No number is given twice, also where all entries were forgotten.
+    next: AtomicU64,
+    /// How many hold everything that is in the journal.
+    holds: AtomicUsize,
+}
+
 /// The journal of one region.
 pub(crate) struct Journal {
     segment: Segment,
-    /// Raised when a transaction fails: entries numbered before must not follow the gap.
-    epoch: Arc<AtomicU64>,
-    /// How many transactions were committed, each with one wait for the disk.
-    commits: Arc<AtomicU64>,
-    /// The number that the next entry gets, at least.
-    next: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+    path: PathBuf,
     /// `None` only while the journal is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     /// The writer's thread, and that of the log.
@@ -121,13 +134,11 @@ impl Journal {
         let reader = Mutex::new(sqlcipher::open_plain(path, &options)?);
         let overview = Mutex::new(sqlcipher::open_plain(path, &options)?);
         let (requests, inbox) = mpsc::channel();
-        let epoch = Arc::new(AtomicU64::new(0));
-        let commits = Arc::new(AtomicU64::new(0));
-        let next = Arc::new(AtomicU64::new(0));
+        let shared = Arc::<Shared>::default();
         let (checkpoints, log) = checkpoint::start(sqlcipher::open_plain(path, &options)?)?;
-        let writer = Writer::new(writer, segment, epoch.clone(), commits.clone(), next.clone())?;
+        let writer = Writer::new(writer, segment, shared.clone())?;
         let (requests, threads) = (Some(requests), vec![writer::start(writer, checkpoints, inbox)?, log]);
-        Ok(Self { segment, epoch, commits, next, requests, threads, reader, overview })
+        Ok(Self { segment, shared, path: path.to_owned(), requests, threads, reader, overview })
     }
 
     /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet
@@ -138,12 +149,12 @@ impl Journal {
 
     /// The present epoch: what was numbered in an earlier one is refused.
     pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
+        self.shared.epoch.load(Ordering::SeqCst)
     }
 
     /// How many transactions were committed since the journal was opened.
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        self.shared.commits.load(Ordering::Relaxed)
     }
 
     /// Hands an entry to the writer. Entries of one tenant become durable in the order of these calls;
@@ -187,7 +198,7 @@ impl Journal {
     /// that lost its end, or was put back from an older copy, would give numbers out twice, and a file
     /// would take the new entries for ones that it has. For blocking threads.
     pub(crate) fn number_beyond(&self, folded: u64) -> Result<(), Fault> {
-        let next = self.next.load(Ordering::SeqCst);
+        let next = self.shared.next.load(Ordering::SeqCst);
         if next > folded {
             return Ok(());
         }

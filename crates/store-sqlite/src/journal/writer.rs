@@ -1,13 +1,13 @@
 //! The journal's one writer: a thread that turns whatever has come in into one transaction.
 
 use super::checkpoint::{Checkpoints, MOST_PAGES};
-use super::{Entry, Request, Segment};
+use super::{Entry, Request, Segment, Shared};
 use crate::error::Fault;
 use ids::{Id, TenantId};
 use sqlcipher::{Connection, params};
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -42,26 +42,17 @@ pub(super) fn start(
 pub(super) struct Writer {
     connection: Connection,
     segment: Segment,
-    epoch: Arc<AtomicU64>,
-    commits: Arc<AtomicU64>,
-    /// The number that the next entry gets. No number is given twice, also where all entries were forgotten.
-    next: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     /// From this number on they are not set aside durably yet.
     below: Cell<u64>,
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: Connection,
-        segment: Segment,
-        epoch: Arc<AtomicU64>,
-        commits: Arc<AtomicU64>,
-        next: Arc<AtomicU64>,
-    ) -> Result<Self, Fault> {
+    pub(super) fn new(connection: Connection, segment: Segment, shared: Arc<Shared>) -> Result<Self, Fault> {
         let first = "SELECT max(below, (SELECT coalesce(max(number), 0) + 1 FROM entry)) FROM numbers";
         connection.checkpoint_from(MOST_PAGES)?;
-        next.store(connection.query_row(first, [], |row| row.get(0))?, Ordering::SeqCst);
-        Ok(Self { connection, segment, epoch, commits, next, below: Cell::new(0) })
+        shared.next.store(connection.query_row(first, [], |row| row.get(0))?, Ordering::SeqCst);
+        Ok(Self { connection, segment, shared, below: Cell::new(0) })
     }
 
     fn run(self, inbox: &Receiver<Request>, mut checkpoints: Checkpoints) {
@@ -81,9 +72,16 @@ impl Writer {
             let mut batch = vec![first];
             batch.extend(inbox.try_iter().take(MAX_BATCH - 1));
             siblings = batch.iter().map(|request| u32::from(matches!(request, Request::Append(..)))).sum();
+            let (pauses, batch): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|request| matches!(request, Request::Pause(..)));
             let entries = batch.len();
-            self.carry_out(batch);
-            checkpoints.count(entries);
+            if entries > 0 {
+                self.carry_out(batch);
+                checkpoints.count(entries);
+            }
+            for pause in pauses {
+                stand_still(pause);
+            }
         }
     }
 
@@ -99,11 +97,14 @@ impl Writer {
                         appends.push((entry, done, number.clone().unwrap_or(0)));
                         number?;
                     }
+                    // What is not forgotten folds again, or is forgotten another time.
+                    Request::Forget(..) if self.shared.holds.load(Ordering::SeqCst) > 0 => {}
                     Request::Forget(tenant, through) => self.forget(tenant, through)?,
                     Request::Erase(tenant, done) => others.push((self.erase(tenant), done)),
                     Request::SkipTo(number, done) => others.push((self.skip_to(number), done)),
                     Request::Mark(tenant, marks, done) => others.push((self.mark_all(tenant, &marks), done)),
                     Request::Probe(done) => others.push((Ok(0), done)),
+                    Request::Pause(..) => {}
                 }
             }
             Ok(self.connection.execute_batch("COMMIT")?)
@@ -112,13 +113,13 @@ impl Writer {
             // What was set aside may be lost as well.
             self.below.set(0);
             // Whoever numbered events after those that were lost must number them again.
-            self.epoch.fetch_add(1, Ordering::SeqCst);
+            self.shared.epoch.fetch_add(1, Ordering::SeqCst);
             tracing::error!(%fault, "the node journal could not write");
             if let Err(error) = self.connection.execute_batch("ROLLBACK") {
                 tracing::debug!(%error, "there was nothing to roll back");
             }
         }
-        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
         settle(appends, &written);
         for (outcome, done) in others {
             // Whoever asked may be gone.
@@ -127,14 +128,14 @@ impl Writer {
     }
 
     fn append(&self, entry: &Entry) -> Result<u64, Fault> {
-        if entry.epoch != self.epoch.load(Ordering::SeqCst) {
+        if entry.epoch != self.shared.epoch.load(Ordering::SeqCst) {
             return Ok(0);
         }
         let tenant = entry.tenant.to_bytes();
         let mut insert = self
             .connection
             .prepare_cached("INSERT INTO entry(number, tenant, segment, sealed) VALUES(?1, ?2, ?3, ?4)")?;
-        let number = self.next.load(Ordering::SeqCst);
+        let number = self.shared.next.load(Ordering::SeqCst);
         self.set_aside(number)?;
         insert.execute(params![number, tenant, self.segment.0, entry.sealed])?;
         for mark in &entry.marks {
@@ -150,7 +151,7 @@ impl Writer {
             self.connection.prepare_cached("UPDATE numbers SET below = ?1")?.execute(params![below])?;
             self.below.set(below);
         }
-        self.next.store(number + 1, Ordering::SeqCst);
+        self.shared.next.store(number + 1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -187,7 +188,7 @@ impl Writer {
     }
 
     fn skip_to(&self, number: u64) -> Result<u64, Fault> {
-        self.set_aside(number.max(self.next.load(Ordering::SeqCst)))?;
+        self.set_aside(number.max(self.shared.next.load(Ordering::SeqCst)))?;
         Ok(number)
     }
 
@@ -196,6 +197,16 @@ impl Writer {
         let rows = self.connection.execute("DELETE FROM entry WHERE tenant = ?1", params![bytes])?;
         self.connection.execute("DELETE FROM work WHERE tenant = ?1", params![bytes])?;
         Ok(rows as u64)
+    }
+}
+
+/// Writes nothing until whoever asked for it lets go.
+fn stand_still(pause: Request) {
+    if let Request::Pause(reached, go_on) = pause
+        && reached.send(()).is_ok()
+    {
+        // An error says that it was let go.
+        let _ = go_on.recv();
     }
 }
 

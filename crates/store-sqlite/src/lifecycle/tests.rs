@@ -27,6 +27,13 @@ async fn open(place: &TempDir, env: &Env) -> EmbeddedStore {
     EmbeddedStore::open(settings, Arc::new(FileKms::new(env.clone(), key, None)), env.clone()).await.unwrap()
 }
 
+impl Embedded {
+    /// The folder that has the data folder and the master key.
+    pub(crate) fn place(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
+
 #[async_trait]
 impl Backend for Embedded {
     type Store = EmbeddedStore;
@@ -105,7 +112,7 @@ async fn stop_a_key_change(world: &World<Embedded>, commit: bool, place: bool) {
     let wrapped = inner.platform.wrapped_keys(world.one).await.unwrap().unwrap();
     let kms = inner.kms.as_ref();
     let next = wrapped.with_new_data_key(kms, world.one, &world.env()).await.unwrap();
-    let keys = TenantKeys::unwrap(kms, world.one, &local, FIRST_EPOCH, &next).await.unwrap();
+    let keys = TenantKeys::unwrap(kms, world.one, &local, inner.log_age(FIRST_EPOCH), &next).await.unwrap();
     let handle = world.store().handle_of(world.one).await.unwrap();
     let platform = inner.platform.clone();
     let id = world.one;

@@ -5,11 +5,13 @@ mod catalog;
 mod index;
 mod operators;
 mod schema;
+mod server;
 mod tenant_keys;
 mod tenants;
 mod verify_grants;
 
 pub(crate) use cache::Cache;
+pub(crate) use server::{FileState, PlatformSnapshot};
 pub(crate) use tenants::Making;
 
 use crate::error::Fault;
@@ -17,13 +19,14 @@ use crate::tenant::blocking;
 use env::Env;
 use secret::SecretBytes;
 use sqlcipher::{Connection, OptionalExtension, params};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The platform's file and what is cached of it.
 pub(crate) struct Platform {
     connection: Mutex<Connection>,
     cache: Mutex<Cache>,
+    path: PathBuf,
     pub(crate) env: Env,
 }
 
@@ -33,7 +36,12 @@ impl Platform {
         let mut connection = sqlcipher::open(path, key, &crate::sqlite::platform_options())?;
         schema::migrate(&mut connection)?;
         crate::files::sync_folder_of(path)?;
-        Ok(Arc::new(Self { connection: Mutex::new(connection), cache: Mutex::default(), env }))
+        Ok(Arc::new(Self {
+            connection: Mutex::new(connection),
+            cache: Mutex::default(),
+            path: path.to_owned(),
+            env,
+        }))
     }
 
     /// A random key of the platform's own, made when it is first asked for. It lives as long as the

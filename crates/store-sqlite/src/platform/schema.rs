@@ -3,7 +3,7 @@
 use crate::error::Fault;
 use sqlcipher::{Executor, set_user_version, user_version};
 
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
     CREATE TABLE own_key(name TEXT PRIMARY KEY, bytes BLOB NOT NULL);
@@ -79,6 +79,18 @@ const VERSION_2: &str = "
 
 /// Which of its audit logs a tenant writes: another one begins where a restore could not read the present one.
 const VERSION_3: &str = "ALTER TABLE tenant ADD COLUMN log_epoch INTEGER NOT NULL DEFAULT 1;";
+
+/// How often the server as a whole was restored, counted from 1, and from which backup it was put back where
+/// nobody has said yet that the server before it is gone.
+const VERSION_4: &str = "
+    CREATE TABLE server(
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+        generation INTEGER NOT NULL,
+        put_back_from TEXT,
+        put_back_home TEXT
+    );
+    INSERT INTO server VALUES(1, 1, NULL, NULL);
+";
 
 /// Brings the platform store to the present version.
 pub(super) fn migrate(connection: &mut Executor) -> Result<(), Fault> {

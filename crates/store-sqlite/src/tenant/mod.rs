@@ -2,6 +2,7 @@
 //! something asks for one, a view in memory over the journal.
 
 mod append;
+mod copy;
 mod database;
 mod handle;
 mod log;
@@ -11,7 +12,8 @@ mod turns;
 mod whole;
 mod writes;
 
-pub(crate) use database::{Database, used_bytes};
+pub(crate) use copy::AtRest;
+pub(crate) use database::{Database, Home, used_bytes};
 pub(crate) use handle::{Append, TenantHandle, blocking};
 pub(crate) use schema::LATEST;
 pub(crate) use whole::is_damage;

@@ -2,10 +2,25 @@
 
 use super::{By, Sample, World};
 use crate::harness::send;
+use bytes::Bytes;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const LEAD_TRIAGE: &str = include_str!("../../../../workflow/templates/inbound-lead-triage.yaml");
+
+/// The manifest among the pieces of a backup of everything: after each line comes what it announces.
+fn manifest(mut sent: &[u8]) -> Bytes {
+    loop {
+        let end = sent.iter().position(|byte| *byte == b'\n').unwrap();
+        let line: Value = serde_json::from_slice(&sent[..end]).unwrap();
+        let length = usize::try_from(line["bytes"].as_u64().unwrap_or(0)).unwrap();
+        let (piece, rest) = sent[end + 1..].split_at(length);
+        if line["kind"] == "manifest" {
+            return Bytes::copy_from_slice(piece);
+        }
+        sent = rest;
+    }
+}
 
 /// Calls about the operators' own keys and log, and about grants to check the server.
 async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
@@ -15,6 +30,11 @@ async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
         "get_operator_audit_events" => get("events"),
         "get_operator_audit_key" => get("key"),
         "get_operator_audit_proof" => get("proof?index=0"),
+        "post_operator_backup" => {
+            let first = send(&world.server.operator, Method::POST, "/v1/operator/backup").await;
+            let manifest = manifest(&first.accepted().unwrap().body);
+            Sample::new(By::Operator, Method::POST, "/v1/operator/backup").file(manifest)
+        }
         "post_operator_evidence" => {
             let report = crate::evidence::report(&world.server, |_, _| {}).await;
             let evidence = Sample::new(By::Operator, Method::POST, "/v1/operator/evidence");
