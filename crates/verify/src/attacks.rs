@@ -3,6 +3,7 @@
 mod body;
 mod cache;
 mod credentials;
+mod grants;
 mod hooks;
 mod identifiers;
 mod injection;
@@ -32,6 +33,8 @@ use client::Answer;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
+
+pub(crate) use grants::Grant;
 
 /// Attacks under way at the same time.
 const AT_ONCE: usize = 24;
@@ -159,7 +162,7 @@ fn must_show_its_owner(operation: &Operation) -> bool {
 }
 
 fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
-    let mut jobs = Vec::new();
+    let mut jobs = grants::jobs(world, control);
     match control.operation.caller {
         Caller::Tenant => {
             jobs.extend(credentials::on_tenants(world, control));
