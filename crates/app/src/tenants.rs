@@ -26,9 +26,11 @@ const DELETE: Action = Action::new("tenant.delete");
 #[serde(deny_unknown_fields)]
 pub struct NewTenantInput {
     /// What the operator calls the tenant, 1 to 200 characters.
+    #[schemars(length(min = 1, max = 200))]
     pub name: String,
     /// The operator's own id for it, at most 200 characters; unique.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 200))]
     pub external_id: Option<String>,
     /// Where its data rests; the first region of the deployment where absent.
     #[serde(default)]

@@ -36,15 +36,18 @@ const CONCURRENT_RUNS: u64 = 32;
 #[serde(deny_unknown_fields)]
 pub struct NewVerifyGrant {
     /// What operators call it, 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// How many hours it holds, 1 to 168; 24 where absent.
     #[serde(default)]
+    #[schemars(range(min = 1, max = 168))]
     pub hours: Option<u32>,
     /// When it ends, at most 168 hours from now; in place of `hours`.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
     /// How many throwaway tenants it may have at the same time, 2 to 16; 4 where absent.
     #[serde(default)]
+    #[schemars(range(min = 2, max = 16))]
     pub tenants: Option<u32>,
 }
 

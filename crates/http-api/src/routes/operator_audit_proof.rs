@@ -2,6 +2,7 @@
 //! is the beginning of this one.
 
 use crate::call::OperatorCall;
+use crate::operation::Form;
 use crate::query::Query;
 use crate::respond::{Answer, answer};
 use crate::routes::audit_proof::{Proof, Wanted};
@@ -19,8 +20,12 @@ pub(super) fn operation() -> Operation {
         )
         .for_operators()
         .audited(Audited::OPERATOR_READ)
-        .takes("index", "the event whose place is to be proven, from 0")
-        .takes("size", "the size of an earlier checkpoint that the log is to be proven to continue")
+        .takes_as(Form::Number(0, u64::MAX), "index", "the event whose place is to be proven, from 0")
+        .takes_as(
+            Form::Number(1, u64::MAX),
+            "size",
+            "the size of an earlier checkpoint that the log is to be proven to continue",
+        )
         .answers::<Proof>(200)
 }
 
