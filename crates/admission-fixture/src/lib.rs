@@ -25,6 +25,13 @@ use metering::plan::Limits;
 use secret::{SecretBytes, SecretText};
 use std::sync::Arc;
 
+/// Lets somebody into a tenant of their own, where it is of no account who it is. They wait until `deadline`.
+pub async fn somebody(deadline: Option<Timestamp>) -> Admission {
+    let fixture = Fixture::new(7);
+    let tenant = fixture.tenant(Limits::default());
+    fixture.admission_as(tenant, Role::Owner, Scopes::everything(), None, deadline).await
+}
+
 /// Where the fixture's clock stands at first: 21 September 2026.
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 

@@ -24,7 +24,7 @@ mod token_urls;
 mod tokens;
 mod wire;
 
-use crate::compare::{insides, leaked};
+use crate::compare::{difference, insides, leaked};
 use crate::description::{Caller, Operation};
 use crate::pattern::{Only, Outcome, Pattern, Verdict};
 use crate::side::Side;
@@ -196,6 +196,17 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
 /// What any answer to the attacker may not hold: the victim's data, or the server's inside.
 fn given_away(world: &World<'_>, request: &Request<'_>, answer: &Answer) -> Option<String> {
     leaked(answer, &world.victim, request).or_else(|| insides(answer))
+}
+
+/// What the attacker learns of a value of the victim's: from the answer to a request with it, and from how that
+/// differs from the answer to one with what nothing has.
+fn told_apart(
+    world: &World<'_>,
+    request: &Request<'_>,
+    (answer, value): (&Answer, &str),
+    (missing, nothing): (&Answer, &str),
+) -> Option<String> {
+    given_away(world, request, answer).or_else(|| difference((answer, value), (missing, nothing)))
 }
 
 /// The verdict on what an attack found.

@@ -2,7 +2,6 @@
 //! is the beginning of this one.
 
 use crate::call::OperatorCall;
-use crate::operation::Form;
 use crate::query::Query;
 use crate::respond::{Answer, answer};
 use crate::routes::audit_proof::{Proof, Wanted};
@@ -13,19 +12,13 @@ use errors::Problem;
 use http::Method;
 
 pub(super) fn operation() -> Operation {
-    Operation::new(Method::GET, "/v1/operator/audit/proof", handle)
+    Wanted::taken_by(Operation::new(Method::GET, "/v1/operator/audit/proof", handle))
         .about(
             "operators",
             "Prove that an event is in the operators' own log, or that the log grew from a size",
         )
         .for_operators()
         .audited(Audited::OPERATOR_READ)
-        .takes_as(Form::Number(0, u64::MAX), "index", "the event whose place is to be proven, from 0")
-        .takes_as(
-            Form::Number(1, u64::MAX),
-            "size",
-            "the size of an earlier checkpoint that the log is to be proven to continue",
-        )
         .answers::<Proof>(200)
 }
 
