@@ -1,5 +1,6 @@
 //! [`App`]: the ports that use cases work with.
 
+use crate::definitions::Definitions;
 use crate::dispatch::Dispatch;
 use crate::gateway::Gateway;
 use crate::vault::Vault;
@@ -84,6 +85,8 @@ pub struct App {
     pub witnesses: Witnesses,
     /// How fast grants make throwaway tenants.
     pub grant_pace: GrantPace,
+    /// Definitions of workflows as they were read.
+    pub definitions: Definitions,
 }
 
 impl App {
@@ -109,12 +112,14 @@ impl App {
             dispatch: parts.dispatch,
             witnesses: parts.witnesses,
             grant_pace: GrantPace::default(),
+            definitions: Definitions::default(),
         }
     }
 
     /// Ends the model calls under way of a tenant that is suspended, erased or restored, and forgets what is
     /// kept of it in memory.
     pub(crate) async fn halt(&self, operator: &Operator, tenant: TenantId) {
+        self.definitions.forget(tenant);
         if self.gateway.halt(operator, tenant).await {
             self.limiter.forget(operator, tenant).await;
         } else {

@@ -1,10 +1,17 @@
 //! Reading definitions and checking configurations. Both are bounded and may still take a second, so they are
 //! done beside the threads that serve requests.
 
+mod kept;
+
+pub use kept::Definitions;
+
+use crate::App;
+use context::Tenant;
 use errors::{Code, Problem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use workflow::definition::{FaultCode, SourceKind, check_config};
 use workflow::{Definition, Fault};
 
@@ -42,23 +49,15 @@ impl DefinitionInput {
     }
 }
 
-/// The definition, which was valid when it was stored.
-pub(crate) async fn read(text: &str) -> Result<Definition, Problem> {
-    let text = text.to_owned();
-    beside(move || {
-        workflow::validate(&text).map_err(|faults| {
-            let first = faults.first().map(ToString::to_string).unwrap_or_default();
-            let detail = format!("The definition is not valid: {first}.");
-            with_faults(Problem::new(Code::InvalidDefinition, detail), &faults)
-        })
-    })
-    .await
-}
-
-/// The stored definition, if this configuration fits it.
-pub(crate) async fn read_for(text: &str, config: &Value) -> Result<Definition, Problem> {
-    let definition = read(text).await?;
-    let (definition, faults) = config_faults(definition, config).await?;
+/// The tenant's stored definition, if this configuration fits it.
+pub(crate) async fn read_for(
+    app: &App,
+    tenant: &Tenant<'_>,
+    text: &str,
+    config: &Value,
+) -> Result<Arc<Definition>, Problem> {
+    let definition = app.definitions.read(tenant, text).await?;
+    let faults = config_faults(&definition, config).await?;
     if faults.is_empty() {
         return Ok(definition);
     }
@@ -69,10 +68,10 @@ pub(crate) async fn read_for(text: &str, config: &Value) -> Result<Definition, P
 
 /// In what the configuration does not fit the definition, the rules of its webhook among it.
 pub(crate) async fn config_faults(
-    definition: Definition,
+    definition: &Arc<Definition>,
     config: &Value,
-) -> Result<(Definition, Vec<Fault>), Problem> {
-    let config = config.clone();
+) -> Result<Vec<Fault>, Problem> {
+    let (definition, config) = (Arc::clone(definition), config.clone());
     beside(move || {
         let mut faults = check_config(&definition, &config);
         if faults.is_empty()
@@ -86,7 +85,7 @@ pub(crate) async fn config_faults(
                 message: error.to_string(),
             });
         }
-        Ok((definition, faults))
+        Ok(faults)
     })
     .await
 }

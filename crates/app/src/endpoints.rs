@@ -97,7 +97,8 @@ impl From<&Endpoint> for EndpointView {
 /// An endpoint.
 pub async fn get(app: &App, _: &Operator, name: &Slug) -> Result<EndpointView, Problem> {
     let endpoints = app.platform.endpoints().await?;
-    endpoints.iter().find(|endpoint| endpoint.name == *name).map(Into::into).ok_or_else(Problem::not_found)
+    let found = endpoints.iter().find(|endpoint| endpoint.name == *name);
+    found.map(|endpoint| endpoint.as_ref().into()).ok_or_else(Problem::not_found)
 }
 
 /// Writes an endpoint. It holds from the next call on.

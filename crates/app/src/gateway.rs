@@ -33,6 +33,7 @@ use errors::Problem;
 use ids::{Slug, TenantId};
 use metering::prices::PriceTable;
 use model::{EndpointUrl, ModelEndpoint};
+use resolve::Usable;
 use secret::SecretText;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,12 +98,12 @@ const HALT_PATIENCE: Duration = Duration::from_secs(10);
 /// Tenants' way to models.
 pub struct Gateway {
     http: Arc<dyn ModelEndpoint>,
-    offline: Option<Arc<dyn ModelEndpoint>>,
+    /// What the command line names and what is built in, after the operator's rows.
+    given: Vec<Usable>,
     policy: Arc<AddressPolicy>,
     resolver: Arc<dyn Resolve>,
     prices: PriceTable,
     tenant_keys: Arc<dyn UpstreamKeys>,
-    start_endpoint: Option<StartEndpoint>,
     call_time: Duration,
     cache: ResponseCache,
     visits: Visits,
@@ -110,21 +111,22 @@ pub struct Gateway {
 
 impl Gateway {
     /// Puts the parts together.
-    pub fn new(parts: GatewayParts) -> Self {
+    pub fn new(parts: GatewayParts) -> Result<Self, Problem> {
         let GatewayParts { http, offline, policy, resolver, prices, tenant_keys, .. } = parts;
         let GatewayParts { start_endpoint, call_time, cache, .. } = parts;
-        Self {
+        let built_in = offline.map(Usable::built_in).transpose()?;
+        let given = start_endpoint.map(Usable::at_start).into_iter().chain(built_in).collect();
+        Ok(Self {
             http,
-            offline,
+            given,
             policy,
             resolver,
             prices,
             tenant_keys,
-            start_endpoint,
             call_time,
             cache: ResponseCache::new(cache),
             visits: Visits::new(),
-        }
+        })
     }
 
     /// Waits until every call under way has ended and is written down.

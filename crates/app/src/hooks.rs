@@ -1,7 +1,7 @@
 //! Inbound deliveries: from the token to a durable run, once per delivery.
 
 use crate::runs::{Started, Starting, begin};
-use crate::{App, definitions, note};
+use crate::{App, note};
 use audit::event::Action;
 use context::{Create, HookAdmission, Read, Refusal, RequestFacts, Tenant, door, on};
 use errors::{Code, Problem};
@@ -128,7 +128,7 @@ async fn checked(
     workflow: &Workflow,
     inbound: &Inbound<'_>,
 ) -> Result<(Option<String>, Scheme), Unchecked> {
-    let rules = rules(workflow).await.map_err(Unchecked::Problem)?;
+    let rules = rules(app, tenant, workflow).await.map_err(Unchecked::Problem)?;
     let secret = match &rules.secret {
         None => None,
         Some(service) => match app.credentials.signing_secret(tenant, service).await {
@@ -145,8 +145,8 @@ async fn checked(
     verified.map(|delivery| (delivery.id, rules.scheme)).map_err(Unchecked::Refused)
 }
 
-async fn rules(workflow: &Workflow) -> Result<Hook, Problem> {
-    let definition = definitions::read(&workflow.definition).await.map_err(|_| refused())?;
+async fn rules(app: &App, tenant: &Tenant<'_>, workflow: &Workflow) -> Result<Hook, Problem> {
+    let definition = app.definitions.read(tenant, &workflow.definition).await.map_err(|_| refused())?;
     // What cannot be checked is refused like what does not hold.
     definition.hook(&workflow.config).ok().flatten().ok_or_else(refused)
 }

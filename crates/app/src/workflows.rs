@@ -137,7 +137,7 @@ pub async fn create<'t>(
         }
     };
     let config = Value::Object(input.config);
-    let definition = definitions::read_for(&text, &config).await?;
+    let definition = definitions::read_for(app, tenant, &text, &config).await?;
     let now = app.env.now();
     let hook = is_hooked(&definition).then(|| WorkflowHook { id: app.env.id(), created_at: now });
     let workflow = Workflow {
@@ -197,7 +197,7 @@ pub async fn change<'t>(
     }
     if let Some(config) = change.config {
         let config = Value::Object(config);
-        definitions::read_for(&workflow.definition, &config).await?;
+        definitions::read_for(app, tenant, &workflow.definition, &config).await?;
         workflow.config = config;
     }
     workflow.updated_at = app.env.now();
@@ -237,7 +237,7 @@ pub async fn rotate_hook<'t>(
 ) -> Result<Private<'t, Hooked>, Problem> {
     let access = tenant.authorize::<Update<on::Workflow>>()?;
     let (mut workflow, version) = found(app, tenant, id, expected).await?;
-    if !is_hooked(&definitions::read(&workflow.definition).await?) {
+    if !is_hooked(&*app.definitions.read(tenant, &workflow.definition).await?) {
         let detail = "The workflow's source is `manual`: it takes no deliveries.";
         return Err(Problem::new(Code::Conflict, detail));
     }

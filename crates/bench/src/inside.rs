@@ -47,6 +47,9 @@ impl Inside {
             "http://bench".into(),
             env.clone(),
         ));
+        // As in a server, beside what is measured; it ends with the runtime.
+        let few = store.clone();
+        tokio::spawn(async move { few.keep_few_open().await });
         Ok(Self { store, authenticator, env })
     }
 

@@ -14,6 +14,7 @@ mod machine;
 mod peers;
 mod picture;
 mod process;
+mod relay;
 mod rows;
 mod upstream;
 mod wire;
@@ -56,6 +57,9 @@ struct Arguments {
     /// How many records and events of one tenant are many.
     #[arg(long, default_value_t = 1_000_000)]
     records: usize,
+    /// Be the relay in the middle that does nothing, for the server at this address.
+    #[arg(long, hide = true, exclusive = true)]
+    relay: Option<std::net::SocketAddr>,
     /// Where the figures go.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -63,6 +67,9 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(upstream) = arguments.relay {
+        return relay::run(upstream);
+    }
     let machine = Machine::look();
     println!("{machine}\n");
     let plan = rows::Plan {

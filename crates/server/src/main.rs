@@ -1,5 +1,6 @@
 //! `tenantry`: one binary. This file only decides which command runs.
 
+mod background;
 mod config;
 mod escrow;
 mod failures;

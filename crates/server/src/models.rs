@@ -53,8 +53,10 @@ pub(crate) enum ModelsError {
     Roots(#[from] UnfitRoots),
     #[error("the model's URL cannot be used: {0}")]
     Url(#[from] ParseEndpointUrlError),
-    #[error("the name of the built-in endpoint cannot be used")]
+    #[error("the name of the command line's endpoint cannot be used")]
     Name,
+    #[error("the built-in model's name or price cannot be used")]
+    BuiltIn,
 }
 
 /// The limits, restored from these stores.
@@ -88,7 +90,7 @@ pub(crate) fn gateway(
 ) -> Result<Gateway, ModelsError> {
     let offline: Arc<dyn ModelEndpoint> = Arc::new(OfflineModel::new(env.clone()));
     let seconds = config.limits.model_call_seconds;
-    Ok(Gateway::new(GatewayParts {
+    let gateway = Gateway::new(GatewayParts {
         http: Arc::new(HttpModels::new(env.clone(), HttpSettings::default())?),
         offline: (!production).then_some(offline),
         policy: Arc::new(address_policy(config)?),
@@ -98,7 +100,8 @@ pub(crate) fn gateway(
         start_endpoint: start_endpoint(arguments)?,
         call_time: seconds.map_or(CALL_TIME, |seconds| Duration::from_secs(u64::from(seconds.max(1)))),
         cache: CacheSettings::default(),
-    }))
+    });
+    gateway.map_err(|_| ModelsError::BuiltIn)
 }
 
 fn start_endpoint(arguments: &ModelArguments) -> Result<Option<StartEndpoint>, ModelsError> {

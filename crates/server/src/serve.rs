@@ -1,10 +1,10 @@
 //! `tenantry serve`: opens, listens, keeps house, drains.
 
+use crate::background::Background;
 use crate::config::{Config, ConfigError};
 use crate::models::{ModelArguments, ModelsError};
-use crate::wiring::{Wired, wire};
-use crate::{logging, models, work};
-use app::Flush;
+use crate::wiring::wire;
+use crate::{logging, work};
 use clap::Args;
 use http_api::{Api, Bounds};
 use kms_file::MasterKeyError;
@@ -12,13 +12,11 @@ use serde_json::json;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use store::StoreError;
 use store_sqlite::OpenError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 /// How the server is started.
 #[derive(Args)]
@@ -87,11 +85,6 @@ pub(crate) enum ServeError {
     Egress(egress_http::TlsSetupError),
 }
 
-/// How often witnesses are shown the operators' log.
-const WITNESSES: Duration = Duration::from_secs(10);
-const MAINTENANCE: Duration = Duration::from_secs(1);
-/// How often leases are looked at, in seconds.
-const LEASES: u64 = 2;
 /// How long calls whose callers are gone may take to be written down at the end.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 /// How long a stop waits for writes whose callers are gone.
@@ -117,10 +110,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     let wired = wire(&arguments, &config, public_url.trim_end_matches('/').to_owned()).await?;
 
     let api = Api::new(wired.app.clone());
-    let (stopping, stopped) = watch::channel(false);
-    let reads = write_reads(&wired, stopped.clone());
-    let housekeeping = keep_house(&wired, stopped.clone());
-    let watched = show_to_witnesses(&wired, stopped.clone());
+    let background = Background::start(&wired);
     let worker = work::start(&wired);
     let mut bounds = Bounds::default();
     if let Some(connections) = config.limits.connections {
@@ -150,11 +140,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
         tracing::warn!("some writes did not end in time");
     }
     worker.drain().await;
-    // Whoever keeps house sees this and ends, having written down what waits.
-    let _ = stopping.send(true);
-    if reads.await.is_err() || housekeeping.await.is_err() || watched.await.is_err() {
-        tracing::error!("the housekeeping ended early");
-    }
+    background.end().await;
     if tokio::time::timeout(LAST_CALLS, wired.app.gateway.drained()).await.is_err() {
         tracing::warn!("some model calls did not end in time; their leases will");
     }
@@ -164,74 +150,4 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     }
     wired.store.close().await;
     Ok(())
-}
-
-/// Writes down what was read in minutes that are over, and all of it at the end. A task of its own: a tenant
-/// whose log is slow keeps no folding and no lease waiting.
-fn write_reads(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
-    let app = wired.app.clone();
-    tokio::spawn(async move {
-        loop {
-            let last = tokio::select! {
-                () = tokio::time::sleep(MAINTENANCE) => false,
-                _ = stopped.changed() => true,
-            };
-            let which = if last { Flush::All } else { Flush::Ended };
-            if let Err(error) = app.reads.flush(app.store.as_ref(), app.env.now(), which).await {
-                tracing::error!(%error, "reads could not be written to the audit log");
-            }
-            if last {
-                return;
-            }
-        }
-    })
-}
-
-/// Shows the operators' log to its witnesses, now and then. A task of its own: a witness that does not answer
-/// keeps nothing else waiting.
-fn show_to_witnesses(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
-    let app = wired.app.clone();
-    tokio::spawn(async move {
-        loop {
-            let round = async {
-                app.witnesses.round(app.platform.as_ref(), app.env.now()).await;
-                tokio::time::sleep(WITNESSES).await;
-            };
-            tokio::select! {
-                () = round => {}
-                _ = stopped.changed() => return,
-            }
-        }
-    })
-}
-
-/// Folds, closes and writes down, every second and at the end.
-fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
-    let (app, store, failures) = (wired.app.clone(), wired.store.clone(), wired.failures.clone());
-    let limiter = wired.limiter.clone();
-    let mut seconds = 0u64;
-    tokio::spawn(async move {
-        loop {
-            let last = tokio::select! {
-                () = tokio::time::sleep(MAINTENANCE) => false,
-                _ = stopped.changed() => true,
-            };
-            seconds += 1;
-            if seconds.is_multiple_of(LEASES) {
-                models::keep_house(&app, &limiter).await;
-            }
-            if last || seconds.is_multiple_of(60) {
-                let drafts = failures.take();
-                if !drafts.is_empty()
-                    && let Err(error) = Arc::clone(&app.platform).append_outsiders_events(drafts).await
-                {
-                    tracing::error!(%error, "failed authentications could not be written to the operators' log");
-                }
-            }
-            store.maintain().await;
-            if last {
-                return;
-            }
-        }
-    })
 }

@@ -13,8 +13,8 @@ use metering::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use store::{
-    Commit, Endpoint, Entity, NewTenant, Object, ObjectKind, OperatorKeyRow, PlatformStore, StoreError,
-    Template, TenantRow,
+    Commit, Endpoint, Endpoints, Entity, NewTenant, Object, ObjectKind, OperatorKeyRow, PlatformStore,
+    StoreError, Template, TenantRow,
 };
 
 /// A line of the credential index.
@@ -226,8 +226,8 @@ impl PlatformStore for MemoryStore {
         Ok(all.filter_map(|(_, versions)| versions.last().cloned()).take(limit as usize).collect())
     }
 
-    async fn endpoints(&self) -> Result<Arc<Vec<Endpoint>>, StoreError> {
-        Ok(Arc::new(self.state().platform.endpoints.values().cloned().collect()))
+    async fn endpoints(&self) -> Result<Endpoints, StoreError> {
+        Ok(self.state().platform.endpoints.values().cloned().map(Arc::new).collect())
     }
 
     async fn put_endpoint(&self, _: &Operator, endpoint: Endpoint) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 /// How long a tenant's database stays open without use.
 const DATABASE_IDLE: Duration = Duration::from_secs(10);
@@ -22,6 +22,8 @@ const HANDLE_IDLE: Duration = Duration::from_secs(120);
 const MAX_HANDLES: usize = 4096;
 /// After how many opened databases the idle are looked for at once, and not only when a second is over.
 const CROWD: usize = if cfg!(test) { 4 } else { 64 };
+/// After how many whoever opened one looks for them itself, before it goes on: where closing does not keep up.
+const HOST: usize = 4 * CROWD;
 
 type Cell = Arc<OnceCell<Arc<TenantHandle>>>;
 
@@ -36,6 +38,8 @@ pub(crate) struct Handles {
     slots: Mutex<HashMap<TenantId, Slot>>,
     /// Databases that were opened since the idle were looked for.
     opened: Arc<AtomicUsize>,
+    /// Rung when that are many.
+    crowd: Notify,
     /// Held while the idle are looked for and closed.
     sweeping: tokio::sync::Mutex<()>,
 }
@@ -103,13 +107,18 @@ impl Handles {
         self.opened.clone()
     }
 
-    /// Where many databases were opened, lets the idle go before a second is over. One caller does it.
+    /// Where many databases were opened, has the idle let go before a second is over.
     async fn make_room(&self, now: Timestamp) {
-        if self.opened.load(Ordering::Relaxed) >= CROWD
-            && let Ok(_alone) = self.sweeping.try_lock()
-        {
-            self.close_idle(now).await;
+        match self.opened.load(Ordering::Relaxed) {
+            0..CROWD => {}
+            CROWD..HOST => self.crowd.notify_one(),
+            HOST.. => self.sweep(now).await,
         }
+    }
+
+    /// Waits until many databases were opened.
+    pub(crate) async fn crowded(&self) {
+        self.crowd.notified().await;
     }
 
     /// Closes what is idle or too many: first databases, then whole tenants.
@@ -144,21 +153,17 @@ impl Handles {
 
     /// What is to be closed, the longest unused first.
     fn idle(&self, now: Timestamp) -> Vec<Idle> {
-        let slots = self.lock();
-        let mut by_use: Vec<_> = slots
-            .values()
-            .filter_map(|slot| Some((slot.used, slot.cell.get()?.clone(), slot)))
-            .filter(|(_, handle, slot)| is_alone(slot, handle))
-            .map(|(used, handle, _)| (used, handle))
-            .collect();
-        by_use.sort_by_key(|(used, _)| *used);
-        let open = |handle: &TenantHandle| handle.memory_used();
-        let taken = || by_use.iter().filter_map(|(_, handle)| open(handle));
-        let (mut count, mut bytes, mut held) = (taken().count(), taken().sum::<u64>(), slots.len());
+        let (at_rest, mut held) = self.at_rest();
+        // Asking takes longer than others may wait for the lock above.
+        let asked = at_rest.into_iter().map(|(used, handle)| (used, handle.memory_used(), handle));
+        let mut by_use: Vec<_> = asked.collect();
+        by_use.sort_by_key(|(used, _, _)| *used);
+        let open = || by_use.iter().filter_map(|(_, memory, _)| *memory);
+        let (mut count, mut bytes) = (open().count(), open().sum::<u64>());
         let mut idle = Vec::new();
-        for (used, handle) in by_use {
+        for (used, memory, handle) in by_use {
             let unused = now.since(used);
-            let (drop, memory) = (unused >= HANDLE_IDLE || held > MAX_HANDLES, open(&handle));
+            let drop = unused >= HANDLE_IDLE || held > MAX_HANDLES;
             let crowded = count > MAX_OPEN || bytes > MAX_OPEN_BYTES;
             if !(drop || memory.is_some() && (unused >= DATABASE_IDLE || crowded)) {
                 continue;
@@ -169,6 +174,14 @@ impl Handles {
             idle.push(Idle { handle, used, drop });
         }
         idle
+    }
+
+    /// The tenants that nobody is at work with, each with when it was used, and how many there are with the others.
+    fn at_rest(&self) -> (Vec<(Timestamp, Arc<TenantHandle>)>, usize) {
+        let slots = self.lock();
+        let made = slots.values().filter_map(|slot| Some((slot, slot.cell.get()?.clone())));
+        let at_rest = made.filter(|(slot, handle)| is_alone(slot, handle));
+        (at_rest.map(|(slot, handle)| (slot.used, handle)).collect(), slots.len())
     }
 
     /// Every tenant in use.

@@ -22,5 +22,6 @@ mod rows;
 mod sqlite;
 mod store_impl;
 mod tenant;
+mod upkeep;
 
 pub use store_impl::{EmbeddedStore, OpenError, Settings};

@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Endpoint, Entity, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions, Restored,
-    StoreError, Template, TenantLifecycle, TenantRow,
+    Endpoint, Endpoints, Entity, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions,
+    Restored, StoreError, Template, TenantLifecycle, TenantRow,
 };
 
 /// Moves the platform store from the key that the previous master key gives to the present one's.
@@ -193,7 +193,7 @@ impl PlatformStore for EmbeddedStore {
         Ok(self.inner().platform.templates(after.cloned(), limit).await?)
     }
 
-    async fn endpoints(&self) -> Result<Arc<Vec<Endpoint>>, StoreError> {
+    async fn endpoints(&self) -> Result<Endpoints, StoreError> {
         Ok(self.inner().platform.endpoints().await?)
     }
 

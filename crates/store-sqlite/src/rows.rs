@@ -3,11 +3,13 @@
 //! A change puts a whole row or deletes one by its key. Applying the same changes twice, or a later prefix
 //! of them again, ends in the same tables.
 
+use crate::areas::Sums;
 use crate::error::Fault;
 use audit::merkle::Frontier;
 use serde::{Deserialize, Serialize};
 use sqlcipher::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use sqlcipher::{Executor, ToSql, params_from_iter};
+use std::collections::HashSet;
 
 macro_rules! tables {
     ($($variant:ident $name:literal $keys:literal [$($column:literal),*];)*) => {
@@ -153,9 +155,39 @@ pub(crate) enum RowChange {
     Settle(Vec<Cell>),
 }
 
+/// Makes changes, in their order.
+pub(crate) fn apply_all(rows: &[RowChange], connection: &Executor) -> Result<(), Fault> {
+    let settled = rows.iter().filter_map(|row| match row {
+        RowChange::Settle(cells) => call_id(cells),
+        _ => None,
+    });
+    let settled: HashSet<&str> = settled.collect();
+    let mut sums = Sums::default();
+    for row in rows {
+        match row {
+            // Its outcome comes along and puts the whole row, so it need not be there before.
+            RowChange::Put(Table::Call, cells) if call_id(cells).is_some_and(|id| settled.contains(id)) => {}
+            row => row.gather(connection, &mut sums)?,
+        }
+    }
+    sums.write(connection)
+}
+
+fn call_id(cells: &[Cell]) -> Option<&str> {
+    match cells.first() {
+        Some(Cell::Text(id)) => Some(id),
+        _ => None,
+    }
+}
+
 impl RowChange {
     /// Makes the change.
     pub(crate) fn apply(&self, connection: &Executor) -> Result<(), Fault> {
+        apply_all(std::slice::from_ref(self), connection)
+    }
+
+    /// Makes the change but for what it does to the sums of usage.
+    fn gather(&self, connection: &Executor, sums: &mut Sums) -> Result<(), Fault> {
         match self {
             Self::Put(Table::Call, cells) => {
                 // What a call cost is summed up with its outcome, so its beginning never comes after that.
@@ -173,7 +205,7 @@ impl RowChange {
                     _ => {}
                 }
             }
-            Self::Settle(cells) => crate::areas::note_outcome(connection, cells)?,
+            Self::Settle(cells) => sums.note_outcome(connection, cells)?,
             Self::Delete(table, key) => {
                 connection.prepare_cached(&table.delete_statement())?.execute(params_from_iter(key))?;
             }

@@ -21,16 +21,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
 
-/// The journal's size beyond which tenants without a file get one, so that it can shrink again. A test fills
-/// a smaller one.
-const FULL_JOURNAL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
-/// How many tenants' entries one round of maintenance folds.
-const FOLD_AT_ONCE: u32 = 200;
-/// How many entries of a tenant with a file wait before maintenance folds them.
-const FOLD_FROM: u64 = 512;
 const PLATFORM: Purpose = Purpose::new("platform store");
 
 /// How the store is opened.
@@ -81,6 +75,8 @@ pub(crate) struct Inner {
     home: Slug,
     durable: bool,
     env: Env,
+    /// When the journals are looked at again for what waits to be folded.
+    pub(crate) next_look: AtomicI64,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -101,6 +97,7 @@ impl EmbeddedStore {
             home,
             durable: settings.durable,
             env,
+            next_look: AtomicI64::new(0),
             _lock: lock,
         }));
         store.open_journals(&settings.regions)?;
@@ -119,30 +116,6 @@ impl EmbeddedStore {
         Ok(self.0.platform.own_key("operator secrets")?)
     }
 
-    /// Folds, closes and writes down what has waited for it. To be called every second or so.
-    pub async fn maintain(&self) {
-        self.0.handles.sweep(self.0.env.now()).await;
-        if let Err(fault) = self.fold_backlog().await {
-            tracing::error!(%fault, "the journal's backlog could not be folded");
-        }
-        if let Err(fault) = self.0.platform.write_due_uses().await {
-            tracing::error!(%fault, "the times of last use could not be written");
-        }
-    }
-
-    /// Folds and closes everything. After it the folder may be copied.
-    pub async fn close(&self) {
-        for handle in self.0.handles.all() {
-            let (id, closing) = (handle.id, crate::tenant::blocking(move || handle.close()).await);
-            if let Err(fault) = closing {
-                tracing::error!(tenant.id = %id, %fault, "a tenant's database did not close");
-            }
-        }
-        if let Err(fault) = self.0.platform.write_uses().await {
-            tracing::error!(%fault, "the times of last use could not be written");
-        }
-    }
-
     /// How many transactions the node journals have committed since the start: how often writes have waited
     /// for the disk, however many of them shared each wait.
     pub fn journal_commits(&self) -> u64 {
@@ -154,33 +127,6 @@ impl EmbeddedStore {
         let journals: Vec<_> = self.journals().values().cloned().collect();
         for journal in journals {
             journal.probe().await?;
-        }
-        Ok(())
-    }
-
-    async fn fold_backlog(&self) -> Result<(), Fault> {
-        let journals: Vec<_> = self.journals().values().cloned().collect();
-        for journal in journals {
-            let reading = journal.clone();
-            let (full, backlog) = crate::tenant::blocking(move || {
-                Ok((reading.bytes()? > FULL_JOURNAL_BYTES, reading.backlog(FOLD_AT_ONCE)?))
-            })
-            .await?;
-            for (tenant, entries) in backlog {
-                if !full && entries < FOLD_FROM {
-                    break;
-                }
-                let folded = match self.handle_of(tenant).await {
-                    Ok(handle) => crate::tenant::blocking(move || handle.settle(full)).await,
-                    // The tenant was deleted, or never came to be: nobody can read these any more.
-                    Err(Fault::KeyGone) => journal.erase(tenant).await.map(drop),
-                    Err(fault) => Err(fault),
-                };
-                // One tenant's damage keeps nobody else's entries waiting.
-                if let Err(fault) = folded {
-                    tracing::error!(tenant.id = %tenant, %fault, "a tenant's journal could not be folded");
-                }
-            }
         }
         Ok(())
     }
@@ -241,7 +187,7 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    fn journals(&self) -> std::sync::MutexGuard<'_, HashMap<Slug, Arc<Journal>>> {
+    pub(crate) fn journals(&self) -> std::sync::MutexGuard<'_, HashMap<Slug, Arc<Journal>>> {
         self.0.journals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

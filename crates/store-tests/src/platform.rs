@@ -7,6 +7,7 @@ use futures::future::join_all;
 use ids::{HookId, KeyId, TemplateId, TenantId, WorkflowId};
 use metering::plan::{Limits, Overrides, Plan};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::{Endpoint, OperatorStore, PlatformStore, StoreError, TenantRow};
 
 pub async fn tenants_are_made_once<B: Backend>(world: World<B>) {
@@ -134,7 +135,7 @@ pub async fn endpoints_are_listed_by_name<B: Backend>(world: World<B>) {
         store.put_endpoint(&world.operator, endpoint(name, url)).await.unwrap();
     }
     let expected = [endpoint("a", "https://a"), endpoint("b", "https://b2")];
-    assert_eq!(*store.endpoints().await.unwrap(), expected);
+    assert_eq!(*store.endpoints().await.unwrap(), expected.map(Arc::new));
 }
 
 pub async fn credentials_are_found_until_revoked<B: Backend>(world: World<B>) {

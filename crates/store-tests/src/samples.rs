@@ -75,7 +75,7 @@ pub fn run(number: u8, workflow: WorkflowId, word: &str) -> StoredRun {
         definition: "nodes: []".into(),
         config: json!({"who": word}),
         input: json!({"who": word}),
-        state: json!({"at": 0}),
+        state: r#"{"at":0}"#.to_owned(),
     }
 }
 
@@ -84,7 +84,7 @@ pub fn update(run: &Run, status: RunStatus, word: &str) -> RunUpdate {
     let finished_at = status.is_finished().then_some(NOW);
     let run = Run { status, finished_at, cursor: run.cursor + 1, ..run.clone() };
     RunUpdate {
-        state: json!({"at": run.cursor}),
+        state: json!({"at": run.cursor}).to_string(),
         steps: vec![step(u8::try_from(run.cursor).unwrap(), word)],
         events: vec![(NOW, json!({"moved": run.cursor}))],
         run,

@@ -97,6 +97,9 @@ pub struct Endpoint {
     pub max_output_tokens: Option<u64>,
 }
 
+/// All endpoints, shared with whoever looks at them: every call does.
+pub type Endpoints = std::sync::Arc<[std::sync::Arc<Endpoint>]>;
+
 /// Keeps what the platform knows.
 #[async_trait]
 pub trait PlatformStore: OperatorStore + OperatorLog + VerifyGrants {
@@ -143,8 +146,8 @@ pub trait PlatformStore: OperatorStore + OperatorLog + VerifyGrants {
     /// The newest version of each template, by name, after the given one.
     async fn templates(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Template>, StoreError>;
 
-    /// All endpoints, by name. There are few, and every call needs them.
-    async fn endpoints(&self) -> Result<std::sync::Arc<Vec<Endpoint>>, StoreError>;
+    /// All endpoints, by name. There are few.
+    async fn endpoints(&self) -> Result<Endpoints, StoreError>;
 
     /// Writes an endpoint.
     async fn put_endpoint(&self, operator: &Operator, endpoint: Endpoint) -> Result<(), StoreError>;

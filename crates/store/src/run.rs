@@ -108,8 +108,8 @@ pub struct StoredRun {
     pub config: Value,
     /// What started it.
     pub input: Value,
-    /// The engine's state.
-    pub state: Value,
+    /// The engine's state, as its JSON.
+    pub state: String,
 }
 
 /// A step of a run, at rest.
@@ -144,8 +144,8 @@ pub struct StepRow {
 pub struct RunUpdate {
     /// The run as it is after the move; its `cursor` is one more than the stored one.
     pub run: Run,
-    /// The engine's state after the move.
-    pub state: Value,
+    /// The engine's state after the move, as its JSON.
+    pub state: String,
     /// The steps that changed.
     pub steps: Vec<StepRow>,
     /// The engine's events, in order, each with the time it happened. Whoever may see the run sees them, so

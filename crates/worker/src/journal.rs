@@ -90,7 +90,7 @@ impl Journal {
         self.row.finished_at = run.finished_at();
         self.row.due = (self.row.status == RunStatus::Waiting).then(|| run.wake_at()).flatten();
         self.row.last_error = last_error(run);
-        let state = serde_json::to_value(run).ok()?;
+        let state = serde_json::to_string(run).ok()?;
         let steps = self.moved(definition, run);
         let events = batch.events.iter().filter_map(shown).collect();
         let mut commit = extra;
@@ -130,7 +130,7 @@ impl Journal {
 pub(crate) fn given_up(
     tenant: &Tenant<'_>,
     mut row: store::Run,
-    state: Value,
+    state: String,
     (reason, now): (String, Timestamp),
 ) -> (RunUpdate, Commit) {
     row.status = RunStatus::Failed;

@@ -26,8 +26,8 @@ pub(crate) struct Batch {
 pub(crate) struct EngineLost;
 
 impl Machine {
-    pub(crate) fn new(run: Run, definition: Definition, env: Env) -> Self {
-        Self { run: Arc::new(Mutex::new(run)), definition: Arc::new(definition), env }
+    pub(crate) fn new(run: Run, definition: Arc<Definition>, env: Env) -> Self {
+        Self { run: Arc::new(Mutex::new(run)), definition, env }
     }
 
     pub(crate) fn definition(&self) -> &Definition {

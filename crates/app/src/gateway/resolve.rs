@@ -1,6 +1,6 @@
 //! Which endpoint serves a model to a tenant, and with whose key.
 
-use super::Gateway;
+use super::StartEndpoint;
 use crate::App;
 use context::Tenant;
 use errors::{Code, Problem};
@@ -43,51 +43,62 @@ pub(super) struct Resolved {
     pub(super) price: Option<Price>,
 }
 
-/// The endpoints that the tenant may use: those that process in its region or bind themselves to none. The
-/// operator's come first, by name.
-pub(super) async fn usable(app: &App, tenant: &Tenant<'_>) -> Result<Vec<Usable>, Problem> {
-    let rows = app.platform.endpoints().await?;
-    let rows = rows.iter().map(|row| Usable { endpoint: Arc::new(row.clone()), server: Server::Row });
-    let start = app.gateway.start_endpoint.as_ref().map(|start| Usable {
-        endpoint: Arc::new(start.endpoint.clone()),
-        server: Server::Start(start.key.clone()),
-    });
-    let region = tenant.region().as_str();
-    let here = |usable: &Usable| usable.endpoint.region.as_deref().is_none_or(|bound| bound == region);
-    // A throwaway tenant of a grant spends nobody's money and tells no provider anything.
-    let offline_only = tenant.standing().throwaway_until.is_some();
-    let open = |usable: &Usable| !offline_only || matches!(usable.server, Server::BuiltIn(_));
-    Ok(rows.chain(start).chain(built_in(&app.gateway)?).filter(here).filter(open).collect())
+impl Usable {
+    /// The command line's endpoint.
+    pub(super) fn at_start(start: StartEndpoint) -> Self {
+        Self { endpoint: Arc::new(start.endpoint), server: Server::Start(start.key) }
+    }
+
+    /// The endpoint of the built-in model.
+    pub(super) fn built_in(model: Arc<dyn ModelEndpoint>) -> Result<Self, Problem> {
+        let [input, output] = OFFLINE_PRICE.map(|text| text.parse().map_err(|_| Problem::internal()));
+        let price = metering::prices::OperatorPrice {
+            input_per_million: input?,
+            output_per_million: output?,
+            cached_input_per_million: None,
+            cache_write_per_million: None,
+        };
+        let endpoint = Endpoint {
+            name: OFFLINE.parse().map_err(|_| Problem::internal())?,
+            url: "http://offline.invalid".into(),
+            dialect: "openai".into(),
+            models: vec![OFFLINE.into()],
+            sealed_api_key: None,
+            tenant_credential: None,
+            region: None,
+            prices: OperatorPrices::from([(OFFLINE.to_owned(), price)]),
+            max_output_tokens: Some(OFFLINE_OUTPUT),
+        };
+        Ok(Self { endpoint: Arc::new(endpoint), server: Server::BuiltIn(model) })
+    }
+
+    /// Those that process in the tenant's region or bind themselves to none.
+    fn is_open_to(&self, tenant: &Tenant<'_>) -> bool {
+        // A throwaway tenant of a grant spends nobody's money and tells no provider anything.
+        let offline_only = tenant.standing().throwaway_until.is_some();
+        let here = self.endpoint.region.as_deref().is_none_or(|bound| bound == tenant.region().as_str());
+        here && (!offline_only || matches!(self.server, Server::BuiltIn(_)))
+    }
 }
 
-fn built_in(gateway: &Gateway) -> Result<Option<Usable>, Problem> {
-    let Some(offline) = &gateway.offline else { return Ok(None) };
-    let [input, output] = OFFLINE_PRICE.map(|text| text.parse().map_err(|_| Problem::internal()));
-    let price = metering::prices::OperatorPrice {
-        input_per_million: input?,
-        output_per_million: output?,
-        cached_input_per_million: None,
-        cache_write_per_million: None,
-    };
-    let endpoint = Endpoint {
-        name: OFFLINE.parse().map_err(|_| Problem::internal())?,
-        url: "http://offline.invalid".into(),
-        dialect: "openai".into(),
-        models: vec![OFFLINE.into()],
-        sealed_api_key: None,
-        tenant_credential: None,
-        region: None,
-        prices: OperatorPrices::from([(OFFLINE.to_owned(), price)]),
-        max_output_tokens: Some(OFFLINE_OUTPUT),
-    };
-    Ok(Some(Usable { endpoint: Arc::new(endpoint), server: Server::BuiltIn(Arc::clone(offline)) }))
+/// The endpoints that the tenant may use and that `serve` what is asked. The operator's come first, by name.
+pub(super) async fn usable(
+    app: &App,
+    tenant: &Tenant<'_>,
+    serve: impl Fn(&Endpoint) -> bool,
+) -> Result<Vec<Usable>, Problem> {
+    let rows = app.platform.endpoints().await?;
+    let rows = rows.iter().filter(|row| serve(row));
+    let rows = rows.map(|row| Usable { endpoint: Arc::clone(row), server: Server::Row });
+    let given = app.gateway.given.iter().filter(|given| serve(&given.endpoint)).cloned();
+    Ok(rows.chain(given).filter(|usable| usable.is_open_to(tenant)).collect())
 }
 
 /// The first endpoint that serves `model` to the tenant and that it has a key for. A name that none of them serves is no model.
 pub(super) async fn resolve(app: &App, tenant: &Tenant<'_>, model: &str) -> Result<Resolved, Problem> {
-    let serves = |usable: &Usable| usable.endpoint.models.iter().any(|name| name == model);
+    let serves = |endpoint: &Endpoint| endpoint.models.iter().any(|name| name == model);
     let mut without_key = None;
-    for usable in usable(app, tenant).await?.into_iter().filter(serves) {
+    for usable in usable(app, tenant, serves).await? {
         match with_key(app, tenant, usable, model).await {
             // Another endpoint may serve the model without a key of the tenant's.
             Err(problem) if problem.code == Code::NeedsReauthorization => {

@@ -1,6 +1,6 @@
 //! How a run becomes durable and gets into the queue.
 
-use crate::{App, definitions, note};
+use crate::{App, note};
 use audit::event::{Action, Draft};
 use context::{Access, Create, Private, Tenant, door, on};
 use errors::{Code, Problem};
@@ -75,7 +75,7 @@ async fn opened(
     workflow: Workflow,
     (input, mode, delivery): (Value, RunMode, Option<Delivered>),
 ) -> Result<StoredRun, Problem> {
-    let definition = definitions::read(&workflow.definition).await?;
+    let definition = app.definitions.read(tenant, &workflow.definition).await?;
     let now = app.env.now();
     let engine_mode = match mode {
         RunMode::Live => Mode::Live,
@@ -112,7 +112,7 @@ async fn opened(
         finished_at: None,
         cursor: 1,
     };
-    let state = serde_json::to_value(&state).map_err(|_| Problem::internal())?;
+    let state = serde_json::to_string(&state).map_err(|_| Problem::internal())?;
     Ok(StoredRun { run, definition: workflow.definition, config, input, state })
 }
 

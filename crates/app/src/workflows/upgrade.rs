@@ -51,8 +51,9 @@ pub async fn preview_upgrade<'t>(
     let (workflow, _) = found(app, tenant, id, None).await?;
     let pinned = pinned(&workflow)?;
     let text = version_of(app, &pinned.name, version).await?;
-    let (old, new) = (definitions::read(&workflow.definition).await?, definitions::read(&text).await?);
-    let (new, config_faults) = config_faults(new, &workflow.config).await?;
+    let old = app.definitions.read(tenant, &workflow.definition).await?;
+    let new = app.definitions.read(tenant, &text).await?;
+    let config_faults = config_faults(&new, &workflow.config).await?;
     let changes = beside(move || Ok(compare(&old, &new))).await?;
     Ok(Private::sent(tenant, UpgradePreview { from: pinned.version, to: version, changes, config_faults }))
 }
@@ -71,7 +72,7 @@ pub async fn upgrade<'t>(
     let pinned = pinned(&workflow)?;
     let text = version_of(app, &pinned.name, input.version).await?;
     let config = input.config.map_or_else(|| workflow.config.clone(), Value::Object);
-    let definition = definitions::read_for(&text, &config).await?;
+    let definition = definitions::read_for(app, tenant, &text, &config).await?;
     let now = app.env.now();
     // An address that exists stays, so that the version before can be gone back to; a version that needs
     // one and has none gets it by rotation.

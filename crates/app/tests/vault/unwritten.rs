@@ -102,7 +102,8 @@ fn app(world: &World, provider: Arc<AtOnce>, folder: &str) -> Arc<App> {
         start_endpoint: Some(StartEndpoint { endpoint, key: None }),
         call_time: Duration::from_secs(60),
         cache: CacheSettings::default(),
-    });
+    })
+    .unwrap();
     let store = Arc::new(world.store.clone());
     Arc::new(App::new(Parts {
         store: store.clone(),

@@ -14,7 +14,7 @@ mod usage_report;
 mod verify_grants;
 
 pub(crate) use record_query::make_indexes;
-pub(crate) use usage_hours::{note_outcome, sum_up_calls};
+pub(crate) use usage_hours::{Sums, sum_up_calls};
 
 use crate::error::Fault;
 use serde::Serialize;

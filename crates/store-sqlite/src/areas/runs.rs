@@ -19,7 +19,7 @@ use store::{
 /// How many runs one call forgets, so that retention never holds a tenant's tables for long.
 const FORGET_AT_ONCE: u32 = 200;
 
-fn put_run(txn: &mut Txn<'_>, run: &Run, state: &Value) -> Result<(), Fault> {
+fn put_run(txn: &mut Txn<'_>, run: &Run, state: String) -> Result<(), Fault> {
     let cells = vec![
         Cell::from(run.id.to_string()),
         Cell::from(run.workflow.to_string()),
@@ -27,7 +27,7 @@ fn put_run(txn: &mut Txn<'_>, run: &Run, state: &Value) -> Result<(), Fault> {
         Cell::from(run.finished_at),
         Cell::from(run.cursor),
         Cell::from(to_text(run)?),
-        Cell::from(to_text(state)?),
+        Cell::from(state),
     ];
     txn.put(Table::Run, cells)
 }
@@ -112,7 +112,7 @@ impl RunStore for EmbeddedStore {
                     Cell::from(input),
                 ];
                 txn.put(Table::RunSource, cells)?;
-                put_run(txn, run, &stored.state)
+                put_run(txn, run, stored.state)
             })
             .await;
         match made {
@@ -140,11 +140,12 @@ impl RunStore for EmbeddedStore {
         let handle = self.handle(access.tenant()).await?;
         handle
             .write(true, commit, move |txn| {
-                let (stored, _) = find(txn.tables(), update.run.id)?;
-                if stored.cursor + 1 != update.run.cursor {
+                let run = update.run.id.to_string();
+                let mut cursor = txn.tables().prepare_cached("SELECT cursor FROM run WHERE id = ?1")?;
+                let cursor: Option<u64> = cursor.query_row(params![run], |row| row.get(0)).optional()?;
+                if cursor.ok_or(Fault::Answer(StoreError::NotFound))? + 1 != update.run.cursor {
                     return Err(StoreError::Stale.into());
                 }
-                let run = update.run.id.to_string();
                 for step in &update.steps {
                     let cells = vec![
                         Cell::from(run.as_str()),
@@ -165,7 +166,7 @@ impl RunStore for EmbeddedStore {
                     ];
                     txn.put(Table::RunEvent, cells)?;
                 }
-                put_run(txn, &update.run, &update.state)
+                put_run(txn, &update.run, update.state)
             })
             .await
     }
@@ -178,7 +179,7 @@ impl RunStore for EmbeddedStore {
         self.read_private(access.tenant(), move |database, _| {
             let (run, state) = find(&database.connection, id)?;
             let (definition, config, input) = source(&database.connection, id)?;
-            Ok(StoredRun { run, definition, config, input, state: from_text(&state)? })
+            Ok(StoredRun { run, definition, config, input, state })
         })
         .await
     }

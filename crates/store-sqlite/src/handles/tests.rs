@@ -15,8 +15,9 @@ async fn touch(world: &World<Embedded>, tenant: TenantId, number: u8) {
         .await;
 }
 
-/// What may be open: the bound, those opened since the last look, and two that threads have just let go.
-const LIMIT: usize = super::MAX_OPEN + super::CROWD + 2;
+/// What may be open where nobody looks for the idle but who opens: the bound, those opened since the last look,
+/// and two that threads have just let go.
+const LIMIT: usize = super::MAX_OPEN + super::HOST + 2;
 
 fn open(world: &World<Embedded>) -> usize {
     world.store().inner().handles.all().iter().filter(|handle| handle.is_open()).count()
@@ -26,7 +27,7 @@ fn open(world: &World<Embedded>) -> usize {
 fn a_crowd_leaves_few_open_and_everybody_comes_back() {
     World::<Embedded>::run(async |world| {
         let mut tenants = vec![world.one, world.two];
-        for _ in 0..super::MAX_OPEN + 2 * super::CROWD {
+        for _ in 0..super::MAX_OPEN + 2 * super::HOST {
             let tenant = world.fixture.tenant(Limits::default());
             world.create(tenant, None).await.unwrap();
             tenants.push(tenant);

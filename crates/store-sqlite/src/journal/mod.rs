@@ -12,10 +12,12 @@ mod writer;
 pub(crate) use seal::{JournalKey, Segment};
 pub(crate) use tail::{Tail, Way};
 
+use writer::Writer;
+
 use crate::error::Fault;
 use crate::rows::RowChange;
 use ids::{Id, TenantId};
-use sqlcipher::{Connection, OptionalExtension, params};
+use sqlcipher::{Connection, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -63,6 +65,8 @@ pub(crate) struct Journal {
     epoch: Arc<AtomicU64>,
     /// How many transactions were committed, each with one wait for the disk.
     commits: Arc<AtomicU64>,
+    /// The number that the next entry gets, at least.
+    next: Arc<AtomicU64>,
     /// `None` only while the journal is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<std::thread::JoinHandle<()>>,
@@ -84,12 +88,17 @@ impl Drop for Journal {
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS entry(
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        number INTEGER PRIMARY KEY,
         tenant BLOB NOT NULL,
         segment BLOB NOT NULL,
         sealed BLOB NOT NULL
     );
     CREATE INDEX IF NOT EXISTS entry_by_tenant ON entry(tenant, number);
+    CREATE TABLE IF NOT EXISTS numbers(
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        below INTEGER NOT NULL
+    );
+    INSERT OR IGNORE INTO numbers VALUES(1, 1);
     CREATE TABLE IF NOT EXISTS work(
         tenant BLOB NOT NULL,
         kind INTEGER NOT NULL,
@@ -110,9 +119,10 @@ impl Journal {
         let (requests, inbox) = mpsc::channel();
         let epoch = Arc::new(AtomicU64::new(0));
         let commits = Arc::new(AtomicU64::new(0));
-        let writer = writer::start(writer, inbox, segment, epoch.clone(), commits.clone())?;
-        let (requests, writer) = (Some(requests), Some(writer));
-        Ok(Self { segment, epoch, commits, requests, writer, reader, overview })
+        let next = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(writer, segment, epoch.clone(), commits.clone(), next.clone())?;
+        let (requests, writer) = (Some(requests), Some(writer::start(writer, inbox)?));
+        Ok(Self { segment, epoch, commits, next, requests, writer, reader, overview })
     }
 
     /// The segment that this process writes. Each start begins one, so nonces of a restored snapshot meet
@@ -172,15 +182,11 @@ impl Journal {
     /// that lost its end, or was put back from an older copy, would give numbers out twice, and a file
     /// would take the new entries for ones that it has. For blocking threads.
     pub(crate) fn number_beyond(&self, folded: u64) -> Result<(), Fault> {
-        let last: Option<u64> = {
-            let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut select = reader.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'entry'")?;
-            select.query_row([], |row| row.get(0)).optional()?
-        };
-        if last.unwrap_or(0) >= folded {
+        let next = self.next.load(Ordering::SeqCst);
+        if next > folded {
             return Ok(());
         }
-        tracing::warn!(folded, last, "the node journal is older than a tenant's file; its end was lost");
+        tracing::warn!(folded, next, "the node journal is older than a tenant's file; its end was lost");
         let (done, skipped) = oneshot::channel();
         self.send(Request::SkipTo(folded, done));
         skipped.blocking_recv().map_err(|_| Fault::Stopped)?.map(drop)

@@ -4,6 +4,7 @@ use super::{Entry, Request, Segment};
 use crate::error::Fault;
 use ids::{Id, TenantId};
 use sqlcipher::{Connection, params};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -15,43 +16,57 @@ use tokio::sync::oneshot;
 /// The most requests that share a transaction: bounds how long the first of them waits for the last.
 const MAX_BATCH: usize = 512;
 /// From how many appends in the last transaction on there are so many writers that the next one waits a little
-/// for their company, and how long. A wait for the disk costs the processor more than an append does.
-const COMMIT_SIBLINGS: usize = 3;
-const COMMIT_DELAY: Duration = Duration::from_micros(400);
+/// for their company: a wait for the disk costs the processor more than several appends do. The more there were,
+/// the longer.
+const COMMIT_SIBLINGS: u32 = 3;
+const DELAY_PER_SIBLING: Duration = Duration::from_micros(125);
+const LONGEST_DELAY: Duration = Duration::from_millis(1);
 
 type Done = oneshot::Sender<Result<u64, Fault>>;
 
-pub(super) fn start(
-    connection: Connection,
-    inbox: Receiver<Request>,
-    segment: Segment,
-    epoch: Arc<AtomicU64>,
-    commits: Arc<AtomicU64>,
-) -> Result<JoinHandle<()>, Fault> {
-    let writer = Writer { connection, segment, epoch, commits };
+/// How many numbers are set aside at a time. Those that a crash leaves unused are never given.
+const NUMBERS_AT_A_TIME: u64 = 4096;
+
+pub(super) fn start(writer: Writer, inbox: Receiver<Request>) -> Result<JoinHandle<()>, Fault> {
     std::thread::Builder::new()
         .name("node-journal".into())
         .spawn(move || writer.run(&inbox))
         .map_err(|_| Fault::Stopped)
 }
 
-struct Writer {
+pub(super) struct Writer {
     connection: Connection,
     segment: Segment,
     epoch: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
+    /// The number that the next entry gets. No number is given twice, also where all entries were forgotten.
+    next: Arc<AtomicU64>,
+    /// From this number on they are not set aside durably yet.
+    below: Cell<u64>,
 }
 
 impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        segment: Segment,
+        epoch: Arc<AtomicU64>,
+        commits: Arc<AtomicU64>,
+        next: Arc<AtomicU64>,
+    ) -> Result<Self, Fault> {
+        let first = "SELECT max(below, (SELECT coalesce(max(number), 0) + 1 FROM entry)) FROM numbers";
+        next.store(connection.query_row(first, [], |row| row.get(0))?, Ordering::SeqCst);
+        Ok(Self { connection, segment, epoch, commits, next, below: Cell::new(0) })
+    }
+
     fn run(self, inbox: &Receiver<Request>) {
         let mut siblings = 0;
         while let Ok(first) = inbox.recv() {
             if siblings >= COMMIT_SIBLINGS {
-                std::thread::sleep(COMMIT_DELAY);
+                std::thread::sleep((DELAY_PER_SIBLING * siblings).min(LONGEST_DELAY));
             }
             let mut batch = vec![first];
             batch.extend(inbox.try_iter().take(MAX_BATCH - 1));
-            siblings = batch.iter().filter(|request| matches!(request, Request::Append(..))).count();
+            siblings = batch.iter().map(|request| u32::from(matches!(request, Request::Append(..)))).sum();
             self.carry_out(batch);
         }
     }
@@ -78,6 +93,8 @@ impl Writer {
             Ok(self.connection.execute_batch("COMMIT")?)
         });
         if let Err(fault) = &written {
+            // What was set aside may be lost as well.
+            self.below.set(0);
             // Whoever numbered events after those that were lost must number them again.
             self.epoch.fetch_add(1, Ordering::SeqCst);
             tracing::error!(%fault, "the node journal could not write");
@@ -100,13 +117,25 @@ impl Writer {
         let tenant = entry.tenant.to_bytes();
         let mut insert = self
             .connection
-            .prepare_cached("INSERT INTO entry(tenant, segment, sealed) VALUES(?1, ?2, ?3)")?;
-        insert.execute(params![tenant, self.segment.0, entry.sealed])?;
-        let number = self.connection.last_insert_rowid();
+            .prepare_cached("INSERT INTO entry(number, tenant, segment, sealed) VALUES(?1, ?2, ?3, ?4)")?;
+        let number = self.next.load(Ordering::SeqCst);
+        self.set_aside(number)?;
+        insert.execute(params![number, tenant, self.segment.0, entry.sealed])?;
         for mark in &entry.marks {
             self.mark(&tenant, mark)?;
         }
-        u64::try_from(number).map_err(|_| Fault::Damaged("a journal number"))
+        Ok(number)
+    }
+
+    /// Takes a number, so that whatever becomes of the journal's rows the next one is higher.
+    fn set_aside(&self, number: u64) -> Result<(), Fault> {
+        if number >= self.below.get() {
+            let below = number + NUMBERS_AT_A_TIME;
+            self.connection.prepare_cached("UPDATE numbers SET below = ?1")?.execute(params![below])?;
+            self.below.set(below);
+        }
+        self.next.store(number + 1, Ordering::SeqCst);
+        Ok(())
     }
 
     fn mark_all(&self, tenant: TenantId, marks: &[Mark]) -> Result<u64, Fault> {
@@ -141,11 +170,8 @@ impl Writer {
         Ok(())
     }
 
-    /// An entry that was there once is what makes SQLite never give its number again.
     fn skip_to(&self, number: u64) -> Result<u64, Fault> {
-        let insert = "INSERT OR IGNORE INTO entry(number, tenant, segment, sealed) VALUES(?1, x'', x'', x'')";
-        self.connection.execute(insert, params![number])?;
-        self.connection.execute("DELETE FROM entry WHERE number = ?1 AND tenant = x''", params![number])?;
+        self.set_aside(number.max(self.next.load(Ordering::SeqCst)))?;
         Ok(number)
     }
 

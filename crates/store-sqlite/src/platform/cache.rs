@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Endpoint;
+use store::Endpoints;
 
 /// A few hundred bytes each.
 const MAX_LINES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
@@ -33,7 +33,7 @@ pub(crate) struct Cache {
     generation: u64,
     pub(crate) lines: LruCache<KeyedHash, Line>,
     pub(crate) standings: LruCache<TenantId, TenantStanding>,
-    pub(crate) endpoints: Option<Arc<Vec<Endpoint>>>,
+    pub(crate) endpoints: Option<Endpoints>,
     uses: HashMap<KeyId, (TenantId, Timestamp)>,
     /// When the uses were last taken to be written down.
     taken: Timestamp,

@@ -7,7 +7,7 @@ use ids::{Id, Slug, TemplateId};
 use metering::plan::Plan;
 use sqlcipher::{Executor, OptionalExtension, Row, params};
 use std::sync::Arc;
-use store::{Endpoint, StoreError, Template};
+use store::{Endpoint, Endpoints, StoreError, Template};
 
 fn template(row: &Row<'_>) -> Result<(String, u32, [u8; 16], String, i64), sqlcipher::Error> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
@@ -132,7 +132,7 @@ impl Platform {
         .await
     }
 
-    pub(crate) async fn endpoints(self: &Arc<Self>) -> Result<Arc<Vec<Endpoint>>, Fault> {
+    pub(crate) async fn endpoints(self: &Arc<Self>) -> Result<Endpoints, Fault> {
         let generation = {
             let cache = self.cache();
             if let Some(endpoints) = &cache.endpoints {
@@ -145,12 +145,11 @@ impl Platform {
                 let mut select = connection.prepare_cached("SELECT body FROM endpoint ORDER BY name")?;
                 let rows = select.query_map([], |row| row.get::<_, String>(0))?;
                 let parse = |text: String| {
-                    serde_json::from_str::<Endpoint>(&text).map_err(|_| Fault::Damaged("an endpoint"))
+                    serde_json::from_str(&text).map(Arc::new).map_err(|_| Fault::Damaged("an endpoint"))
                 };
-                rows.map(|row| parse(row?)).collect::<Result<Vec<_>, Fault>>()
+                rows.map(|row| parse(row?)).collect::<Result<Endpoints, Fault>>()
             })
             .await?;
-        let found = Arc::new(found);
         self.cache().keep(generation, |cache| cache.endpoints = Some(found.clone()));
         Ok(found)
     }

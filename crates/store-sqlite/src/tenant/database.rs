@@ -3,7 +3,7 @@
 use super::schema;
 use crate::error::Fault;
 use crate::journal::{Journal, JournalKey, Tail};
-use crate::rows::RowChange;
+use crate::rows::{RowChange, apply_all};
 use env::Timestamp;
 use ids::{Id, TenantId};
 use secret::SecretBytes;
@@ -264,9 +264,7 @@ pub(crate) fn used_bytes(tables: &Executor) -> Result<u64, Fault> {
 
 /// Applies rows and moves the mark of what is folded, in the caller's transaction.
 pub(crate) fn fold(connection: &Connection, rows: &[RowChange], through: u64) -> Result<(), Fault> {
-    for row in rows {
-        row.apply(connection)?;
-    }
+    apply_all(rows, connection)?;
     let mut mark = connection.prepare_cached("UPDATE folded SET through = ?1")?;
     mark.execute(params![through])?;
     Ok(())

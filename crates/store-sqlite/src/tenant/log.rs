@@ -63,27 +63,30 @@ pub(crate) fn number(
     for draft in drafts {
         let mut draft = draft.clone();
         hide_people(&mut draft, |id| keys.pseudonym(id));
-        let sealed = seal(draft.clone(), &numbered.next.place, env)?;
         let place = &numbered.next.place;
         let row = LogBase::of(place.epoch).row(place.index);
-        numbered.rows.push(event_row(row, &draft, &sealed)?);
+        let about = [draft.action.as_str(), &draft.actor.id, &draft.resource.id].map(Cell::from);
+        let sealed = seal(draft, place, env)?;
         numbered.ids.push(sealed.event_id);
         numbered.next.frontier.append(sealed.leaf_hash);
         numbered.next.place.advance(sealed.leaf_hash);
+        numbered.rows.push(event_row(row, about, sealed)?);
     }
     Ok(numbered)
 }
 
-fn event_row(number: u64, draft: &Draft, sealed: &Sealed) -> Result<RowChange, Fault> {
+/// The row of an event, given its action, actor and resource.
+fn event_row(number: u64, about: [Cell; 3], sealed: Sealed) -> Result<RowChange, Fault> {
     let disclosures =
         serde_json::to_string(&sealed.disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
+    let [action, actor, resource] = about;
     let cells = vec![
         Cell::from(number),
         Cell::from(sealed.time),
-        Cell::from(draft.action.as_str()),
-        Cell::from(draft.actor.id.as_str()),
-        Cell::from(draft.resource.id.as_str()),
-        Cell::from(sealed.leaf.clone()),
+        action,
+        actor,
+        resource,
+        Cell::from(sealed.leaf),
         Cell::from(sealed.leaf_hash.to_vec()),
         Cell::from(disclosures),
     ];

@@ -94,6 +94,11 @@ impl TenantHandle {
         self.settle_open(&mut slot)
     }
 
+    /// The same, and leaves a database closed that was: thousands may wait that nobody uses.
+    pub(crate) fn settle_at_rest(&self, as_file: bool) -> Result<(), Fault> {
+        if self.is_open() { self.settle(as_file) } else { self.settle(as_file).and_then(|()| self.close()) }
+    }
+
     fn settle_open(&self, slot: &mut Option<Database>) -> Result<(), Fault> {
         if let Some(database) = slot
             && database.sync()?

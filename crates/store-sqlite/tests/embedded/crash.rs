@@ -1,6 +1,7 @@
 //! What a crash leaves: a copy of the open folder is what the disk holds after `kill -9`.
 
 use crate::folder::{Embedded, data, open};
+use crate::journal_file::JournalFile;
 use context::Tenant;
 use ids::TenantId;
 use serde_json::json;
@@ -235,5 +236,28 @@ fn a_journal_that_lost_its_end_gives_no_number_twice() {
                 })
                 .await;
         }
+    });
+}
+
+#[test]
+fn no_number_is_given_twice_where_the_journal_is_empty_at_the_start() {
+    World::<Embedded>::run(async |world| {
+        let store = world.store();
+        for round in 1..=3 {
+            world.visit(world.one, async |tenant| work(store, &tenant, round, "one").await).await;
+        }
+        store.close().await;
+        let image = TempDir::new().unwrap();
+        copy(world.backend.place().path(), image.path());
+        let folder = data(image.path());
+        // What a tenant's file has taken over is forgotten, here all of it.
+        let journal = JournalFile::open(&folder);
+        let last = journal.last_number();
+        assert!(journal.change("DELETE FROM entry", &[]) > 0);
+        drop(journal);
+        let after = open(image.path(), &folder, world.env()).await.unwrap();
+        world.visit(world.one, async |tenant| work(&after, &tenant, 4, "one").await).await;
+        let journal = JournalFile::open(&folder);
+        assert!(journal.first_number() > last, "{} after {last}", journal.first_number());
     });
 }

@@ -20,6 +20,16 @@ impl JournalFile {
         self.0.query_row(count, params![tenant.to_bytes()], |row| row.get(0)).unwrap()
     }
 
+    /// The lowest number of an entry.
+    pub fn first_number(&self) -> u64 {
+        self.0.query_row("SELECT min(number) FROM entry", [], |row| row.get(0)).unwrap()
+    }
+
+    /// The highest number of an entry.
+    pub fn last_number(&self) -> u64 {
+        self.0.query_row("SELECT max(number) FROM entry", [], |row| row.get(0)).unwrap()
+    }
+
     /// Changes rows, and tells how many.
     pub fn change(&self, statement: &str, values: &[&dyn sqlcipher::ToSql]) -> usize {
         self.0.execute(statement, values).unwrap()

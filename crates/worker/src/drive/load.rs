@@ -2,11 +2,12 @@
 
 use super::DriveError;
 use crate::journal::{Journal, given_up};
-use crate::machine::{EngineLost, Machine};
+use crate::machine::Machine;
 use crate::open::open;
 use crate::scheduler::Broken;
 use crate::worker::Shared;
 use context::{Access, ReadContent, Tenant, Update, on};
+use errors::Code;
 use ids::RunId;
 use store::{StepRow, StoredRun};
 use workflow::NodeName;
@@ -31,23 +32,22 @@ pub(super) async fn load<'t>(
     let stored = open(tenant, store.load_run(&access, id).await?)?;
     let (_, rows) = open(tenant, store.steps_with_content(&reading, id).await?)?;
     let StoredRun { run: row, definition, config, input, state } = stored;
-    if row.status.is_finished() && serde_json::from_value::<Run>(state.clone()).is_err() {
+    if row.status.is_finished() && serde_json::from_str::<Run>(&state).is_err() {
         return Ok(Loaded::GivenUp);
     }
-    let run: Run = serde_json::from_value(state.clone()).map_err(|error| {
+    let run: Run = serde_json::from_str(&state).map_err(|error| {
         tracing::error!(tenant.id = %tenant.id(), run = %id, line = error.line(), "a run's state cannot be read");
         DriveError::Unreadable
     })?;
     let finished = row.status.is_finished();
     let run = run.with_values(Values { input, config, outputs: outputs(&rows) });
     let journal = Journal::new(row, &run, rows);
-    // What a definition costs to read is bounded, but long enough to be felt by others.
-    let read = tokio::task::spawn_blocking(move || workflow::validate(&definition));
-    match read.await.map_err(|_| EngineLost)? {
+    match shared.app.definitions.read(tenant, &definition).await {
         Ok(definition) => {
             let machine = Machine::new(run, definition, shared.app.env.clone());
             Ok(Loaded::Ready(Box::new(machine), Box::new(journal), access))
         }
+        Err(problem) if problem.code != Code::InvalidDefinition => Err(problem.into()),
         Err(_) if finished => Ok(Loaded::GivenUp),
         Err(_) => {
             let reason = "The workflow's definition is not valid any more.".to_owned();
@@ -78,7 +78,7 @@ async fn end<'t>(
     shared: &Shared,
     tenant: &Tenant<'t>,
     access: &Access<'t, Update<on::Run>>,
-    (row, state, reason): (store::Run, serde_json::Value, String),
+    (row, state, reason): (store::Run, String, String),
 ) -> Result<Loaded<'t>, DriveError> {
     let id = row.id;
     let (update, commit) = given_up(tenant, row, state, (reason, shared.app.env.now()));

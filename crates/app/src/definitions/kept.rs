@@ -1,0 +1,96 @@
+//! Definitions as they were read, so that a run, a delivery and a step need not read theirs again.
+
+use super::beside;
+use context::Tenant;
+use errors::{Code, Problem};
+use ids::TenantId;
+use lru::LruCache;
+use sha2::{Digest as _, Sha256};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use workflow::Definition;
+
+/// How many are kept.
+const KEPT: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+/// Longer texts are read anew each time, so that what is kept stays small.
+const LONGEST: usize = 16 * 1024;
+
+/// Two tenants' definitions never meet, also where their texts are the same: how long reading takes would tell
+/// one what the other has.
+type Key = (TenantId, [u8; 32]);
+
+/// The definitions that were read last.
+pub struct Definitions {
+    kept: Mutex<LruCache<Key, Arc<Definition>>>,
+}
+
+impl Default for Definitions {
+    fn default() -> Self {
+        Self { kept: Mutex::new(LruCache::new(KEPT)) }
+    }
+}
+
+impl Definitions {
+    /// The tenant's definition with this text, which was valid when it was stored. Where it is not any more, the
+    /// problem's code is `invalid_definition`.
+    pub async fn read(&self, tenant: &Tenant<'_>, text: &str) -> Result<Arc<Definition>, Problem> {
+        let key = (tenant.id(), Sha256::digest(text).into());
+        if let Some(kept) = self.kept().get(&key) {
+            return Ok(Arc::clone(kept));
+        }
+        let read = {
+            let text = text.to_owned();
+            let invalid = |faults: Vec<workflow::Fault>| {
+                let first = faults.first().map(ToString::to_string).unwrap_or_default();
+                let detail = format!("The definition is not valid: {first}.");
+                super::with_faults(Problem::new(Code::InvalidDefinition, detail), &faults)
+            };
+            beside(move || workflow::validate(&text).map(Arc::new).map_err(invalid)).await?
+        };
+        if text.len() <= LONGEST {
+            self.kept().put(key, Arc::clone(&read));
+        }
+        Ok(read)
+    }
+
+    /// Forgets what a tenant had.
+    pub(crate) fn forget(&self, tenant: TenantId) {
+        let mut kept = self.kept();
+        let keys: Vec<Key> = kept.iter().map(|(key, _)| *key).filter(|(of, _)| *of == tenant).collect();
+        keys.iter().for_each(|key| drop(kept.pop(key)));
+    }
+
+    fn kept(&self) -> MutexGuard<'_, LruCache<Key, Arc<Definition>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Definitions;
+    use admission_fixture::Fixture;
+    use context::Tenant;
+    use errors::Code;
+    use metering::plan::Limits;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_definition_is_read_once_for_each_tenant_until_it_is_forgotten() {
+        let (fixture, definitions) = (Fixture::new(1), Definitions::default());
+        let read = async |tenant: &Tenant<'_>| {
+            definitions.read(tenant, workflow::INBOUND_LEAD_TRIAGE).await.unwrap()
+        };
+        let [one, other] = [(); 2].map(|()| fixture.tenant(Limits::default()));
+        let (one, other) = (fixture.owner(one).await, fixture.owner(other).await);
+        let (first, tenant) = one.clone().enter(async |tenant| (read(&tenant).await, tenant.id())).await;
+        let again = one.clone().enter(async |tenant| read(&tenant).await).await;
+        assert!(Arc::ptr_eq(&first, &again));
+        let theirs = other.enter(async |tenant| read(&tenant).await).await;
+        assert!(!Arc::ptr_eq(&first, &theirs));
+        definitions.forget(tenant);
+        let anew = one.clone().enter(async |tenant| read(&tenant).await).await;
+        assert!(!Arc::ptr_eq(&first, &anew));
+        let faulty = one.enter(async |tenant| definitions.read(&tenant, "nodes: []").await.err()).await;
+        assert_eq!(faulty.unwrap().code, Code::InvalidDefinition);
+    }
+}
