@@ -14,15 +14,23 @@ use audit::event::Draft;
 use authz::{OperatorRole, Role, Scopes, SystemPrincipal};
 use context::{
     Admission, Authenticator, Caller, CredentialKind, IndexEntry, IndexKey, IndexedSubject, Operator,
-    Presented, RequestFacts, TenantStanding, TenantStatus, issue_api_key, issue_operator_key,
+    Presented, RequestFacts, SigningAlgorithm, TenantStanding, TenantStatus, issue_api_key,
+    issue_operator_key,
 };
 use env::{Env, FixedClock, Timestamp};
-use ids::{AgentId, Slug, TenantId};
+use ids::{AgentId, SigningKeyId, Slug, TenantId};
 use index::Index;
 use log::Log;
 use metering::plan::Limits;
 use secret::{SecretBytes, SecretText};
 use std::sync::Arc;
+
+/// Lets somebody into a tenant of their own, where it is of no account who it is. They wait until `deadline`.
+pub async fn somebody(deadline: Option<Timestamp>) -> Admission {
+    let fixture = Fixture::new(7);
+    let tenant = fixture.tenant(Limits::default());
+    fixture.admission_as(tenant, Role::Owner, Scopes::everything(), None, deadline).await
+}
 
 /// Where the fixture's clock stands at first: 21 September 2026.
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -127,6 +135,29 @@ impl Fixture {
             Ok(Caller::Operator(_) | Caller::Grant(_)) => panic!("a tenant's key let an operator in"),
             Err(refusal) => panic!("the fixture's key was refused: {refusal}"),
         }
+    }
+
+    /// Registers a key with which the tenant signs tokens of its own.
+    pub fn signing_key(
+        &self,
+        tenant: TenantId,
+        algorithm: SigningAlgorithm,
+        public_jwk: String,
+        role: Role,
+    ) -> SigningKeyId {
+        let id: SigningKeyId = self.env.id();
+        let subject = IndexedSubject::SigningKey { id, algorithm, public_jwk, role };
+        self.insert(CredentialKind::SigningKey, &SecretText::new(id.to_string()), subject, Some(tenant));
+        id
+    }
+
+    /// A fresh key of the tenant's owner.
+    pub fn owner_key(&self, tenant: TenantId) -> SecretText {
+        let key = issue_api_key(tenant, self.env.id(), &self.env);
+        let (role, scopes) = (Role::Owner, Scopes::everything());
+        let subject = IndexedSubject::ApiKey { id: key.id, role, scopes, agent: None };
+        self.insert(CredentialKind::ApiKey, &key.text, subject, Some(tenant));
+        key.text
     }
 
     /// Lets an operator in who may do everything.

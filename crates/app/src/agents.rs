@@ -21,9 +21,11 @@ const MAX_DESCRIPTION: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct NewAgent {
     /// What people call it, 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// What it is for, at most 1,000 characters.
     #[serde(default)]
+    #[schemars(length(max = 1000))]
     pub description: Option<String>,
 }
 
@@ -31,11 +33,13 @@ pub struct NewAgent {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentChange {
-    /// What people call it.
+    /// What people call it, 1 to 100 characters.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 100))]
     pub name: Option<String>,
-    /// What it is for; null takes it away.
+    /// What it is for, at most 1,000 characters; null takes it away.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(length(max = 1000))]
     pub description: Option<Option<String>>,
 }
 

@@ -23,6 +23,7 @@ const REVOKE: Action = Action::new("api_key.revoke");
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What people call it, 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// The role that it gives; `member` where absent. Nobody gives more than they have.
     #[serde(default)]

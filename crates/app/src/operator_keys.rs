@@ -20,6 +20,7 @@ const REVOKE: Action = Action::new("operator_key.revoke");
 #[serde(deny_unknown_fields)]
 pub struct NewOperatorKey {
     /// What operators call it, 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// `admin`, or `viewer`, which may only read and is what it is where absent.
     #[serde(default)]

@@ -23,6 +23,10 @@ pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct Declaration {
     /// Fields that queries by equality, range and order find by an index. At most 16.
+    #[schemars(
+        length(max = 16),
+        inner(length(max = 128), regex(pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"))
+    )]
     pub indexes: Vec<String>,
 }
 

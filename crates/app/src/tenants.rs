@@ -4,7 +4,7 @@ use crate::App;
 use crate::operator_log::{Ending, record, record_on};
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use authz::{Role, Scopes};
-use context::{CredentialKind, IndexedSubject, Operator, THROWAWAY, TenantStatus, issue_api_key};
+use context::{CredentialKind, IndexedSubject, Operator, TenantStatus, Throwaway, issue_api_key};
 use errors::{Code, Problem};
 use ids::{KeyId, Slug, TenantId};
 use metering::plan::{Limits, Overrides};
@@ -26,9 +26,11 @@ const DELETE: Action = Action::new("tenant.delete");
 #[serde(deny_unknown_fields)]
 pub struct NewTenantInput {
     /// What the operator calls the tenant, 1 to 200 characters.
+    #[schemars(length(min = 1, max = 200))]
     pub name: String,
     /// The operator's own id for it, at most 200 characters; unique.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 200))]
     pub external_id: Option<String>,
     /// Where its data rests; the first region of the deployment where absent.
     #[serde(default)]
@@ -62,6 +64,8 @@ pub struct TenantView {
     pub name: String,
     /// The operator's own id for it.
     pub external_id: Option<String>,
+    /// The grant to run the attack suite that made it, where one did; it ends with the grant.
+    pub verify_grant: Option<KeyId>,
     /// Where its data rests.
     pub region: Slug,
     /// Its plan.
@@ -98,9 +102,6 @@ pub const EMBEDDED: &str = "embedded";
 /// Makes a tenant with its first key. The two are the first events of its log.
 pub async fn create(app: &App, operator: &Operator, input: NewTenantInput) -> Result<Made, Problem> {
     operator.must_change()?;
-    if input.external_id.as_deref().is_some_and(|id| id.starts_with(THROWAWAY)) {
-        return Err(Problem::invalid(format!("`external_id` may not begin with `{THROWAWAY}`.")));
-    }
     let row = new_row(app, &input)?;
     create_row(app, operator, row).await
 }
@@ -110,11 +111,11 @@ pub(crate) async fn create_throwaway(
     app: &App,
     maker: &Operator,
     input: &NewTenantInput,
-    external_id: String,
+    throwaway: Throwaway,
     overrides: Overrides,
 ) -> Result<Made, Problem> {
     let row = new_row(app, input)?;
-    create_row(app, maker, TenantRow { external_id: Some(external_id), overrides, ..row }).await
+    create_row(app, maker, TenantRow { throwaway: Some(throwaway), overrides, ..row }).await
 }
 
 async fn create_row(app: &App, operator: &Operator, row: TenantRow) -> Result<Made, Problem> {
@@ -178,6 +179,7 @@ fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Problem> {
         region,
         plan: plan.map_err(|_| Problem::internal())?,
         overrides: Overrides::default(),
+        throwaway: None,
         isolation: EMBEDDED.to_owned(),
         status: TenantStatus::Active,
         created_at: app.env.now(),
@@ -223,6 +225,7 @@ fn view(row: TenantRow, effective_limits: Limits) -> TenantView {
         id: row.id,
         name: row.name,
         external_id: row.external_id,
+        verify_grant: row.throwaway.map(|it| it.grant),
         region: row.region,
         plan: row.plan,
         limits: row.overrides,

@@ -36,12 +36,18 @@ const CONCURRENT_RUNS: u64 = 32;
 #[serde(deny_unknown_fields)]
 pub struct NewVerifyGrant {
     /// What operators call it, 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// How many hours it holds, 1 to 168; 24 where absent.
     #[serde(default)]
+    #[schemars(range(min = 1, max = 168))]
     pub hours: Option<u32>,
+    /// When it ends, at most 168 hours from now; in place of `hours`.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
     /// How many throwaway tenants it may have at the same time, 2 to 16; 4 where absent.
     #[serde(default)]
+    #[schemars(range(min = 2, max = 16))]
     pub tenants: Option<u32>,
 }
 
@@ -100,7 +106,7 @@ pub async fn create(
     if !printable || !(1..=100).contains(&input.name.chars().count()) {
         return Err(Problem::invalid("`name` must have 1 to 100 printable characters."));
     }
-    let hours = within("hours", input.hours.unwrap_or(24), 1, MAX_HOURS)?;
+    let expires_at = end(&input, app.env.now())?;
     let tenants = within("tenants", input.tenants.unwrap_or(4), 2, MAX_TENANTS)?;
     for ended in app.platform.verify_grants(operator).await? {
         if ended.expires_at <= app.env.now() {
@@ -108,12 +114,24 @@ pub async fn create(
         }
     }
     let key = issue_verify_grant(app.env.id(), &app.env);
-    let expires_at = app.env.now().plus(HOUR.saturating_mul(hours));
     let row = VerifyGrantRow { id: key.id, name: input.name, tenants, expires_at };
     let hash = app.authenticator.hash(CredentialKind::VerifyGrant, key.text.expose());
     let work = async { Ok(app.platform.add_verify_grant(operator, hash, row.clone()).await?) };
     record(app, operator, CREATE, ("verify_grant", &key.id.to_string()), work).await?;
     Ok(IssuedVerifyGrant { row, secret: key.text })
+}
+
+fn end(input: &NewVerifyGrant, now: Timestamp) -> Result<Timestamp, Problem> {
+    match (input.hours, input.expires_at) {
+        (hours, None) => {
+            Ok(now.plus(HOUR.saturating_mul(within("hours", hours.unwrap_or(24), 1, MAX_HOURS)?)))
+        }
+        (None, Some(end)) if now < end && end <= now.plus(HOUR.saturating_mul(MAX_HOURS)) => Ok(end),
+        (None, Some(_)) => {
+            Err(Problem::invalid(format!("`expires_at` must lie in the next {MAX_HOURS} hours.")))
+        }
+        (Some(_), Some(_)) => Err(Problem::invalid("Give one of `hours` and `expires_at`.")),
+    }
 }
 
 fn within(name: &str, number: u32, least: u32, most: u32) -> Result<u32, Problem> {
@@ -184,7 +202,7 @@ pub async fn make(app: &App, grant: &Grant, input: NewTenantInput) -> Result<Mad
         retention_days: Some(None),
     };
     // Two at once take one slot, and the store lets one of them.
-    tenants::create_throwaway(app, maker, &input, throwaway.to_string(), overrides).await
+    tenants::create_throwaway(app, maker, &input, throwaway, overrides).await
 }
 
 /// Deletes a tenant that the grant made. Any other is not found, whether or not it is there.
@@ -194,8 +212,7 @@ pub async fn delete(app: &App, grant: &Grant, id: TenantId) -> Result<ErasureRec
         Err(StoreError::NotFound) => return Err(Problem::not_found()),
         row => row?,
     };
-    let throwaway = row.external_id.as_deref().and_then(Throwaway::parse);
-    if throwaway.is_none_or(|it| it.grant != grant.id()) {
+    if row.throwaway.is_none_or(|it| it.grant != grant.id()) {
         return Err(Problem::not_found());
     }
     tenants::delete(app, maker, id, None).await

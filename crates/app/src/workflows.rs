@@ -33,6 +33,7 @@ const MAX_NAME: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct NewWorkflow {
     /// What people call it, 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// The template that it is an instance of.
     #[serde(default)]
@@ -49,8 +50,9 @@ pub struct NewWorkflow {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowChange {
-    /// What people call it.
+    /// What people call it, 1 to 100 characters.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 100))]
     pub name: Option<String>,
     /// The configuration, as a whole.
     #[serde(default)]

@@ -84,10 +84,14 @@ impl JsonSchema for Scope {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let nouns: BTreeSet<_> = Resource::ALL.iter().map(|it| it.as_str()).collect();
+        let verbs: BTreeSet<_> = Action::ALL.into_iter().map(Action::scope_verb).collect();
+        let joined = |words: BTreeSet<&str>| words.into_iter().collect::<Vec<_>>().join("|");
+        let pattern = format!(r"^(\*|({}):(\*|{}))$", joined(nouns), joined(verbs));
         schemars::json_schema!({
             "type": "string",
             "description": "`*`, or a noun and a verb such as `records:read`",
-            "pattern": r"^(\*|[a-z_]+:(\*|[a-z]+))$",
+            "pattern": pattern,
         })
     }
 }

@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod doctor;
 mod evidence;
+mod issued;
 mod keys;
 mod keys_given;
 mod machine;

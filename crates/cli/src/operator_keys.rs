@@ -1,20 +1,15 @@
 //! `tenantry operator-keys`: the operators' own keys.
 
-use crate::output::{Ended, News, say, say_json};
-use crate::server::OperatorOptions;
-use crate::table;
-use crate::tenants::every_page;
+use crate::issued::{Issued, IssuedOptions, Order};
+use crate::output::Ended;
 use clap::{Args, Subcommand};
-use serde_json::{Map, json};
+use serde_json::json;
 
 /// What is done with operators' keys.
 #[derive(Args)]
 pub struct OperatorKeysArguments {
     #[command(flatten)]
-    server: OperatorOptions,
-    /// Print the server's answer as JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    options: IssuedOptions,
     #[command(subcommand)]
     action: Action,
 }
@@ -38,31 +33,14 @@ enum Action {
     },
 }
 
-const PATH: &str = "/v1/operator-keys";
-const COLUMNS: [&str; 4] = ["id", "name", "role", "created_at"];
-
 pub(crate) async fn run(arguments: OperatorKeysArguments) -> Ended {
-    let client = arguments.server.connect()?;
-    let as_json = arguments.json;
-    match arguments.action {
-        Action::List => {
-            let all = every_page(&client, PATH).await?;
-            if as_json { say_json(&json!({"data": all}))? } else { say(table::rows(&all, &COLUMNS))? }
-        }
+    let order = match arguments.action {
+        Action::List => Order::List,
         Action::Create { name, role } => {
-            let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
-            body.extend(role.map(|role| ("role".to_owned(), json!(role))));
-            let made = client.post(PATH, &body).await?;
-            if as_json { say_json(&made)? } else { say(table::members(&made))? }
+            Order::Create(vec![("name", Some(json!(name))), ("role", role.map(|role| json!(role)))])
         }
-        Action::Revoke { id } => {
-            client.delete(&format!("{PATH}/{id}")).await?;
-            if as_json {
-                say_json(&json!({"id": id, "revoked": true}))?
-            } else {
-                say(format!("{id} is revoked"))?
-            }
-        }
-    }
-    Ok(News::Good)
+        Action::Revoke { id } => Order::Revoke(id),
+    };
+    let issued = Issued { path: "/v1/operator-keys", columns: &["id", "name", "role", "created_at"] };
+    arguments.options.carry_out(issued, order).await
 }

@@ -1,20 +1,15 @@
 //! `tenantry verify-grants`: grants with which somebody else runs the attack suite.
 
-use crate::output::{Ended, News, say, say_json};
-use crate::server::OperatorOptions;
-use crate::table;
-use crate::tenants::every_page;
+use crate::issued::{Issued, IssuedOptions, Order};
+use crate::output::Ended;
 use clap::{Args, Subcommand};
-use serde_json::{Map, json};
+use serde_json::json;
 
 /// What is done with grants.
 #[derive(Args)]
 pub struct VerifyGrantsArguments {
     #[command(flatten)]
-    server: OperatorOptions,
-    /// Print the server's answer as JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    options: IssuedOptions,
     #[command(subcommand)]
     action: Action,
 }
@@ -41,32 +36,19 @@ enum Action {
     },
 }
 
-const PATH: &str = "/v1/verify-grants";
-const COLUMNS: [&str; 5] = ["id", "name", "tenants", "tenants_now", "expires_at"];
-
 pub(crate) async fn run(arguments: VerifyGrantsArguments) -> Ended {
-    let client = arguments.server.connect()?;
-    let as_json = arguments.json;
-    match arguments.action {
-        Action::List => {
-            let all = every_page(&client, PATH).await?;
-            if as_json { say_json(&json!({"data": all}))? } else { say(table::rows(&all, &COLUMNS))? }
-        }
-        Action::Create { name, hours, tenants } => {
-            let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
-            body.extend(hours.map(|hours| ("hours".to_owned(), json!(hours))));
-            body.extend(tenants.map(|tenants| ("tenants".to_owned(), json!(tenants))));
-            let made = client.post(PATH, &body).await?;
-            if as_json { say_json(&made)? } else { say(table::members(&made))? }
-        }
-        Action::Revoke { id } => {
-            client.delete(&format!("{PATH}/{id}")).await?;
-            if as_json {
-                say_json(&json!({"id": id, "revoked": true}))?
-            } else {
-                say(format!("{id} is revoked"))?
-            }
-        }
-    }
-    Ok(News::Good)
+    let order = match arguments.action {
+        Action::List => Order::List,
+        Action::Create { name, hours, tenants } => Order::Create(vec![
+            ("name", Some(json!(name))),
+            ("hours", hours.map(|hours| json!(hours))),
+            ("tenants", tenants.map(|tenants| json!(tenants))),
+        ]),
+        Action::Revoke { id } => Order::Revoke(id),
+    };
+    let issued = Issued {
+        path: "/v1/verify-grants",
+        columns: &["id", "name", "tenants", "tenants_now", "expires_at"],
+    };
+    arguments.options.carry_out(issued, order).await
 }

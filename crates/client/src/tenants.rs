@@ -18,7 +18,12 @@ pub struct MadeTenant {
 impl Client {
     /// Makes a tenant on this plan. Needs an operator's key.
     pub async fn make_tenant(&self, name: &str, plan: &str) -> Result<MadeTenant, CallError> {
-        let made = self.post("/v1/tenants", &json!({"name": name, "plan": plan})).await?;
+        self.make_tenant_as(&json!({"name": name, "plan": plan})).await
+    }
+
+    /// Makes a tenant as this body says. Needs an operator's key, or a grant.
+    pub async fn make_tenant_as(&self, body: &Value) -> Result<MadeTenant, CallError> {
+        let made = self.post("/v1/tenants", body).await?;
         let text = |value: &Value, name: &str| {
             value[name].as_str().map(str::to_owned).ok_or_else(|| {
                 CallError::Unexpected(format!("the answer to `POST /v1/tenants` has no `{name}`"))

@@ -29,7 +29,7 @@ pub use admission::Admission;
 pub use authenticate::{
     AuditLog, AuditUnavailable, Authenticator, Caller, CredentialKind, HookAdmission, Presented,
 };
-pub use grant::{Grant, THROWAWAY, Throwaway};
+pub use grant::{Grant, Throwaway};
 pub use hash::{IndexKey, KeyedHash};
 pub use index::{
     CredentialIndex, IndexEntry, IndexUnavailable, IndexedSubject, TenantStanding, TenantStatus,

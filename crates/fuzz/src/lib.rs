@@ -4,6 +4,7 @@
 //! `tests/fuzz` replays `corpus/` and goes on from there; `make fuzz` does so for ten minutes. Where
 //! `cargo fuzz` is at hand, a target of its own is one call of [`Target::run`].
 
+mod callers;
 pub mod mutate;
 mod targets;
 

@@ -1,6 +1,6 @@
 //! The targets.
 
-use crate::Target;
+use crate::{Target, callers};
 use audit::export::{Trust, verify_export, verify_proof};
 use audit::merkle::TilePath;
 use audit::note::{Origin, SignedNote, VerifierKey};
@@ -24,6 +24,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "filters", run: filters },
     Target { name: "chat_request", run: chat_request },
     Target { name: "chat_answer", run: chat_answer },
+    Target { name: "stream", run: stream },
+    Target { name: "keys", run: callers::keys },
+    Target { name: "tokens", run: callers::tokens },
+    Target { name: "jwk", run: callers::jwk },
+    Target { name: "requests", run: callers::requests },
     Target { name: "addresses", run: addresses },
     Target { name: "backup", run: backup },
 ];
@@ -126,6 +131,25 @@ fn chat_answer(bytes: &[u8]) {
     if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) {
         let _ = model::dialect::openai::Completion::read(value.clone());
         let _ = model::dialect::openai::Chunk::read(value);
+    }
+}
+
+/// A provider's stream of events is the same wherever it is cut into pieces.
+fn stream(bytes: &[u8]) {
+    let read = |size: usize| {
+        let mut reader = model_http::SseReader::default();
+        let mut events = Vec::new();
+        for piece in bytes.chunks(size) {
+            events.extend(reader.feed(piece)?);
+        }
+        events.extend(reader.finish()?);
+        Ok::<_, model_http::TooLong>(events)
+    };
+    let whole = read(usize::MAX);
+    assert_eq!(whole, read(1));
+    assert_eq!(whole, read(7));
+    for event in whole.into_iter().flatten() {
+        chat_answer(&event);
     }
 }
 

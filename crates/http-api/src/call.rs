@@ -187,7 +187,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Presented {
 
 /// The tenant that the caller says it means. Several headers, or one that is no text, name no tenant that a
 /// credential could have.
-fn tenant_header(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn tenant_header(headers: &HeaderMap) -> Option<String> {
     headers.contains_key("x-tenant-id").then(|| single(headers, "x-tenant-id").unwrap_or_default().to_owned())
 }
 
@@ -198,7 +198,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The bearer credential: one `Authorization` header, or one `x-api-key` where there is none.
-fn credential(headers: &HeaderMap) -> Option<SecretText> {
+pub(crate) fn credential(headers: &HeaderMap) -> Option<SecretText> {
     let text = match headers.contains_key(AUTHORIZATION) {
         true => {
             let (scheme, credential) = single(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
@@ -253,7 +253,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
 }
 
 impl Conditions {
-    fn read(parts: &Parts) -> Result<Self, Problem> {
+    pub(crate) fn read(parts: &Parts) -> Result<Self, Problem> {
         let idempotency = match one(&parts.headers, "idempotency-key")? {
             None => None,
             Some(key) if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) => {

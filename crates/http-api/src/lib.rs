@@ -10,6 +10,7 @@ mod json;
 mod metered;
 mod openapi;
 mod operation;
+pub mod outside;
 mod problem;
 mod query;
 mod respond;

@@ -1,7 +1,8 @@
 //! The interface description (OpenAPI 3.1), made from the operations.
 
-use crate::operation::{Audited, CallerKind, Operation};
+use crate::operation::{Audited, CallerKind, Form, Operation};
 use errors::ProblemBody;
+use ids::Slug;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -84,12 +85,22 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator, pr
 
 fn parameters(operation: &Operation) -> Vec<Value> {
     let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = in_path
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
-    let in_query = operation.query.iter().map(|parameter| {
-        let schema = match parameter.name {
-            "limit" => json!({"type": "integer", "minimum": 1, "maximum": 500}),
+    let in_path = in_path.map(|name| {
+        let schema = match name {
+            // What the caller names is a slug; what is no id is merely not found.
+            "collection" | "service" | "name" => json!({"type": "string", "pattern": Slug::PATTERN}),
             _ => json!({"type": "string"}),
+        };
+        json!({"name": name, "in": "path", "required": true, "schema": schema})
+    });
+    let in_query = operation.query.iter().map(|parameter| {
+        let schema = match parameter.form {
+            // No parameter has the character NUL.
+            Form::Text => json!({"type": "string", "pattern": r"^[^\u0000]*$"}),
+            Form::OneOf(texts) => json!({"type": "string", "enum": texts}),
+            Form::Pattern(pattern) => json!({"type": "string", "pattern": pattern}),
+            Form::Moment => json!({"type": "string", "format": "date-time"}),
+            Form::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         };
         json!({
             "name": parameter.name,
@@ -99,7 +110,17 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "schema": schema,
         })
     });
-    in_path.chain(in_query).collect()
+    let in_head = operation.takes_idempotency_key().then(|| {
+        json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": false,
+            "description": "a text of the caller's choice; the same request with the same key is carried out once, and \
+                            answered as the first time",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        })
+    });
+    in_path.chain(in_query).chain(in_head).collect()
 }
 
 fn security(operation: &Operation) -> Value {

@@ -43,11 +43,28 @@ const USUAL_TIME: Duration = Duration::from_secs(120);
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
+/// What a parameter's text has to be, as far as a schema can say it.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// Any text, or one whose rules no schema says.
+    Text,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// A text of this pattern.
+    Pattern(&'static str),
+    /// A moment, RFC 3339.
+    Moment,
+    /// A whole number, from the least to the most.
+    Number(u64, u64),
+}
+
 /// A parameter in the query.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryParameter {
     /// Its name.
     pub name: &'static str,
+    /// What its text has to be.
+    pub form: Form,
     /// What it does.
     pub description: &'static str,
 }
@@ -92,6 +109,8 @@ pub struct Operation {
     pub answers: Vec<AnswerForm>,
     /// Whether it is carried out also when its caller hangs up.
     pub is_carried_out_to_its_end: bool,
+    /// Whether it is done anew each time, so that no key tells of its repetition.
+    pub never_repeated: bool,
     /// How long it may take, where that has a bound.
     pub time: Option<Duration>,
     /// What carries it out.
@@ -116,6 +135,7 @@ impl Operation {
             tag: "",
             caller: CallerKind::Anyone,
             for_grants: false,
+            never_repeated: false,
             audited: Audited::Silent(""),
             scope: None,
             query: Vec::new(),
@@ -187,15 +207,34 @@ impl Operation {
 
     /// Takes a parameter in the query.
     #[must_use]
-    pub fn takes(mut self, name: &'static str, description: &'static str) -> Self {
-        self.query.push(QueryParameter { name, description });
+    pub fn takes(self, name: &'static str, description: &'static str) -> Self {
+        self.takes_as(Form::Text, name, description)
+    }
+
+    /// Takes a parameter of this form in the query.
+    #[must_use]
+    pub fn takes_as(mut self, form: Form, name: &'static str, description: &'static str) -> Self {
+        self.query.push(QueryParameter { name, form, description });
         self
+    }
+
+    /// Is done anew each time, and refuses an `Idempotency-Key`.
+    #[must_use]
+    pub fn never_repeated(mut self) -> Self {
+        self.never_repeated = true;
+        self
+    }
+
+    /// Whether a caller may send an `Idempotency-Key`.
+    pub fn takes_idempotency_key(&self) -> bool {
+        let by_key = matches!(self.caller, CallerKind::Tenant | CallerKind::Operator);
+        by_key && self.method != Method::GET && !self.never_repeated
     }
 
     /// Takes `limit` and `cursor`.
     #[must_use]
     pub fn paged(self) -> Self {
-        self.takes("limit", "how many at most, 1 to 500; 50 where absent")
+        self.takes_as(Form::Number(1, 500), "limit", "how many at most, 1 to 500; 50 where absent")
             .takes("cursor", "where to go on: the `next_cursor` of the page before")
     }
 

@@ -24,6 +24,11 @@ impl Slug {
     }
 }
 
+impl Slug {
+    /// What is one, as a pattern of a schema.
+    pub const PATTERN: &'static str = "^[a-z0-9][a-z0-9_-]{0,62}$";
+}
+
 impl FromStr for Slug {
     type Err = ParseSlugError;
 
@@ -63,7 +68,7 @@ impl JsonSchema for Slug {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"})
+        schemars::json_schema!({"type": "string", "pattern": Self::PATTERN})
     }
 }
 

@@ -216,8 +216,8 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
         Ok(())
     }
 
-    fn distrust(&self, tenant: &Tenant<'_>) {
-        locked(&self.meters).remove(&tenant.id());
+    async fn reopen(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<(), LimiterUnavailable> {
+        self.with(tenant, |meter, _| meter.restore_open(call.clone())).await
     }
 
     async fn forget(&self, _: &Operator, tenant: TenantId) {

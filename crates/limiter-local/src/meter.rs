@@ -81,8 +81,11 @@ impl Meter {
         self.window(kind).record(at, count);
     }
 
-    /// Holds again what a call held that no outcome is known of.
+    /// Holds again what a call held that no outcome is known of. One that holds already is left as it is.
     pub(crate) fn restore_open(&mut self, call: PlannedCall) {
+        if self.open.contains_key(&call.id) {
+            return;
+        }
         let PlannedCall { id, kind, scopes, worst_case, at, lease_until } = call;
         let held = worst_case.unwrap_or_default();
         self.ledger.restore_reservation(id, &scopes, held, lease_until, at);

@@ -3,12 +3,11 @@
 use crate::meter::{Budgets, Charged, Charges, Meter, Sum};
 use context::{Crossing, Private, Tenant};
 use env::Timestamp;
-use limiter::{Kind, LimiterUnavailable, PlannedCall};
+use limiter::LimiterUnavailable;
 use metering::budget::{BudgetScope, Per};
 use std::time::Duration;
 use store::{
-    Budget, Call, CallKind, LookBack, MeterState, ObjectStore, Objects, PageRequest, Spent, StoreError,
-    UsageStore,
+    Budget, Call, LookBack, MeterState, ObjectStore, Objects, PageRequest, Spent, StoreError, UsageStore,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -31,10 +30,10 @@ pub(crate) async fn meter(
     let state = state(source, tenant, now).await?;
     let mut meter = Meter::new();
     for (kind, at, count) in state.recent {
-        meter.restore_uses(kind_of(kind), at, count);
+        meter.restore_uses(kind.into(), at, count);
     }
     for call in &state.open {
-        meter.restore_open(planned(call));
+        meter.restore_open(call.into());
     }
     meter.set_budgets(budgets, Charges::of(state.charged, state.spent), now);
     Ok(meter)
@@ -121,24 +120,6 @@ fn read(tenant: &Tenant<'_>, budget: &Budget) -> Option<((BudgetScope, Per), mon
     };
     let per = Per::ALL.into_iter().find(|per| per.to_string() == budget.per)?;
     Some(((scope, per), budget.usd))
-}
-
-fn kind_of(kind: CallKind) -> Kind {
-    match kind {
-        CallKind::Model => Kind::Ai,
-        CallKind::Service => Kind::Api,
-    }
-}
-
-fn planned(call: &Call) -> PlannedCall {
-    PlannedCall {
-        id: call.id,
-        kind: kind_of(call.kind),
-        scopes: call.scopes(),
-        worst_case: Some(call.reserved),
-        at: call.started_at,
-        lease_until: call.lease_until,
-    }
 }
 
 impl Charges {

@@ -1,6 +1,7 @@
 //! Limits under concurrency, and what a dropped and restored meter still knows.
 
 mod rows;
+mod unwritten;
 
 use crate::{LocalLimiter, Settings};
 use admission_fixture::Fixture;
@@ -13,8 +14,7 @@ use metering::budget::BudgetScope;
 use metering::plan::Limits;
 use money::Usd;
 use rows::Rows;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering};
 use std::time::Duration;
 use store::CallStatus;
 

@@ -6,6 +6,7 @@ use metering::budget::BudgetScope;
 use metering::headers;
 use metering::window::{Standing, Window};
 use money::Usd;
+use store::{Call, CallKind};
 
 /// What is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,15 @@ impl Kind {
     }
 }
 
+impl From<CallKind> for Kind {
+    fn from(kind: CallKind) -> Self {
+        match kind {
+            CallKind::Model => Self::Ai,
+            CallKind::Service => Self::Api,
+        }
+    }
+}
+
 /// A call that asks to be admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedCall {
@@ -44,6 +54,20 @@ pub struct PlannedCall {
     pub at: Timestamp,
     /// Until when it may be under way; then its worst case is charged.
     pub lease_until: Timestamp,
+}
+
+/// The call of which a row tells, or will tell: its worst case is what the row reserves.
+impl From<&Call> for PlannedCall {
+    fn from(call: &Call) -> Self {
+        Self {
+            id: call.id,
+            kind: call.kind.into(),
+            scopes: call.scopes(),
+            worst_case: Some(call.reserved),
+            at: call.started_at,
+            lease_until: call.lease_until,
+        }
+    }
 }
 
 /// How many calls of a kind may be under way at once.

@@ -63,9 +63,11 @@ pub trait Limiter: Send + Sync {
     /// last of several at once sees all changes.
     async fn refresh_budgets(&self, tenant: &Tenant<'_>) -> Result<(), LimiterUnavailable>;
 
-    /// Drops what is known of the tenant's use, because it is not what the store says: the next use restores
-    /// it.
-    fn distrust(&self, tenant: &Tenant<'_>);
+    /// Holds again what a call held that was settled or released here, because its outcome did not become
+    /// durable: the store says that the call is open, and it is charged what it held when its lease ends. What
+    /// it was charged here stays charged until the meter is restored, so that a budget is rather refused than
+    /// overspent. Nothing that other calls hold is touched.
+    async fn reopen(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<(), LimiterUnavailable>;
 
     /// Forgets what is kept of a tenant that was restored from a backup or is being erased. Calls under way
     /// are forgotten, too: they must have ended.

@@ -15,3 +15,4 @@ mod wire;
 
 pub use bulkhead::BulkheadLimits;
 pub use models::{HttpModels, HttpSettings, UnfitRoots};
+pub use sse::{SseReader, TooLong};

@@ -7,12 +7,12 @@ pub(crate) const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 /// An event or a line is longer than may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event is too long")]
-pub(crate) struct TooLong;
+pub struct TooLong;
 
 /// Splits a stream of bytes into the data of its events. Names, ids and retry times of events mean nothing
 /// in the dialect and are passed over, as are comments.
 #[derive(Default)]
-pub(crate) struct SseReader {
+pub struct SseReader {
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
@@ -22,7 +22,7 @@ pub(crate) struct SseReader {
 
 impl SseReader {
     /// Takes the next bytes and gives the data of every event that they complete.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
         let mut events = Vec::new();
         for &byte in bytes {
             let after_cr = std::mem::replace(&mut self.after_cr, byte == b'\r');
@@ -39,7 +39,7 @@ impl SseReader {
 
     /// The data of an event that the stream's end cut off. The standard drops it; servers that end without
     /// an empty line mean it.
-    pub(crate) fn finish(mut self) -> Result<Option<Vec<u8>>, TooLong> {
+    pub fn finish(mut self) -> Result<Option<Vec<u8>>, TooLong> {
         if !self.line.is_empty() {
             self.end_line()?;
         }

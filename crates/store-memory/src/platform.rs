@@ -5,7 +5,7 @@ use crate::tenant::Known;
 use async_trait::async_trait;
 use context::{
     CredentialIndex, IndexEntry, IndexUnavailable, IndexedSubject, KeyedHash, Operator, Tenant,
-    TenantStanding, Throwaway,
+    TenantStanding,
 };
 use env::Timestamp;
 use ids::{KeyId, Slug, TemplateId, TenantId};
@@ -76,6 +76,11 @@ impl Platform {
         if row.external_id.is_some() && self.rows.values().any(|other| same(&other)) {
             return Err(StoreError::Exists("a tenant with this external id".into()));
         }
+        let place = row.throwaway.map(|it| (it.grant, it.slot));
+        let in_place = |other: &TenantRow| other.throwaway.map(|it| (it.grant, it.slot)) == place;
+        if place.is_some() && self.rows.values().any(|other| other.id != row.id && in_place(other)) {
+            return Err(StoreError::Exists("a throwaway tenant in this place of the grant".into()));
+        }
         match self.plan(&row.plan) {
             Some(_) => Ok(()),
             None => Err(StoreError::Invalid(format!("There is no plan `{}`.", row.plan))),
@@ -91,7 +96,7 @@ impl Platform {
             plan: row.plan.clone(),
             limits,
             region: row.region.clone(),
-            throwaway_until: Throwaway::end_of(row.external_id.as_deref()),
+            throwaway_until: row.throwaway.map(|it| it.until),
         })
     }
 }
@@ -163,6 +168,9 @@ impl PlatformStore for MemoryStore {
         let stored = state.platform.row(row.id)?;
         if stored.region != row.region {
             return Err(StoreError::Invalid("A tenant's region does not change.".into()));
+        }
+        if stored.throwaway != row.throwaway {
+            return Err(StoreError::Invalid("Which grant made a tenant does not change.".into()));
         }
         if stored.version != row.version {
             return Err(StoreError::Stale);

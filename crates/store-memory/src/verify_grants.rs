@@ -3,7 +3,7 @@
 use crate::MemoryStore;
 use crate::platform::Line;
 use async_trait::async_trait;
-use context::{IndexedSubject, KeyedHash, Operator, Throwaway};
+use context::{IndexedSubject, KeyedHash, Operator};
 use ids::{KeyId, TenantId};
 use store::{StoreError, VerifyGrantRow, VerifyGrants};
 
@@ -47,7 +47,7 @@ impl VerifyGrants for MemoryStore {
     async fn throwaways(&self, _: &Operator, grant: KeyId) -> Result<Vec<(TenantId, u32)>, StoreError> {
         let state = self.state();
         let made = state.platform.rows.values().filter_map(|row| {
-            let throwaway = Throwaway::parse(row.external_id.as_deref()?)?;
+            let throwaway = row.throwaway?;
             (throwaway.grant == grant).then_some((row.id, throwaway.slot))
         });
         Ok(made.collect())

@@ -181,6 +181,7 @@ fn new_tenant(id: TenantId, operator: &Operator, env: &Env) -> NewTenant {
         region: "local".parse().unwrap(),
         plan: "starter".parse().unwrap(),
         overrides: Overrides::default(),
+        throwaway: None,
         isolation: "file".into(),
         status: TenantStatus::Active,
         created_at: env.now(),

@@ -4,11 +4,11 @@ use crate::samples::claim;
 use crate::{Backend, World, page};
 use audit::event::Action;
 use authz::OperatorRole;
-use context::{CredentialIndex, KeyedHash};
-use ids::KeyId;
+use context::{CredentialIndex, KeyedHash, Throwaway};
+use ids::{Id as _, KeyId};
 use store::{
-    AuditQuery, OperatorKeyRow, OperatorLog as _, OperatorStore, Remembered, StoreError, VerifyGrantRow,
-    VerifyGrants as _,
+    AuditQuery, OperatorKeyRow, OperatorLog as _, OperatorStore, PlatformStore as _, Remembered, StoreError,
+    TenantRow, VerifyGrantRow, VerifyGrants as _,
 };
 
 pub async fn events_are_listed<B: Backend>(world: World<B>) {
@@ -161,6 +161,35 @@ pub async fn grants_hold_until_they_are_revoked_and_are_no_operators<B: Backend>
     let found = store.find(&KeyedHash([1; 32])).await.unwrap().unwrap();
     assert!(found.tenant.is_none() && found.expires_at == Some(one.expires_at));
     assert_eq!(store.throwaways(operator, one.id).await, Ok(Vec::new()));
+    let throwaway =
+        |grant: &VerifyGrantRow, slot| Throwaway { grant: grant.id, until: grant.expires_at, slot };
+    let made = |it: Throwaway| TenantRow { throwaway: Some(it), ..world.row(env.id(), None) };
+    let row = made(throwaway(&one, 1));
+    store.create_tenant(operator, world.new_tenant(row.clone())).await.unwrap();
+    let there = store.tenant(operator, row.id).await.unwrap();
+    assert_eq!(there.throwaway, row.throwaway);
+    assert_eq!(store.standing(row.id).await.unwrap().unwrap().throwaway_until, Some(one.expires_at));
+    assert_eq!(store.throwaways(operator, one.id).await, Ok(vec![(row.id, 1)]));
+    assert_eq!(store.throwaways(operator, other.id).await, Ok(Vec::new()));
+    // A place is taken once, and is each grant's own.
+    let twice = store.create_tenant(operator, world.new_tenant(made(throwaway(&one, 1)))).await;
+    assert!(matches!(twice, Err(StoreError::Exists(_))), "{twice:?}");
+    store.create_tenant(operator, world.new_tenant(made(throwaway(&other, 1)))).await.unwrap();
+    // Nobody makes a throwaway of an ordinary tenant, nor an ordinary tenant of a throwaway; and what an
+    // external id says is nothing to it.
+    let ordinary = store.tenant(operator, world.one).await.unwrap();
+    for changed in [
+        TenantRow { throwaway: Some(throwaway(&one, 2)), ..ordinary.clone() },
+        TenantRow { throwaway: None, ..there.clone() },
+        TenantRow { throwaway: Some(throwaway(&other, 2)), ..there },
+    ] {
+        let refused = store.update_tenant(operator, changed).await;
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+    }
+    let looks = format!("verify-grant/{}/9/0", one.id.ulid());
+    let looks = TenantRow { external_id: Some(looks), ..ordinary };
+    assert_eq!(store.update_tenant(operator, looks).await.unwrap().throwaway, None);
+    assert_eq!(store.throwaways(operator, one.id).await, Ok(vec![(row.id, 1)]));
     assert_eq!(store.revoke_operator_key(operator, one.id).await, Err(StoreError::NotFound));
     store.revoke_verify_grant(operator, one.id).await.unwrap();
     assert!(store.find(&KeyedHash([1; 32])).await.unwrap().is_none());

@@ -109,6 +109,7 @@ impl<B: Backend> World<B> {
             region: "local".parse().unwrap(),
             plan: "starter".parse().unwrap(),
             overrides: Overrides { storage_bytes: Some(None), ..Overrides::default() },
+            throwaway: None,
             isolation: "file".into(),
             status: TenantStatus::Active,
             created_at: self.env().now(),

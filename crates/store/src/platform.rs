@@ -4,7 +4,7 @@
 use crate::{OperatorLog, OperatorStore, StoreError, VerifyGrants, WholeBackups};
 use async_trait::async_trait;
 use audit::event::Draft;
-use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus};
+use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus, Throwaway};
 use env::Timestamp;
 use ids::{BackupId, KeyId, Slug, TemplateId, TenantId};
 use metering::plan::{Overrides, Plan};
@@ -29,6 +29,9 @@ pub struct TenantRow {
     pub plan: Slug,
     /// What differs from the plan.
     pub overrides: Overrides,
+    /// Which grant to run the attack suite made it, where one did. It is written when the tenant is made, and
+    /// never again.
+    pub throwaway: Option<Throwaway>,
     /// How it is kept apart.
     pub isolation: String,
     /// Whether it takes part.

@@ -3,6 +3,7 @@
 mod body;
 mod cache;
 mod credentials;
+mod grants;
 mod hooks;
 mod identifiers;
 mod injection;
@@ -23,7 +24,7 @@ mod token_urls;
 mod tokens;
 mod wire;
 
-use crate::compare::{insides, leaked};
+use crate::compare::{difference, insides, leaked};
 use crate::description::{Caller, Operation};
 use crate::pattern::{Only, Outcome, Pattern, Verdict};
 use crate::side::Side;
@@ -32,6 +33,8 @@ use client::Answer;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
+
+pub(crate) use grants::Grant;
 
 /// Attacks under way at the same time.
 const AT_ONCE: usize = 24;
@@ -159,7 +162,7 @@ fn must_show_its_owner(operation: &Operation) -> bool {
 }
 
 fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
-    let mut jobs = Vec::new();
+    let mut jobs = grants::jobs(world, control);
     match control.operation.caller {
         Caller::Tenant => {
             jobs.extend(credentials::on_tenants(world, control));
@@ -193,6 +196,17 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
 /// What any answer to the attacker may not hold: the victim's data, or the server's inside.
 fn given_away(world: &World<'_>, request: &Request<'_>, answer: &Answer) -> Option<String> {
     leaked(answer, &world.victim, request).or_else(|| insides(answer))
+}
+
+/// What the attacker learns of a value of the victim's: from the answer to a request with it, and from how that
+/// differs from the answer to one with what nothing has.
+fn told_apart(
+    world: &World<'_>,
+    request: &Request<'_>,
+    (answer, value): (&Answer, &str),
+    (missing, nothing): (&Answer, &str),
+) -> Option<String> {
+    given_away(world, request, answer).or_else(|| difference((answer, value), (missing, nothing)))
 }
 
 /// The verdict on what an attack found.

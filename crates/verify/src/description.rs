@@ -20,6 +20,8 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     pub(crate) tag: String,
     pub(crate) caller: Caller,
+    /// Whether a grant to run the attack suite may call it.
+    pub(crate) for_grants: bool,
     /// Names of parameters in the query.
     pub(crate) query: Vec<String>,
     pub(crate) body: Option<Value>,
@@ -82,6 +84,7 @@ fn operation(method: &str, path: &str, described: &Value) -> Option<Operation> {
         path: path.to_owned(),
         tag: described["tags"][0].as_str().unwrap_or("other").to_owned(),
         caller,
+        for_grants: needed.contains("grant"),
         query: query.filter_map(|parameter| Some(parameter["name"].as_str()?.to_owned())).collect(),
         body: described["requestBody"]["content"]["application/json"].get("schema").cloned(),
         scope: described["x-scope"].as_str().map(str::to_owned),

@@ -1,5 +1,6 @@
 //! [`World`]: the server under attack, the two sides, and how requests are put to it.
 
+use crate::attacks::Grant;
 use crate::description::{Description, Operation};
 use crate::outside::Outside;
 use crate::seed::Fill;
@@ -30,6 +31,8 @@ pub(crate) struct World<'m> {
     /// Hosts outside that the server lets tenants reach.
     pub(crate) outside: Option<&'m Outside>,
     serial: AtomicU64,
+    /// A grant to run the attack suite, made when an attack first needs one.
+    pub(crate) grant: tokio::sync::OnceCell<Grant>,
     /// What was done that one run does once.
     done: tokio::sync::Mutex<BTreeSet<&'static str>>,
 }
@@ -149,6 +152,7 @@ impl<'m> World<'m> {
             made,
             outside,
             serial: AtomicU64::new(1),
+            grant: Default::default(),
             done: Default::default(),
         }
     }

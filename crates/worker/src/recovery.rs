@@ -58,6 +58,7 @@ async fn recover_one(
         drop(place);
         match tried {
             Ok(Ok(())) => return,
+            Ok(Err(_)) if is_gone(&shared, tenant).await => return,
             Ok(Err(problem)) => {
                 tracing::error!(tenant.id = %tenant, %problem, runs = work.len(), "a tenant's runs wait for its store");
             }
@@ -80,6 +81,11 @@ async fn admitted(shared: &Shared, tenant: TenantId) -> Result<Option<Admission>
         Err(Refusal::Unauthorized | Refusal::TenantMismatch) => Ok(None),
         Err(refusal) => Err(refusal),
     }
+}
+
+/// Whether the tenant was erased meanwhile, so that what could not be read of it is nobody's any more.
+async fn is_gone(shared: &Shared, tenant: TenantId) -> bool {
+    matches!(admitted(shared, tenant).await, Ok(None))
 }
 
 /// Takes the tenant's runs in, and out of `work`.
@@ -123,6 +129,9 @@ async fn take_in(shared: &Shared, tenant: TenantId, work: &mut Vec<PendingWork>)
 pub(crate) async fn recover_restored(shared: Arc<Shared>, tenant: TenantId) {
     let mut pause = TRY_AGAIN;
     while let Err(problem) = look_through(&shared, tenant).await {
+        if is_gone(&shared, tenant).await {
+            return;
+        }
         tracing::error!(tenant.id = %tenant, %problem, "the runs of a restored tenant were not all found");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -33,6 +33,7 @@ const FIRST_PORTS: &[&str] = &["context", "kms"];
 const ARROWS: &[(&str, &str, &str)] = &[
     ("env", "ids", "IdGen makes ids out of the clock and randomness"),
     ("kms-file", "hardening", "key material is kept in locked memory"),
+    ("limiter", "store", "the call that asks to be admitted is the one of which its row tells"),
     ("limiter-local", "store", "what the limiter keeps in memory is restored from usage and budgets at rest"),
     ("store-sqlite", "hardening", "tenants' keys are kept in locked memory"),
     ("store-sqlite", "sqlcipher", "the unsafe part of the embedded store has a crate of its own"),

@@ -8,7 +8,7 @@ use context::{Invoke, Private, Tenant, on};
 use errors::{Code, Problem};
 use hmac::{Hmac, KeyInit, Mac};
 use ids::{RunId, WorkflowId};
-use limiter::{Held, Kind, LimitError, LimitStanding, PlannedCall};
+use limiter::{Held, LimitError, LimitStanding, PlannedCall};
 use metering::prices::Price;
 use metering::tokens::{Tokens, Usage, estimate};
 use model::KeyOwner;
@@ -145,14 +145,8 @@ pub(super) async fn admit<'v, 't>(
     let mut call = row(app, &prepared.resolved, part_of, worst_case.unwrap_or_default());
     call.lease_until = call.started_at.plus(time).plus(LEASE_MARGIN);
     call.intent = Some(CallIntent { event: app.env.id(), action: CALL });
-    let planned = PlannedCall {
-        id: call.id,
-        kind: Kind::Ai,
-        scopes: call.scopes(),
-        worst_case,
-        at: call.started_at,
-        lease_until: call.lease_until,
-    };
+    // A call without a price reserves nothing, and is refused where a budget covers it.
+    let planned = PlannedCall { worst_case, ..PlannedCall::from(&call) };
     let begun = Held::begin(app.limiter.as_ref(), tenant, &planned).await;
     let (held, admitted) = begun.map_err(|error| match error {
         LimitError::Unpriced if prepared.measure.price.is_some() => boundless(),

@@ -93,7 +93,10 @@ impl Ended {
         let Err(error) = again(app, tenant, &call, &outcome, &draft).await else { return Ok(()) };
         // The row says that the call is open, and so must the meter: its lease ends, and it is charged as one
         // whose outcome is unknown.
-        app.limiter.distrust(tenant);
+        if let Err(error) = app.limiter.reopen(tenant, &(&call).into()).await {
+            // There is no meter, so it will be restored from the rows.
+            tracing::warn!(tenant.id = %tenant.id(), call = %call.id, %error, "a call is not held again");
+        }
         Err(unwritten(tenant, &call, error))
     }
 }

@@ -21,8 +21,9 @@ use store::{
 const PUT: Action = Action::new("credential.put");
 const DELETE: Action = Action::new("credential.delete");
 
-/// How often a credential is stored anew that a refresh changes at the same time.
-const ATTEMPTS: usize = 5;
+/// How often others may be faster before a request that sets no condition is told to come back. Each time one of
+/// them has stored something.
+const ATTEMPTS: usize = 100;
 
 /// A credential, as far as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -112,12 +113,13 @@ impl Vault {
             let commit = Commit::event(event).claiming(claim);
             match self.store().put(&access, &row, Some(version), commit).await {
                 Ok(version) => return Ok(Private::sent(tenant, Stored { view, version, made })),
-                // A refresh or another request was faster.
+                // A refresh or another request was faster; whether a condition holds still is seen above.
                 Err(StoreError::Stale | StoreError::Exists(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(StoreError::Stale.into())
+        // No condition failed, since there was none.
+        Err(StoreError::Unavailable.into())
     }
 
     fn store(&self) -> &dyn TenantStore {

@@ -5,7 +5,7 @@ use super::refresh::Refresher;
 use context::Tenant;
 use egress::Destination;
 use errors::Problem;
-use limiter::{Held, Kind, PlannedCall};
+use limiter::Held;
 use metering::tokens::Tokens;
 use money::Usd;
 use std::time::Duration;
@@ -13,18 +13,6 @@ use store::{Call, CallKind, CallOutcome, CallStatus, Commit, Payer};
 
 /// How much longer a lease is than the call may take: for the new tokens to be kept.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
-
-/// The call as it asks to be admitted.
-pub(super) fn planned(call: &Call) -> PlannedCall {
-    PlannedCall {
-        id: call.id,
-        kind: Kind::Api,
-        scopes: call.scopes(),
-        worst_case: Some(Usd::ZERO),
-        at: call.started_at,
-        lease_until: call.lease_until,
-    }
-}
 
 impl Refresher {
     /// The row of a call to this token endpoint that begins now.

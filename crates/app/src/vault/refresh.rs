@@ -5,7 +5,6 @@
 
 use super::accept::token_endpoint;
 use super::contents::{AccessToken, Contents, Grant, Need, OAuth2, Secret};
-use super::metered::planned;
 use super::oauth::{self, Answer, Tokens};
 use super::seal::{Place, SealError, Sealer};
 use crate::{fail, note};
@@ -134,7 +133,7 @@ impl Refresher {
             return Err(Problem::new(Code::UpstreamFailed, detail).retry_after(left.as_secs() + 1));
         }
         let mut call = self.call(&oauth.token_url);
-        let (held, _) = Held::begin(self.limiter.as_ref(), tenant, &planned(&call)).await?;
+        let (held, _) = Held::begin(self.limiter.as_ref(), tenant, &(&call).into()).await?;
         let begun = self.begin(tenant, &write, row, version, contents).await?;
         call.intent = begun.intent.map(|event| CallIntent { event, action: REFRESH });
         let (ending, sent) = match self.write_call(tenant, &call, held).await {

@@ -147,6 +147,7 @@ impl World {
             region: "local".parse().unwrap(),
             plan: "starter".parse().unwrap(),
             overrides: Overrides { storage_bytes: Some(None), ..Overrides::default() },
+            throwaway: None,
             isolation: "embedded".into(),
             status: TenantStatus::Active,
             created_at: self.env.now(),

@@ -51,11 +51,7 @@ pub fn verify_inclusion(
         }
         if place & 1 == 1 || place == last {
             computed = node_hash(sibling, &computed);
-            // On the right edge, levels where the node has no sibling are passed over.
-            while place & 1 == 0 && place != 0 {
-                place >>= 1;
-                last >>= 1;
-            }
+            pass_over_edge(&mut place, &mut last);
         } else {
             computed = node_hash(&computed, sibling);
         }
@@ -108,10 +104,7 @@ pub fn verify_consistency(
         if place & 1 == 1 || place == last {
             computed_earlier = node_hash(sibling, &computed_earlier);
             computed = node_hash(sibling, &computed);
-            while place & 1 == 0 && place != 0 {
-                place >>= 1;
-                last >>= 1;
-            }
+            pass_over_edge(&mut place, &mut last);
         } else {
             computed = node_hash(&computed, sibling);
         }
@@ -123,5 +116,13 @@ pub fn verify_consistency(
         (true, true) => Ok(()),
         (true, false) => Err(InvalidProof::Inconsistent),
         (false, _) => Err(InvalidProof::Length),
+    }
+}
+
+/// On the right edge, levels where the node has no sibling are passed over.
+fn pass_over_edge(place: &mut u64, last: &mut u64) {
+    while *place & 1 == 0 && *place != 0 {
+        *place >>= 1;
+        *last >>= 1;
     }
 }

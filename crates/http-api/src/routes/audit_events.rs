@@ -1,6 +1,7 @@
 //! `GET /v1/audit/events`: the tenant's audit log, newest first.
 
 use crate::call::TenantCall;
+use crate::operation::Form;
 use crate::query::{Paging, Query};
 use crate::respond::{Answer, note_read, read};
 use crate::{Api, Audited, Operation};
@@ -48,8 +49,8 @@ impl AboutEvents for Operation {
         self.takes("action", "only this action, or all that begin with it and a dot")
             .takes("actor", "only this actor's id")
             .takes("resource", "only this resource's id")
-            .takes("from", "from this moment on, RFC 3339")
-            .takes("to", "up to this moment, RFC 3339")
+            .takes_as(Form::Moment, "from", "from this moment on, RFC 3339")
+            .takes_as(Form::Moment, "to", "up to this moment, RFC 3339")
             .paged()
     }
 }

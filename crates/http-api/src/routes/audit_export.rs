@@ -1,6 +1,7 @@
 //! `GET /v1/audit/export`: the whole log, to be verified without us.
 
 use crate::call::TenantCall;
+use crate::operation::Form;
 use crate::query::Query;
 use crate::respond::Answer;
 use crate::{Api, Audited, Operation};
@@ -27,7 +28,8 @@ pub(super) fn operation() -> Operation {
         .about("audit", "Take the whole log away: a leaf a line, the last line the checkpoint over them")
         .for_tenants::<Read<on::Audit>>()
         .audited(Audited::Event("audit.export"))
-        .takes(
+        .takes_as(
+            Form::OneOf(&["jsonl"]),
             "format",
             "`jsonl`, which is what comes where it is absent; `csv`, `ocsf` and `cef` come later",
         )

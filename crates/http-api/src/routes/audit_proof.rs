@@ -1,6 +1,7 @@
 //! `GET /v1/audit/proof`: that an event is in the log, or that an earlier log is the beginning of this one.
 
 use crate::call::TenantCall;
+use crate::operation::Form;
 use crate::query::{Query, number};
 use crate::respond::{Answer, note_read, read};
 use crate::{Api, Audited, Operation};
@@ -46,6 +47,17 @@ pub(super) struct Proof {
 
 impl Wanted {
     /// What is said where neither or both are given.
+    /// The operation with these parameters.
+    pub(super) fn taken_by(operation: Operation) -> Operation {
+        operation
+            .takes_as(Form::Number(0, u64::MAX), "index", "the event whose place is to be proven, from 0")
+            .takes_as(
+                Form::Number(1, u64::MAX),
+                "size",
+                "the size of an earlier checkpoint that the log is to be proven to continue",
+            )
+    }
+
     pub(super) const ONE_OF_THE_TWO: &str = "Say either `index`, the event whose place is to be proven, or \
         `size`, the size of an earlier checkpoint.";
 }
@@ -69,12 +81,10 @@ impl Proof {
 }
 
 pub(super) fn operation() -> Operation {
-    Operation::new(Method::GET, "/v1/audit/proof", handle)
+    Wanted::taken_by(Operation::new(Method::GET, "/v1/audit/proof", handle))
         .about("audit", "Prove that an event is in the log, or that an earlier log is its beginning")
         .for_tenants::<Read<on::Audit>>()
         .audited(Audited::Aggregated("audit.read"))
-        .takes("index", "the event whose place is to be proven, from 0")
-        .takes("size", "the size of an earlier checkpoint that the log is to be proven to continue")
         .answers::<Proof>(200)
 }
 

@@ -1,6 +1,7 @@
 //! `DELETE /v1/budgets/{scope}/{id}`: takes a budget away.
 
 use crate::call::TenantCall;
+use crate::operation::Form;
 use crate::query::{Path, Query};
 use crate::respond::{Answer, write_silently};
 use crate::{Api, Audited, Operation};
@@ -21,7 +22,7 @@ pub(super) fn operation() -> Operation {
         .about("account", "Take a budget away")
         .for_tenants::<Delete<on::Budget>>()
         .audited(Audited::Event("budget.delete"))
-        .takes("per", "`day` or `month`; both where absent")
+        .takes_as(Form::OneOf(&["day", "month"]), "per", "`day` or `month`; both where absent")
         .answers_with(204, "")
 }
 

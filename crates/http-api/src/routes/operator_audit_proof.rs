@@ -12,15 +12,13 @@ use errors::Problem;
 use http::Method;
 
 pub(super) fn operation() -> Operation {
-    Operation::new(Method::GET, "/v1/operator/audit/proof", handle)
+    Wanted::taken_by(Operation::new(Method::GET, "/v1/operator/audit/proof", handle))
         .about(
             "operators",
             "Prove that an event is in the operators' own log, or that the log grew from a size",
         )
         .for_operators()
         .audited(Audited::OPERATOR_READ)
-        .takes("index", "the event whose place is to be proven, from 0")
-        .takes("size", "the size of an earlier checkpoint that the log is to be proven to continue")
         .answers::<Proof>(200)
 }
 

@@ -1,6 +1,7 @@
 //! `GET /v1/records/{collection}`: records, filtered and in order.
 
 use crate::call::{TenantCall, slug};
+use crate::operation::Form;
 use crate::query::{Paging, Path, Query};
 use crate::respond::{Answer, note_read, read};
 use crate::{Api, Audited, Operation};
@@ -29,7 +30,8 @@ pub(super) fn operation() -> Operation {
         .for_tenants::<Read<on::Record>>()
         .audited(Audited::Aggregated("record.read"))
         .takes("filter", "what must hold of them, such as `email eq \"ada@example.com\" and score ge 5`")
-        .takes(
+        .takes_as(
+            Form::Pattern(r"^-?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"),
             "sort",
             "the field of their order, with `-` before it for descending; by id where it is absent",
         )

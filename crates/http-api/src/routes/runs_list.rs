@@ -1,6 +1,7 @@
 //! `GET /v1/runs`: runs, newest first.
 
 use crate::call::TenantCall;
+use crate::operation::Form;
 use crate::query::{Paging, Query};
 use crate::respond::{Answer, note_read, read};
 use crate::{Api, Audited, Operation};
@@ -24,13 +25,16 @@ struct Wanted {
     paging: Paging,
 }
 
+const WORKFLOW: &str = "^wfl_[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+const STATUSES: &[&str] = &["queued", "running", "waiting", "succeeded", "failed", "cancelled"];
+
 pub(super) fn operation() -> Operation {
     Operation::new(Method::GET, "/v1/runs", handle)
         .about("work", "List runs, newest first")
         .for_tenants::<Read<on::Run>>()
         .audited(Audited::Aggregated("run.read"))
-        .takes("workflow", "only runs of this workflow")
-        .takes("status", "only runs that stand so")
+        .takes_as(Form::Pattern(WORKFLOW), "workflow", "only runs of this workflow")
+        .takes_as(Form::OneOf(STATUSES), "status", "only runs that stand so")
         .paged()
         .answers::<Page<RunView>>(200)
 }

@@ -15,6 +15,7 @@ pub(super) fn operation() -> Operation {
     Operation::new(Method::POST, "/v1/tenants/{id}/backup", handle)
         .about("tenants", "Take a backup of a tenant, sealed under a key of its own")
         .for_operators()
+        .never_repeated()
         .audited(Audited::Event("tenant.backup"))
         .answers_with(200, "application/octet-stream")
 }

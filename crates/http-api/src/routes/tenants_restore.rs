@@ -1,6 +1,7 @@
 //! `POST /v1/tenants/{id}/restore`: puts a backup of the same tenant in the place of its store.
 
 use crate::call::{OperatorCall, named};
+use crate::operation::Form;
 use crate::query::{Path, Query};
 use crate::respond::{Answer, Written, write_as_operator};
 use crate::{Api, Audited, Operation, file};
@@ -23,8 +24,8 @@ pub(super) fn operation() -> Operation {
         .about("tenants", "Restore a tenant from a backup of its own")
         .for_operators()
         .audited(Audited::Event("tenant.restore"))
-        .takes("allow_older", "`true` restores also what is older than the last restore")
-        .takes(
+        .takes_as(Form::OneOf(&["true", "false"]), "allow_older", "`true` restores also what is older than the last restore")
+        .takes_as(Form::OneOf(&["true", "false"]), 
             "accept_loss",
             "`true` restores also where the present store cannot be read, and loses what it has of audit events \
              and usage since the backup",

@@ -1,6 +1,7 @@
 //! `GET /v1/usage`: what the tenant's calls used and cost.
 
 use crate::call::TenantCall;
+use crate::operation::Form;
 use crate::query::Query;
 use crate::respond::{Answer, note_read, read};
 use crate::{Api, Audited, Operation};
@@ -21,14 +22,23 @@ struct Wanted {
     group_by: Option<String>,
 }
 
+/// Kinds of groups, separated by commas.
+const GROUPS: &str =
+    "^(hour|day|model|key|agent|tool|workflow)(,(hour|day|model|key|agent|tool|workflow)){0,6}$";
+
 pub(super) fn operation() -> Operation {
     Operation::new(Method::GET, "/v1/usage", handle)
         .about("account", "What the tenant's calls used and cost")
         .for_tenants::<Read<on::Usage>>()
         .audited(Audited::Aggregated("usage.read"))
-        .takes("from", "from this moment on, RFC 3339; the beginning of the month of `to` where absent")
-        .takes("to", "up to this moment, RFC 3339; now where absent")
-        .takes(
+        .takes_as(
+            Form::Moment,
+            "from",
+            "from this moment on, RFC 3339; the beginning of the month of `to` where absent",
+        )
+        .takes_as(Form::Moment, "to", "up to this moment, RFC 3339; now where absent")
+        .takes_as(
+            Form::Pattern(GROUPS),
             "group_by",
             "model, key, agent, tool, workflow, hour, day, separated by commas; model where absent",
         )

@@ -1,6 +1,7 @@
 //! `GET /v1/workflows/{id}/upgrade`: what another version of the template would change.
 
 use crate::call::{TenantCall, named};
+use crate::operation::Form;
 use crate::query::{Path, Query, number};
 use crate::respond::{Answer, note_read, read};
 use crate::{Api, Audited, Operation};
@@ -29,7 +30,11 @@ pub(super) fn operation() -> Operation {
         )
         .for_tenants::<Read<on::Workflow>>()
         .audited(Audited::Aggregated("workflow.read"))
-        .takes("version", "the version of the template that is asked about")
+        .takes_as(
+            Form::Number(1, u32::MAX as u64),
+            "version",
+            "the version of the template that is asked about",
+        )
         .answers::<UpgradePreview>(200)
 }
 

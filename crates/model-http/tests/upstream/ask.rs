@@ -1,6 +1,6 @@
 //! Making one call and taking all that comes of it.
 
-use crate::visit;
+use admission_fixture::{Fixture, somebody};
 use context::{Private, Tenant};
 use futures::StreamExt;
 use model::dialect::openai::{ChatCall, ChatRequest, Chunk, Completion, Upstream};
@@ -20,7 +20,7 @@ pub fn models() -> HttpModels {
 
 pub fn models_with(extra_roots: Vec<Vec<u8>>) -> HttpModels {
     let settings = HttpSettings { max_answer_bytes: 1024 * 1024, extra_roots, ..HttpSettings::default() };
-    HttpModels::new(visit::env(), settings).unwrap()
+    HttpModels::new(Fixture::new(8).env(), settings).unwrap()
 }
 
 /// A target with little patience.
@@ -63,10 +63,7 @@ impl Came {
 
 /// Makes one call as a fresh tenant, and takes all that comes.
 pub async fn ask(models: &HttpModels, target: &Target, stream: bool) -> Came {
-    visit::admission(&visit::env(), None)
-        .await
-        .enter(async |tenant| take(models, &tenant, target, stream).await)
-        .await
+    somebody(None).await.enter(async |tenant| take(models, &tenant, target, stream).await).await
 }
 
 pub async fn take<'t>(models: &HttpModels, tenant: &Tenant<'t>, target: &Target, stream: bool) -> Came {

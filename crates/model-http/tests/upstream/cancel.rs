@@ -2,7 +2,7 @@
 
 use crate::ask::{call, models, target};
 use crate::provider::{Act, Provider, delta, stream_head};
-use crate::visit;
+use admission_fixture::somebody;
 use futures::StreamExt;
 use model::{ChatAnswer, ModelEndpoint};
 use std::time::Duration;
@@ -17,7 +17,7 @@ async fn heard(provider: &Provider) {
 async fn dropping_a_stream_cancels_the_call() {
     let provider = Provider::start(vec![vec![stream_head(), delta("x"), Act::Hang]]).await;
     let (models, target) = (models(), target(provider.address));
-    let admission = visit::admission(&visit::env(), None).await;
+    let admission = somebody(None).await;
     admission
         .enter(async |tenant| {
             let answer = models.chat(&tenant, &target, call(&tenant, &target, true)).await;
@@ -33,7 +33,7 @@ async fn dropping_a_call_that_waits_cancels_it() {
     for stream in [false, true] {
         let provider = Provider::start(vec![vec![Act::Hang]]).await;
         let (models, target) = (models(), target(provider.address));
-        let admission = visit::admission(&visit::env(), None).await;
+        let admission = somebody(None).await;
         admission
             .enter(async |tenant| {
                 let waiting = models.chat(&tenant, &target, call(&tenant, &target, stream));
@@ -51,7 +51,7 @@ async fn a_visit_that_is_aborted_cancels_its_stream() {
     let (models, mut target) = (models(), target(provider.address));
     target.timeouts.idle = Duration::from_secs(60);
     target.timeouts.total = Duration::from_secs(60);
-    let admission = visit::admission(&visit::env(), None).await;
+    let admission = somebody(None).await;
     let (sent, mut received) = tokio::sync::mpsc::channel(4);
     let task = tokio::spawn(admission.enter(async move |tenant| {
         let answer = models.chat(&tenant, &target, call(&tenant, &target, true)).await;

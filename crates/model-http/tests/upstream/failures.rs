@@ -3,7 +3,7 @@
 
 use crate::ask::{KEY, ask, call, models, take, target};
 use crate::provider::{Act, Provider, answer, completion, delta, done, end, finish, piece, stream_head};
-use crate::visit;
+use admission_fixture::{Fixture, somebody};
 use context::{Origin, Private};
 use errors::{Code, Problem};
 use model::{Charge, ModelEndpoint, ModelError, Unsent, Waiting};
@@ -133,7 +133,7 @@ async fn where_nobody_listens_nothing_leaves_and_the_circuit_opens() {
     let nowhere = target(listener.local_addr().unwrap());
     drop(listener);
     let models = models();
-    visit::admission(&visit::env(), None)
+    somebody(None)
         .await
         .enter(async |tenant| {
             for _ in 0..5 {
@@ -149,11 +149,11 @@ async fn where_nobody_listens_nothing_leaves_and_the_circuit_opens() {
 #[tokio::test]
 async fn the_callers_deadline_shortens_the_whole() {
     let provider = Provider::start(vec![vec![Act::Hang]]).await;
-    let env = visit::env();
+    let env = Fixture::new(8).env();
     let deadline = env::Timestamp::from_millis(env.now().millis() + 50);
     let (models, target) = (models(), target(provider.address));
     let begun = tokio::time::Instant::now();
-    let admission = visit::admission(&env, Some(deadline)).await;
+    let admission = somebody(Some(deadline)).await;
     let came = admission.enter(async |tenant| take(&models, &tenant, &target, false).await).await;
     assert_eq!(came.error, Some(ModelError::Timeout(Waiting::Total)));
     assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
@@ -162,9 +162,9 @@ async fn the_callers_deadline_shortens_the_whole() {
 #[tokio::test]
 async fn another_tenants_request_does_not_leave() {
     let provider = Provider::start(vec![completion(), vec![stream_head(), finish(), done(), end()]]).await;
-    let (models, target, env) = (models(), target(provider.address), visit::env());
+    let (models, target, env) = (models(), target(provider.address), Fixture::new(8).env());
     let stranger: ids::TenantId = env.id();
-    visit::admission(&visit::env(), None)
+    somebody(None)
         .await
         .enter(async |tenant| {
             assert_ne!(tenant.id(), stranger);

@@ -12,5 +12,3 @@ mod good;
 mod provider;
 #[cfg(test)]
 mod retries;
-#[cfg(test)]
-mod visit;

@@ -2,5 +2,3 @@
 
 #[cfg(test)]
 mod port;
-#[cfg(test)]
-mod visit;

@@ -1,6 +1,6 @@
 //! Answers whole and in pieces, limits, tools and schemas.
 
-use crate::visit;
+use admission_fixture::{Fixture, somebody};
 use context::{Private, door};
 use futures::StreamExt;
 use metering::tokens::Tokens;
@@ -24,9 +24,9 @@ async fn ask(more: Value) -> (Vec<Value>, Option<Tokens>, u64) {
         quirks: target.quirks(),
     };
     let call = request.into_call(&upstream).unwrap();
-    let env = visit::env();
+    let env = Fixture::new(8).env();
     let model = OfflineModel::new(env.clone());
-    let admission = visit::admission(&env).await;
+    let admission = somebody(None).await;
     let (bodies, usage, bytes) = admission
         .enter(async move |tenant| {
             let (mut bodies, mut usage, mut bytes) = (Vec::new(), None, 0);

@@ -98,6 +98,8 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::BudgetsAreShared => {
             ("PATCH /v1/tenants/{id}", "model calls while the other has used its budget up")
         }
+        Plant::GrantsReachAnyTenant => ("DELETE /v1/tenants/{id}", "a tenant that it did not make"),
+        Plant::EndedGrantsLive => ("POST /v1/tenants", "a grant that has expired"),
         Plant::ProviderIdsPassThrough => ("POST /v1/chat/completions", "the victim's id at the provider"),
     }
 }

@@ -2,8 +2,8 @@
 //! server error, a panic, or memory that is not given back.
 
 use crate::description::operations;
-use crate::gateway::rude::peak_kib;
 use crate::harness::{Server, send};
+use crate::rude::peak_kib;
 use crate::samples::{By, Sample, World};
 use futures::StreamExt as _;
 use http::Method;

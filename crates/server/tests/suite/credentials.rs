@@ -220,3 +220,28 @@ async fn a_crash_during_a_refresh_asks_for_the_credential_again() {
     assert_eq!(world.chat().await.status, 200);
     assert_eq!(world.status().await, "active");
 }
+
+#[tokio::test]
+async fn many_who_store_at_once_are_all_heard_and_of_those_with_a_condition_one() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let path = "/v1/credentials/crowded";
+    let put = async |number: usize, version: Option<&str>| {
+        let body = json!({"kind": "api_key", "key": format!("k-{number}"), "hosts": ["api.example.com"]});
+        let call = tenant.owner.call(Method::PUT, path).json(&body).unwrap();
+        let call = version.into_iter().fold(call, |call, version| call.header("If-Match", version));
+        call.send().await.unwrap()
+    };
+    let all = futures::future::join_all((0..48).map(|number| put(number, None))).await;
+    for answer in &all {
+        assert!(answer.status.is_success(), "{}", answer.text());
+    }
+    let version = send(&tenant.owner, Method::GET, path).await.header("etag").unwrap().to_owned();
+    let all = futures::future::join_all((0..8).map(|number| put(number, Some(&version)))).await;
+    let statuses: Vec<u16> = all.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 412).count(), 7, "{statuses:?}");
+    // A condition on what is not there does not hold.
+    let missing = tenant.owner.call(Method::DELETE, "/v1/credentials/none").header("If-Match", &version);
+    assert_eq!(missing.send().await.unwrap().status, 404);
+}

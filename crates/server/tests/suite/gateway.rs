@@ -7,7 +7,7 @@ mod endpoints;
 mod limits;
 mod official_clients;
 mod repeated;
-pub(crate) mod rude;
+mod rude;
 mod runs;
 mod suspended;
 

@@ -213,3 +213,23 @@ async fn a_server_without_handles_refuses_and_goes_on_when_there_are_some() {
     server.tenant("Another").await.record().await;
     assert!(send(&tenant.owner, Method::GET, "/readyz").await.status.is_success());
 }
+
+#[tokio::test]
+async fn a_server_whose_disk_is_full_is_not_ready_and_is_again_when_there_is_room() {
+    let failing = Failing::start();
+    let tenant = failing.server.tenant("Acme").await;
+    let ready = async || send(&tenant.owner, Method::GET, "/readyz").await;
+    assert!(ready().await.status.is_success());
+    failing.fail(0, ENOSPC);
+    // What is refused is what shows the server that its disk is full.
+    let refused = send_json(&tenant.owner, Method::POST, "/v1/agents", &json!({"name": "late"})).await;
+    assert_eq!(refusal(&refused), (503, "unavailable".to_owned()));
+    let answer = ready().await;
+    assert_eq!(refusal(&answer), (503, "unavailable".to_owned()));
+    assert!(answer.header("retry-after").is_some());
+    // It is up all the same, so that nobody ends it for that.
+    assert!(send(&tenant.owner, Method::GET, "/healthz").await.status.is_success());
+    failing.heal();
+    well_again(&tenant.owner).await;
+    assert!(ready().await.status.is_success());
+}

@@ -49,6 +49,8 @@ mod records;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod rude;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod schema;

@@ -140,18 +140,21 @@ async fn a_grant_has_few_tenants_and_chooses_nothing_of_them() {
     let fast = send_json(&granted, Method::POST, "/v1/tenants", &json!({"name": "fast"})).await;
     assert_refused(&fast, 429, "rate_limited");
     assert!(fast.header("retry-after").unwrap().parse::<u64>().unwrap() > 3000);
-    // Operators do not make what looks like a throwaway.
-    let looks =
-        json!({"name": "x", "external_id": "verify-grant/01ARZ3NDEKTSV4RRFFQ69G5FAV/9999999999999/0"});
-    assert_refused(
-        &send_json(&server.operator, Method::POST, "/v1/tenants", &looks).await,
-        400,
-        "invalid_request",
+    // Which grant made a tenant stands in a place of its own, which no body writes.
+    let tenants = server.operator.get("/v1/tenants").await.unwrap();
+    assert!(
+        tenants["data"].as_array().unwrap().iter().all(|it| it["verify_grant"] == listed["data"][0]["id"])
     );
+    let chosen = json!({"name": "x", "verify_grant": listed["data"][0]["id"]});
+    let refused = send_json(&server.operator, Method::POST, "/v1/tenants", &chosen).await;
+    assert_refused(&refused, 400, "invalid_request");
     for wrong in [
         json!({"name": "", "hours": 1}),
         json!({"name": "x", "hours": 0}),
         json!({"name": "x", "tenants": 17}),
+        json!({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}),
+        json!({"name": "x", "expires_at": "2100-01-01T00:00:00Z"}),
+        json!({"name": "x", "hours": 1, "expires_at": "2100-01-01T00:00:00Z"}),
     ] {
         assert_refused(
             &send_json(&server.operator, Method::POST, PATH, &wrong).await,

@@ -13,6 +13,8 @@ mod hooks;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod rude;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod schemes;

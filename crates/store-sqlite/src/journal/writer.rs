@@ -103,7 +103,10 @@ impl Writer {
                     Request::Erase(tenant, done) => others.push((self.erase(tenant), done)),
                     Request::SkipTo(number, done) => others.push((self.skip_to(number), done)),
                     Request::Mark(tenant, marks, done) => others.push((self.mark_all(tenant, &marks), done)),
-                    Request::Probe(done) => others.push((Ok(0), done)),
+                    Request::Probe(done) => {
+                        others.push((Ok(0), done));
+                        self.probe()?;
+                    }
                     Request::Pause(..) => {}
                 }
             }
@@ -153,6 +156,11 @@ impl Writer {
         }
         self.shared.next.store(number + 1, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Shows that it can write: after a write that failed by a write, else by being here at all.
+    fn probe(&self) -> Result<(), Fault> {
+        if self.below.get() == 0 { self.set_aside(self.shared.next.load(Ordering::SeqCst)) } else { Ok(()) }
     }
 
     fn mark_all(&self, tenant: TenantId, marks: &[Mark]) -> Result<u64, Fault> {

@@ -3,7 +3,7 @@
 use crate::error::Fault;
 use sqlcipher::{Executor, set_user_version, user_version};
 
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
     CREATE TABLE own_key(name TEXT PRIMARY KEY, bytes BLOB NOT NULL);
@@ -92,6 +92,20 @@ const VERSION_4: &str = "
     INSERT INTO server VALUES(1, 1, NULL, NULL);
 ";
 
+/// Which grant to run the attack suite made a tenant, when that ends, and which of its places the tenant has.
+/// Before, the external id said so, in a form that operators could not give.
+const VERSION_5: &str = "
+    ALTER TABLE tenant ADD COLUMN throwaway_grant TEXT;
+    ALTER TABLE tenant ADD COLUMN throwaway_until INTEGER;
+    ALTER TABLE tenant ADD COLUMN throwaway_slot INTEGER;
+    UPDATE tenant SET external_id = NULL, throwaway_grant = 'key_' || substr(external_id, 14, 26),
+        throwaway_until = CAST(substr(external_id, 41) AS INTEGER),
+        throwaway_slot = CAST(substr(external_id, 41 + instr(substr(external_id, 41), '/')) AS INTEGER)
+        WHERE substr(external_id, 1, 13) = 'verify-grant/';
+    CREATE UNIQUE INDEX tenant_throwaway ON tenant(throwaway_grant, throwaway_slot)
+        WHERE throwaway_grant IS NOT NULL;
+";
+
 /// Brings the platform store to the present version.
 pub(super) fn migrate(connection: &mut Executor) -> Result<(), Fault> {
     let found = user_version(connection)?;
@@ -104,4 +118,32 @@ pub(super) fn migrate(connection: &mut Executor) -> Result<(), Fault> {
         connection.execute_batch("COMMIT")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MIGRATIONS, migrate};
+    use sqlcipher::{OpenOptions, open_memory, set_user_version};
+
+    #[test]
+    fn a_throwaway_tenant_of_an_earlier_version_stays_one() {
+        sqlcipher::init().unwrap();
+        let mut connection = open_memory(&OpenOptions::default()).unwrap();
+        for statements in &MIGRATIONS[..3] {
+            connection.execute_batch(statements).unwrap();
+        }
+        set_user_version(&connection, 3).unwrap();
+        for (id, external_id) in
+            [("1", "verify-grant/01ARZ3NDEKTSV4RRFFQ69G5FAV/1700000000123/2"), ("2", "crm-7")]
+        {
+            let insert = "INSERT INTO tenant VALUES(?1, 'n', ?2, 'r', 'p', '{}', 'i', 'active', 1, 0, 1, 1)";
+            connection.execute(insert, [id, external_id]).unwrap();
+        }
+        migrate(&mut connection).unwrap();
+        let select = "SELECT coalesce(external_id, '') || ' ' || coalesce(throwaway_grant, '') || ' '
+            || coalesce(throwaway_until, '') || ' ' || coalesce(throwaway_slot, '') FROM tenant ORDER BY id";
+        let mut select = connection.prepare(select).unwrap();
+        let rows: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows, [" key_01ARZ3NDEKTSV4RRFFQ69G5FAV 1700000000123 2", "crm-7   "]);
+    }
 }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use store::{StoreError, TenantRow};
 
 const COLUMNS: &str =
-    "id, name, external_id, region, plan, overrides, isolation, status, created_at, generation, version";
+    "id, name, external_id, region, plan, overrides, isolation, status, created_at, generation, version,
+    throwaway_grant, throwaway_until, throwaway_slot";
 
 fn tenant_row(row: &Row<'_>) -> Result<Result<TenantRow, Fault>, sqlcipher::Error> {
     let (region, plan): (String, String) = (row.get(3)?, row.get(4)?);
@@ -21,6 +22,8 @@ fn tenant_row(row: &Row<'_>) -> Result<Result<TenantRow, Fault>, sqlcipher::Erro
     let (id, name, external_id) = (TenantId::from_bytes(row.get(0)?), row.get(1)?, row.get(2)?);
     let (isolation, created_at) = (row.get(6)?, Timestamp::from_millis(row.get(8)?));
     let (generation, version) = (row.get(9)?, row.get(10)?);
+    let grant: Option<String> = row.get(11)?;
+    let (until, slot): (Option<i64>, Option<u32>) = (row.get(12)?, row.get(13)?);
     Ok((|| {
         let damaged = || Fault::Damaged("a tenant's row");
         Ok(TenantRow {
@@ -35,6 +38,15 @@ fn tenant_row(row: &Row<'_>) -> Result<Result<TenantRow, Fault>, sqlcipher::Erro
             created_at,
             generation,
             version,
+            throwaway: match (grant, until, slot) {
+                (None, None, None) => None,
+                (Some(grant), Some(until), Some(slot)) => Some(Throwaway {
+                    grant: grant.parse().map_err(|_| damaged())?,
+                    until: Timestamp::from_millis(until),
+                    slot,
+                }),
+                _ => return Err(damaged()),
+            },
         })
     })())
 }
@@ -54,7 +66,7 @@ pub(super) fn standing(connection: &Executor, id: TenantId) -> Result<Option<Ten
         limits: Arc::new(plan.with(&row.overrides)),
         plan: row.plan,
         region: row.region,
-        throwaway_until: Throwaway::end_of(row.external_id.as_deref()),
+        throwaway_until: row.throwaway.map(|it| it.until),
     }))
 }
 
@@ -89,7 +101,10 @@ fn write_row(connection: &Executor, row: &TenantRow, statement: &str) -> Result<
         row.status.as_str(),
         row.created_at.millis(),
         row.generation,
-        row.version
+        row.version,
+        row.throwaway.map(|it| it.grant.to_string()),
+        row.throwaway.map(|it| it.until.millis()),
+        row.throwaway.map(|it| it.slot)
     ];
     match connection.prepare_cached(statement)?.execute(values) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
@@ -107,10 +122,12 @@ pub(crate) struct Making {
 }
 
 const INSERT: &str = "INSERT INTO tenant(id, name, external_id, region, plan, overrides, isolation, status,
-    created_at, generation, version) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    created_at, generation, version, throwaway_grant, throwaway_until, throwaway_slot)
+    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 const UPDATE: &str = "UPDATE tenant SET name = ?2, external_id = ?3, region = ?4, plan = ?5, overrides = ?6,
     isolation = ?7, status = ?8, created_at = ?9, generation = ?10, version = ?11
-    WHERE id = ?1 AND version = ?11 - 1";
+    WHERE id = ?1 AND version = ?11 - 1
+    AND throwaway_grant IS ?12 AND throwaway_until IS ?13 AND throwaway_slot IS ?14";
 
 /// Refuses what a new tenant cannot have: an id that is or was another's, an external id that is taken, a
 /// plan that is not there.
@@ -134,6 +151,16 @@ fn check_new(connection: &Executor, row: &TenantRow) -> Result<(), Fault> {
     )?;
     if taken {
         return exists("a tenant with this external id");
+    }
+    if let Some(throwaway) = row.throwaway {
+        let taken: bool = connection.query_row(
+            "SELECT EXISTS(SELECT 1 FROM tenant WHERE throwaway_grant = ?1 AND throwaway_slot = ?2)",
+            params![throwaway.grant.to_string(), throwaway.slot],
+            |row| row.get(0),
+        )?;
+        if taken {
+            return exists("a throwaway tenant in this place of the grant");
+        }
     }
     check_plan(connection, row)
 }
@@ -199,6 +226,10 @@ impl Platform {
                 let found = find(connection, id)?.ok_or(Fault::Answer(StoreError::NotFound))?;
                 if found.region != row.region {
                     let detail = "A tenant's region does not change: its data would stay behind.";
+                    return Err(StoreError::Invalid(detail.into()).into());
+                }
+                if found.throwaway != row.throwaway {
+                    let detail = "Which grant made a tenant does not change.";
                     return Err(StoreError::Invalid(detail.into()).into());
                 }
                 check_plan(connection, &row)?;

@@ -2,7 +2,7 @@
 
 use super::Platform;
 use crate::error::Fault;
-use context::{IndexedSubject, Throwaway};
+use context::IndexedSubject;
 use env::Timestamp;
 use ids::{Id as _, KeyId, TenantId};
 use sqlcipher::{Executor, params};
@@ -50,22 +50,12 @@ impl Platform {
     /// The tenants that a grant made and that are there, each with its slot.
     pub(crate) async fn throwaways(self: &Arc<Self>, grant: KeyId) -> Result<Vec<(TenantId, u32)>, Fault> {
         self.read(move |connection| {
-            let from = Throwaway::prefix(grant);
-            // The letter after the slash ends what begins with the prefix.
-            let before = format!("{}0", from.trim_end_matches('/'));
-            let mut select = connection.prepare_cached(
-                "SELECT id, external_id FROM tenant WHERE external_id >= ?1 AND external_id < ?2",
-            )?;
-            let rows = select.query_map(params![from, before], |row| {
-                Ok((TenantId::from_bytes(row.get(0)?), row.get::<_, String>(1)?))
+            let mut select = connection
+                .prepare_cached("SELECT id, throwaway_slot FROM tenant WHERE throwaway_grant = ?1")?;
+            let rows = select.query_map(params![grant.to_string()], |row| {
+                Ok((TenantId::from_bytes(row.get(0)?), row.get(1)?))
             })?;
-            let mut found = Vec::new();
-            for row in rows {
-                let (id, external_id) = row?;
-                let throwaway = Throwaway::parse(&external_id).ok_or(Fault::Damaged("a tenant's row"))?;
-                found.push((id, throwaway.slot));
-            }
-            Ok(found)
+            Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
     }

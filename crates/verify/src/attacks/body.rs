@@ -1,7 +1,6 @@
 //! Foreign ids in the body, and bodies that name the victim as the tenant.
 
-use super::{Attempt, Control, Job, given_away, judged};
-use crate::compare::difference;
+use super::{Attempt, Control, Job, given_away, judged, told_apart};
 use crate::description::Operation;
 use crate::pattern::Pattern;
 use crate::schema::id_members;
@@ -57,10 +56,7 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, name: String, prefix:
     if answer.status.is_success() {
         return judged(Some(format!("the victim's object was taken ({})", answer.status.as_u16())));
     }
-    judged(
-        given_away(world, &request, &answer)
-            .or_else(|| difference((&answer, value.as_str()), (&missing, nothing.as_str()))),
-    )
+    judged(told_apart(world, &request, (&answer, &value), (&missing, &nothing)))
 }
 
 /// Whether the write went astray is seen in the end, when the victim's lists are searched.

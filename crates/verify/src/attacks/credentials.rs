@@ -1,7 +1,7 @@
 //! Wrong credentials: none, forged ones, another tenant in `X-Tenant-ID`, the operator's on a tenant's
 //! operations and a tenant's on the operator's.
 
-use super::{Attempt, Control, Job, given_away, judged};
+use super::{Attempt, Control, Job, given_away, judged, told_apart};
 use crate::compare::difference;
 use crate::description::{Caller, Operation};
 use crate::keys::forgeries;
@@ -168,8 +168,5 @@ async fn other_tenant_header(world: &World<'_>, control: &Control<'_>) -> Attemp
         return judged(Some(format!("it was let in ({})", answer.status.as_u16())));
     }
     let missing = world.send(&own.with_header(HEADER, &nobody)).await?;
-    judged(
-        given_away(world, &foreign, &answer)
-            .or_else(|| difference((&answer, victim.as_str()), (&missing, nobody.as_str()))),
-    )
+    judged(told_apart(world, &foreign, (&answer, victim), (&missing, &nobody)))
 }

@@ -1,8 +1,7 @@
 //! Foreign ids in the path: the victim's object asked for, changed or removed with the attacker's key, and
 //! told apart from one that does not exist.
 
-use super::{Attempt, Control, Job, given_away, judged};
-use crate::compare::difference;
+use super::{Attempt, Control, Job, judged, told_apart};
 use crate::description::Operation;
 use crate::pattern::Pattern;
 use crate::seed::Fill;
@@ -59,8 +58,7 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, with_v
     let mut lost = request.clone();
     lost.fill.insert(place.clone(), nothing.clone());
     let missing = world.send(&lost).await?;
-    let told = given_away(world, &request, &answer)
-        .or_else(|| difference((&answer, value.as_str()), (&missing, nothing.as_str())));
+    let told = told_apart(world, &request, (&answer, value), (&missing, &nothing));
     if told.is_some() {
         return judged(told);
     }

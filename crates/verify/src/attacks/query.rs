@@ -1,7 +1,6 @@
 //! Foreign ids in the query, and queries that name the victim as the tenant.
 
-use super::{Attempt, Control, Job, given_away, judged};
-use crate::compare::difference;
+use super::{Attempt, Control, Job, given_away, judged, told_apart};
 use crate::pattern::Pattern;
 use crate::world::World;
 
@@ -72,10 +71,7 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, name: &str) -> Attemp
     request.query.push((name.to_owned(), value.clone()));
     lost.query.push((name.to_owned(), nothing.clone()));
     let (answer, missing) = (world.send(&request).await?, world.send(&lost).await?);
-    judged(
-        given_away(world, &request, &answer)
-            .or_else(|| difference((&answer, value.as_str()), (&missing, nothing.as_str()))),
-    )
+    judged(told_apart(world, &request, (&answer, &value), (&missing, &nothing)))
 }
 
 async fn smuggled(world: &World<'_>, control: &Control<'_>) -> Attempt {

@@ -11,7 +11,7 @@ use egress::{
 };
 use errors::Problem;
 use ids::Slug;
-use limiter::{Held, Kind, PlannedCall};
+use limiter::Held;
 use metering::tokens::Tokens;
 use money::Usd;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ async fn call(
 ) -> Result<OutboundResponse, Outcome> {
     let now = shared.app.env.now();
     let call = row(shared, scene, &outbound, turn);
-    let held = match Held::begin(shared.app.limiter.as_ref(), tenant, &planned(&call)).await {
+    let held = match Held::begin(shared.app.limiter.as_ref(), tenant, &(&call).into()).await {
         Ok((held, _)) => held,
         Err(error) => return Err(outcome::of(error.into(), now)),
     };
@@ -183,17 +183,6 @@ fn row(shared: &Shared, scene: &Scene, request: &OutboundRequest, turn: Turn) ->
         reserved: Usd::ZERO,
         lease_until: now.plus(request.timeout).plus(LEASE_MARGIN),
         intent: Some(CallIntent { event: shared.app.env.id(), action: CALL }),
-    }
-}
-
-fn planned(call: &Call) -> PlannedCall {
-    PlannedCall {
-        id: call.id,
-        kind: Kind::Api,
-        scopes: call.scopes(),
-        worst_case: Some(Usd::ZERO),
-        at: call.started_at,
-        lease_until: call.lease_until,
     }
 }
 

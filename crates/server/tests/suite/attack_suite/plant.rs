@@ -75,11 +75,15 @@ pub(super) enum Plant {
     BudgetsAreShared,
     /// A proof, a checkpoint or an export is of the other tenant's log.
     LogsAreMixed,
+    /// A grant erases any tenant, not only those that it made.
+    GrantsReachAnyTenant,
+    /// What a grant may do it may do after its end.
+    EndedGrantsLive,
 }
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 35] = [
+    pub(super) const ALL: [Self; 37] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -115,5 +119,7 @@ impl Plant {
         Self::ProviderIdsPassThrough,
         Self::BudgetsAreShared,
         Self::LogsAreMixed,
+        Self::GrantsReachAnyTenant,
+        Self::EndedGrantsLive,
     ];
 }

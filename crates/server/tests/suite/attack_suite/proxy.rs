@@ -134,6 +134,10 @@ impl Asked {
     }
 }
 
+fn is_grant(key: Option<&str>) -> bool {
+    key.is_some_and(|key| key.starts_with("vg_"))
+}
+
 impl Inner {
     async fn answer(&self, asked: &Asked) -> Answer {
         self.write_down(asked);
@@ -292,6 +296,18 @@ impl Inner {
                 if let Some(other) = self.other(own) {
                     self.pass(asked, Some(&other)).await;
                 }
+            }
+            Plant::GrantsReachAnyTenant
+                if missed && asked.is(Method::DELETE, "/v1/tenants/") && is_grant(own) =>
+            {
+                answer = self.pass(asked, Some(self.operator.expose())).await;
+            }
+            Plant::EndedGrantsLive
+                if answer.status == StatusCode::UNAUTHORIZED
+                    && asked.is(Method::POST, "/v1/tenants")
+                    && is_grant(own) =>
+            {
+                answer = self.pass(asked, Some(self.operator.expose())).await;
             }
             Plant::HookTrustsTheBody if asked.is(Method::POST, "/hooks/") => self.believe(asked).await,
             Plant::ReplaysAcrossTenants if answer.status.is_success() => {

@@ -1,0 +1,93 @@
+//! A call that ended here and whose outcome did not become durable.
+
+use super::{MANY, World, code, hourly, usd};
+use crate::Settings;
+use errors::Code;
+use limiter::{Held, Limiter as _};
+use money::Usd;
+use std::time::Duration;
+use store::CallStatus;
+
+#[tokio::test]
+async fn a_call_whose_outcome_was_lost_holds_again_and_costs_no_other_its_hold() {
+    let world = World::new(Settings { parallel_model_calls: 2, ..MANY });
+    let (tenant_id, owner) = world.owner(hourly(9)).await;
+    owner
+        .enter(async |tenant| {
+            world.budget(&tenant, "10.00").await;
+            // One call is admitted and its row is still on its way.
+            let planned = world.call(Some("4.00"));
+            let (on_its_way, _) = Held::begin(world.limiter.as_ref(), &tenant, &planned).await.unwrap();
+            // Another ended here; the row says that it is open.
+            let lost = world.call(Some("5.00"));
+            world.limiter.begin(&tenant, &lost).await.unwrap();
+            world.rows.begin(tenant_id, &lost);
+            world.limiter.settle(&tenant, lost.id, usd("0.50")).await.unwrap().unwrap();
+            world.limiter.reopen(&tenant, &lost).await.unwrap();
+            let standing = world.limiter.budgets(&tenant).await.unwrap()[0];
+            assert!(standing.reserved >= usd("9.00"), "{standing:?}");
+            assert_eq!(code(world.begin(&tenant, "1.50").await.unwrap_err()), Code::BudgetExceeded);
+            // The one on its way is under way as before, the other is not.
+            let third = world.begin(&tenant, "0").await.unwrap();
+            assert_eq!(code(world.begin(&tenant, "0").await.unwrap_err()), Code::ConcurrencyLimited);
+            world.end(&tenant, third, "0").await;
+            on_its_way.written();
+            world.rows.begin(tenant_id, &planned);
+            world.end(&tenant, planned.id, "4.00").await;
+            // The late word of the lost one ends it; what it was charged before stays charged here.
+            world.rows.end(tenant_id, lost.id, CallStatus::Unknown, usd("5.00"));
+            world.limiter.settle(&tenant, lost.id, usd("5.00")).await.unwrap().unwrap();
+            let standing = world.limiter.budgets(&tenant).await.unwrap()[0];
+            assert_eq!(standing.reserved, Usd::ZERO);
+            assert!(standing.spent >= usd("9.00"), "{standing:?}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_released_call_whose_outcome_was_lost_holds_again_until_its_lease_ends() {
+    // The meter stays, so that it is not the row that tells.
+    let world = World::new(Settings { idle: Duration::from_secs(7200), ..MANY });
+    let (tenant_id, owner) = world.owner(hourly(9)).await;
+    owner
+        .enter(async |tenant| {
+            world.budget(&tenant, "1.00").await;
+            let lost = world.call(Some("0.75"));
+            world.limiter.begin(&tenant, &lost).await.unwrap();
+            world.rows.begin(tenant_id, &lost);
+            world.limiter.release(&tenant, lost.id).await.unwrap().unwrap();
+            world.limiter.reopen(&tenant, &lost).await.unwrap();
+            // Twice is once.
+            world.limiter.reopen(&tenant, &lost).await.unwrap();
+            let standing = async || {
+                let standing = world.limiter.budgets(&tenant).await.unwrap()[0];
+                (standing.reserved, standing.spent)
+            };
+            assert_eq!(standing().await, (usd("0.75"), Usd::ZERO));
+            world.fixture.clock().advance((3600 + 61) * 1000);
+            world.limiter.sweep();
+            assert_eq!(standing().await, (Usd::ZERO, usd("0.75")));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn where_no_meter_is_in_memory_the_rows_tell_what_is_held() {
+    let mut world = World::new(MANY);
+    let (tenant_id, owner) = world.owner(hourly(9)).await;
+    owner
+        .clone()
+        .enter(async |tenant| {
+            world.budget(&tenant, "1.00").await;
+        })
+        .await;
+    let lost = world.call(Some("0.75"));
+    world.rows.begin(tenant_id, &lost);
+    world.restart(MANY);
+    owner
+        .enter(async |tenant| {
+            world.limiter.reopen(&tenant, &lost).await.unwrap();
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, usd("0.75"));
+        })
+        .await;
+}
