@@ -50,7 +50,7 @@ pub(crate) fn write(
     env: &Env,
 ) -> Result<BackupId, Fault> {
     let _alone = handle.as_a_whole();
-    handle.settle(true)?;
+    handle.settle()?;
     let (size, _) = handle.checkpoint()?;
     let manifest = Manifest {
         format: FORMAT,

@@ -15,7 +15,8 @@ pub(crate) fn journal_options(durable: bool) -> OpenOptions {
         application_id: Some(JOURNAL_APPLICATION),
         durability: if durable { Durability::Full } else { Durability::Normal },
         cache_kib: 8192,
-        journal_size_limit: 16 << 20,
+        // What the log has room for it need not ask the disk for again.
+        journal_size_limit: 64 << 20,
         statement_cache: 16,
         busy_timeout: Duration::from_secs(10),
         exclusive: false,

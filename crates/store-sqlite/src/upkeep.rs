@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 const FULL_JOURNAL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 /// How many tenants' entries one round of maintenance folds.
 const FOLD_AT_ONCE: u32 = 200;
-/// How many entries of a tenant with a file wait before maintenance folds them.
+/// How many entries of a tenant wait before maintenance folds them. A tenant without a file gets one then: its tables
+/// would grow in memory, and be made of all its entries again after a rest.
 const FOLD_FROM: u64 = 512;
 /// Looking for what waits goes over the whole journal, so it takes one part in so many of the time at most.
 const LOOK_SHARE: i64 = 100;
@@ -72,7 +73,7 @@ impl EmbeddedStore {
                     break;
                 }
                 let folded = match self.handle_of(tenant).await {
-                    Ok(handle) => crate::tenant::blocking(move || handle.settle_at_rest(full)).await,
+                    Ok(handle) => crate::tenant::blocking(move || handle.settle_at_rest()).await,
                     // The tenant was deleted, or never came to be: nobody can read these any more.
                     Err(Fault::KeyGone) => journal.erase(tenant).await.map(drop),
                     Err(fault) => Err(fault),

@@ -235,7 +235,7 @@ impl AuditTrail for EmbeddedStore {
         let wanted = Wanted::of(erasure, &handle.keys());
         let erased = handle.write(false, commit, move |txn| erase(txn, &wanted)).await?;
         // The journal still has the events as they were written.
-        crate::tenant::blocking(move || handle.settle(true)).await?;
+        crate::tenant::blocking(move || handle.settle()).await?;
         Ok(erased)
     }
 }

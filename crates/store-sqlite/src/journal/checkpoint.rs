@@ -12,11 +12,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// After how many pages, as far as the writer can tell, the log is moved.
-const PAGES: usize = 1000;
+const PAGES: usize = 4000;
 /// What each transaction writes besides its entries.
 const PAGES_OF_A_COMMIT: usize = 4;
 /// The pages from which on the writer waits for all of them to be moved, however busy it is.
-pub(super) const MOST_PAGES: u32 = 8000;
+pub(super) const MOST_PAGES: u32 = 16_000;
 
 /// The writer's side.
 pub(super) struct Checkpoints {

@@ -74,7 +74,7 @@ fn a_handle_that_outlives_its_tenant_writes_nothing() {
         assert_eq!(appended, Err(Fault::KeyGone));
         let written = held.write(true, Commit::default(), |_| Ok(())).await;
         assert!(written.is_err());
-        assert!(blocking(move || held.settle(true)).await.is_err());
+        assert!(blocking(move || held.settle()).await.is_err());
         assert_eq!(remains(&world, world.one), (false, 0));
     });
 }

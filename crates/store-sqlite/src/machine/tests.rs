@@ -136,7 +136,7 @@ fn the_next_backup_takes_what_was_folded_since_and_the_restored_server_starts_wh
         let (one, two) = (stage.world.one, stage.world.two);
         stage.write_one(one, 2, "second").await;
         let handle = stage.world.store().handle_of(one).await.unwrap();
-        blocking(move || handle.settle(true)).await.unwrap();
+        blocking(move || handle.settle()).await.unwrap();
         let second = stage.take(Some(&first)).await;
         assert_eq!((second.copied, second.unchanged), (1, 1));
         let third = stage.take(Some(&second)).await;
@@ -181,7 +181,7 @@ fn whoever_takes_a_backup_and_leaves_has_none_and_holds_nothing() {
         let (store, one) = (stage.world.store(), stage.world.one);
         stage.write(2).await;
         let handle = store.handle_of(one).await.unwrap();
-        blocking(move || handle.settle(true)).await.unwrap();
+        blocking(move || handle.settle()).await.unwrap();
         store.probe_journals().await.unwrap();
         let journal = store.journal(&"local".parse().unwrap()).unwrap();
         assert!(journal.entries(one, 0, 500).unwrap().is_empty());

@@ -83,20 +83,17 @@ impl TenantHandle {
         finish()
     }
 
-    /// Brings the tables to the disk and lets the journal forget what they contain. `as_file` also makes
-    /// the file of a tenant that has none. For blocking threads.
-    pub(crate) fn settle(&self, as_file: bool) -> Result<(), Fault> {
+    /// Brings the tables to the disk, also where the tenant has no file yet, and lets the journal forget what they
+    /// contain. For blocking threads.
+    pub(crate) fn settle(&self) -> Result<(), Fault> {
         let mut slot = lock(&self.database);
-        if slot.is_none() && !as_file && !self.path.exists() {
-            return Ok(());
-        }
-        self.opened(&mut slot, as_file)?;
+        self.opened(&mut slot, true)?;
         self.settle_open(&mut slot)
     }
 
     /// The same, and leaves a database closed that was: thousands may wait that nobody uses.
-    pub(crate) fn settle_at_rest(&self, as_file: bool) -> Result<(), Fault> {
-        if self.is_open() { self.settle(as_file) } else { self.settle(as_file).and_then(|()| self.close()) }
+    pub(crate) fn settle_at_rest(&self) -> Result<(), Fault> {
+        if self.is_open() { self.settle() } else { self.settle().and_then(|()| self.close()) }
     }
 
     fn settle_open(&self, slot: &mut Option<Database>) -> Result<(), Fault> {
