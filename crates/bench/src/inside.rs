@@ -47,10 +47,14 @@ impl Inside {
             "http://bench".into(),
             env.clone(),
         ));
-        // As in a server, beside what is measured; it ends with the runtime.
-        let few = store.clone();
-        tokio::spawn(async move { few.keep_few_open().await });
         Ok(Self { store, authenticator, env })
+    }
+
+    /// Closes what is idle beside what is measured, as in a server, until the runtime ends; the folder is held till
+    /// then.
+    pub(crate) fn keep_few_open(&self) {
+        let store = self.store.clone();
+        tokio::spawn(async move { store.keep_few_open().await });
     }
 
     /// Who calls with this key.

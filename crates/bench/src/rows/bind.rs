@@ -45,6 +45,7 @@ pub(crate) fn cold(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (bound, opened) = runtime.block_on(async {
             let inside = Inside::open(&crowd.data()).await?;
+            inside.keep_few_open();
             let (mut bound, mut opened) = (Vec::new(), Vec::new());
             for key in crowd.keys.iter().take(COLD) {
                 bound.push(inside.bind(key, Then::Holds).await?);
