@@ -99,6 +99,8 @@ pub struct OpenOptions {
     /// Take the file for this connection alone while it is open. Spares the shared-memory file, thus a
     /// descriptor and some time at opening.
     pub exclusive: bool,
+    /// Overwrite what is deleted, also where a page would not be written otherwise.
+    pub overwrite_deleted: bool,
 }
 
 impl Default for OpenOptions {
@@ -112,6 +114,7 @@ impl Default for OpenOptions {
             journal_size_limit: 4 << 20,
             statement_cache: 64,
             exclusive: false,
+            overwrite_deleted: true,
         }
     }
 }
@@ -257,11 +260,13 @@ fn set_pragmas(raw: &Raw, options: &OpenOptions) -> Result<(), rusqlite::Error> 
         "PRAGMA synchronous = {synchronous};
          PRAGMA cache_size = -{};
          PRAGMA journal_size_limit = {};
-         PRAGMA secure_delete = ON;
+         PRAGMA secure_delete = {};
          PRAGMA temp_store = MEMORY;
          PRAGMA cell_size_check = ON;
          PRAGMA mmap_size = 0;",
-        options.cache_kib, options.journal_size_limit
+        options.cache_kib,
+        options.journal_size_limit,
+        if options.overwrite_deleted { "ON" } else { "FAST" }
     ))
 }
 

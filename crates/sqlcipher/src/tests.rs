@@ -22,6 +22,7 @@ const NEW: OpenOptions = OpenOptions {
     journal_size_limit: 1 << 20,
     statement_cache: 16,
     exclusive: false,
+    overwrite_deleted: true,
 };
 const CANARY: &str = "canary: the customer's list of prices";
 

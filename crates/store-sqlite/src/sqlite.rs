@@ -20,6 +20,8 @@ pub(crate) fn journal_options(durable: bool) -> OpenOptions {
         statement_cache: 16,
         busy_timeout: Duration::from_secs(10),
         exclusive: false,
+        // Entries are sealed, the log has them all the same, and other entries take their pages soon.
+        overwrite_deleted: false,
     }
 }
 
@@ -35,6 +37,7 @@ pub(crate) fn tenant_options(create: bool) -> OpenOptions {
         statement_cache: 64,
         busy_timeout: Duration::from_secs(5),
         exclusive: true,
+        overwrite_deleted: true,
     }
 }
 
@@ -49,5 +52,6 @@ pub(crate) fn platform_options() -> OpenOptions {
         statement_cache: 64,
         busy_timeout: Duration::from_secs(10),
         exclusive: false,
+        overwrite_deleted: true,
     }
 }
