@@ -42,14 +42,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let file = folder.join("tenantry.toml");
         std::fs::write(&file, config)?;
-        let mut command = match cores {
-            Some(cores) => {
-                let mut pinned = Command::new("taskset");
-                pinned.args(["-c", &cores.server.to_string()]).arg(program);
-                pinned
-            }
-            None => Command::new(program),
-        };
+        let mut command = on_its_core(program, cores);
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--data"]);
         command.arg(folder.join("data")).arg("--config").arg(&file);
         command.arg("--log").arg(folder.join("server.log"));
@@ -92,6 +85,14 @@ impl Server {
     pub(crate) fn resident(&self) -> anyhow::Result<f64> {
         resident_of(self.child.id())
     }
+}
+
+/// A program on the server's core, where it has one for itself.
+pub(crate) fn on_its_core(program: &Path, cores: Option<Cores>) -> Command {
+    let Some(cores) = cores else { return Command::new(program) };
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", &cores.server.to_string()]).arg(program);
+    pinned
 }
 
 /// The processor time that a process has used.

@@ -2,10 +2,11 @@
 //! the middle adds on this machine at the least, because somebody has to be woken twice more.
 
 use crate::machine::Cores;
+use crate::process::on_its_core;
 use anyhow::Context as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 /// A running relay; it ends with this value.
 pub(crate) struct Relay {
@@ -15,15 +16,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(cores: Option<Cores>, upstream: SocketAddr) -> anyhow::Result<Self> {
-        let program = std::env::current_exe()?;
-        let mut command = match cores {
-            Some(cores) => {
-                let mut pinned = Command::new("taskset");
-                pinned.args(["-c", &cores.server.to_string()]).arg(program);
-                pinned
-            }
-            None => Command::new(program),
-        };
+        let mut command = on_its_core(&std::env::current_exe()?, cores);
         let mut child = command.arg("--relay").arg(upstream.to_string()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().context("the relay has no output")?).read_line(&mut line)?;
