@@ -85,8 +85,12 @@ impl RunStore for MemoryStore {
         &self,
         access: &Access<'t, Update<on::Run>>,
         id: RunId,
-    ) -> Result<Private<'t, StoredRun>, StoreError> {
-        self.read(access.tenant(), |known| known.tables.runs.get(&id).cloned().ok_or(StoreError::NotFound))
+    ) -> Result<Private<'t, (StoredRun, Vec<StepRow>)>, StoreError> {
+        self.read(access.tenant(), |known| {
+            let stored = known.tables.runs.get(&id).ok_or(StoreError::NotFound)?;
+            let steps = known.tables.steps.iter().filter(|((run, _), _)| *run == id);
+            Ok((stored.clone(), steps.map(|(_, step)| step.clone()).collect()))
+        })
     }
 
     async fn run<'t>(

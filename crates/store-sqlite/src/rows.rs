@@ -14,7 +14,7 @@ use std::collections::HashSet;
 macro_rules! tables {
     ($($variant:ident $name:literal $keys:literal [$($column:literal),*];)*) => {
         /// The tables of a tenant's database.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub(crate) enum Table { $($variant,)* }
 
         impl Table {
@@ -75,6 +75,13 @@ pub(crate) enum Cell {
 }
 
 impl Cell {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A value as SQLite has it.
     pub(crate) fn read(value: ValueRef<'_>) -> Self {
         match value {
@@ -155,16 +162,18 @@ pub(crate) enum RowChange {
     Settle(Vec<Cell>),
 }
 
-/// Makes changes, in their order.
+/// Makes changes, in their order. What a later one of them puts once more is not written before.
 pub(crate) fn apply_all(rows: &[RowChange], connection: &Executor) -> Result<(), Fault> {
+    let superseded = superseded(rows);
     let settled = rows.iter().filter_map(|row| match row {
         RowChange::Settle(cells) => call_id(cells),
         _ => None,
     });
     let settled: HashSet<&str> = settled.collect();
     let mut sums = Sums::default();
-    for row in rows {
+    for (place, row) in rows.iter().enumerate() {
         match row {
+            _ if superseded.contains(&place) => {}
             // Its outcome comes along and puts the whole row, so it need not be there before.
             RowChange::Put(Table::Call, cells) if call_id(cells).is_some_and(|id| settled.contains(id)) => {}
             row => row.gather(connection, &mut sums)?,
@@ -173,14 +182,68 @@ pub(crate) fn apply_all(rows: &[RowChange], connection: &Executor) -> Result<(),
     sums.write(connection)
 }
 
+/// Where rows of runs and their steps stand that are put again further on: a run is put with each of its moves.
+fn superseded(rows: &[RowChange]) -> HashSet<usize> {
+    let mut later = HashSet::new();
+    let mut superseded = HashSet::new();
+    for (place, row) in rows.iter().enumerate().rev() {
+        let key = match row {
+            RowChange::Put(table @ Table::Run, cells) => (table, cells.first().and_then(Cell::text), None),
+            RowChange::Put(table @ Table::Step, cells) => {
+                (table, cells.first().and_then(Cell::text), cells.get(1).and_then(Cell::text))
+            }
+            _ => continue,
+        };
+        if !later.insert(key) {
+            superseded.insert(place);
+        }
+    }
+    superseded
+}
+
 fn call_id(cells: &[Cell]) -> Option<&str> {
-    match cells.first() {
-        Some(Cell::Text(id)) => Some(id),
-        _ => None,
+    cells.first().and_then(Cell::text)
+}
+
+/// Some of the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tables(u16);
+
+impl Tables {
+    /// Every table.
+    pub(crate) const ALL: Self = Self(u16::MAX);
+    /// How many tables there may be.
+    pub(crate) const MOST: usize = 16;
+
+    /// One table.
+    pub(crate) const fn only(table: Table) -> Self {
+        Self(1 << table as u16)
+    }
+
+    /// Whether one of them is among the others.
+    pub(crate) const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    /// The tables that changes are made in.
+    pub(crate) fn changed_by(rows: &[RowChange]) -> Self {
+        rows.iter().fold(Self::default(), |tables, row| Self(tables.0 | Self::only(row.table()).0))
+    }
+
+    /// Each table's place among all.
+    pub(crate) fn places(self) -> impl Iterator<Item = usize> {
+        (0..Self::MOST).filter(move |place| self.0 & (1 << place) != 0)
     }
 }
 
 impl RowChange {
+    const fn table(&self) -> Table {
+        match self {
+            Self::Put(table, _) | Self::Delete(table, _) => *table,
+            Self::Settle(_) => Table::Call,
+        }
+    }
+
     /// Makes the change.
     pub(crate) fn apply(&self, connection: &Executor) -> Result<(), Fault> {
         apply_all(std::slice::from_ref(self), connection)

@@ -7,6 +7,7 @@ use crate::journal::{Journal, Segment};
 use crate::keys::{LogAge, TenantKeys};
 use crate::opening::{OpenError, Settings, open_platform};
 use crate::platform::Platform;
+use crate::rows::Tables;
 use crate::tenant::{Append, Database, TenantHandle, Txn};
 use async_trait::async_trait;
 use audit::event::Draft;
@@ -194,10 +195,20 @@ impl EmbeddedStore {
         tenant: &Tenant<'t>,
         query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Private<'t, T>, StoreError> {
+        self.read_private_of(tenant, Tables::ALL, query).await
+    }
+
+    /// The same for a query that looks at no other tables than these.
+    pub(crate) async fn read_private_of<'t, T: Send + 'static>(
+        &self,
+        tenant: &Tenant<'t>,
+        tables: Tables,
+        query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Private<'t, T>, StoreError> {
         let handle = self.handle(tenant).await?;
         let keys_of = handle.clone();
-        let (identity, value) =
-            handle.read(move |database| Ok((database.identity, query(database, &keys_of.keys())?))).await?;
+        let read = move |database: &Database| Ok((database.identity, query(database, &keys_of.keys())?));
+        let (identity, value) = handle.read_of(tables, read).await?;
         Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
     }
 

@@ -32,7 +32,7 @@ pub async fn get<S: RunStore>(store: &S, tenant: &Tenant<'_>, number: u8) -> Res
 
 async fn load<S: RunStore>(store: &S, tenant: &Tenant<'_>, number: u8) -> Result<StoredRun, StoreError> {
     let access = tenant.authorize::<Update<on::Run>>().unwrap();
-    Ok(out(tenant, store.load_run(&access, run_id(number)).await?))
+    Ok(out(tenant, store.load_run(&access, run_id(number)).await?).0)
 }
 
 /// Moves a run on from the given state of it.

@@ -197,12 +197,12 @@ pub trait RunStore: Send + Sync {
         commit: Commit,
     ) -> Result<(), StoreError>;
 
-    /// A run with all that is needed to go on with it.
+    /// A run with all that is needed to go on with it, its steps with their content among that.
     async fn load_run<'t>(
         &self,
         access: &Access<'t, Update<on::Run>>,
         id: RunId,
-    ) -> Result<Private<'t, StoredRun>, StoreError>;
+    ) -> Result<Private<'t, (StoredRun, Vec<StepRow>)>, StoreError>;
 
     /// A run.
     async fn run<'t>(

@@ -1,5 +1,5 @@
-//! [`Machine`]: the engine's run, fed off the threads that serve connections. What a definition computes
-//! is bounded, but long enough to be felt by others.
+//! [`Machine`]: the engine's run, fed off the threads that serve connections unless that is certainly little
+//! work. What a definition computes is bounded, but long enough to be felt by others.
 
 use env::Env;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,6 +73,9 @@ impl Machine {
         let (run, definition) = (Arc::clone(&self.run), Arc::clone(&self.definition));
         let moment =
             Moment { now: self.env.now(), chance: Chance(u64::from_le_bytes(self.env.random())), room };
+        if self.look(|run| run.is_light(&definition, &input)) {
+            return Ok(run.lock().unwrap_or_else(PoisonError::into_inner).step(&definition, input, moment));
+        }
         let stepped = tokio::task::spawn_blocking(move || {
             run.lock().unwrap_or_else(PoisonError::into_inner).step(&definition, input, moment)
         });

@@ -37,7 +37,7 @@ impl Default for Settings {
         Self {
             runs: 256,
             first_runs: 1_024,
-            runs_per_tenant: 16,
+            runs_per_tenant: 32,
             queued_per_tenant: 1_000,
             queued: 50_000,
             unfinished_per_tenant: 10_000,
@@ -45,7 +45,7 @@ impl Default for Settings {
             guaranteed_per_tenant: 20,
             steps: 512,
             first_steps: 1_024,
-            steps_per_tenant: 16,
+            steps_per_tenant: 32,
             drain: Duration::from_secs(10),
         }
     }

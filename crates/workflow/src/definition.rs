@@ -53,6 +53,8 @@ pub struct Definition {
     pub(crate) edges: Vec<Edge>,
     pub(crate) graph: Graph,
     pub(crate) document: Value,
+    /// Whether its templates do no more than look up values that come from outside, and are few.
+    pub(crate) looks_up_only: bool,
 }
 
 impl Definition {

@@ -11,6 +11,7 @@ mod decide;
 mod error;
 mod event;
 mod input;
+mod light;
 mod render;
 mod retry;
 mod settle;

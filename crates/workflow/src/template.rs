@@ -8,12 +8,12 @@ mod address;
 mod parts;
 
 pub(crate) use address::render_url;
-pub(crate) use parts::{Part, host_end, only_expression, split};
+pub(crate) use parts::{Part, host_end, is_path, only_expression, split};
 
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value as Dynamic};
 use serde_json::{Map, Value};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,7 +72,8 @@ impl Context {
 
 /// The expression language, for one step of the engine: what all expressions spend together is bounded.
 pub(crate) struct Language {
-    environment: Environment<'static>,
+    /// Made for the first expression: many steps of the engine have none.
+    environment: OnceCell<Environment<'static>>,
     /// What the last expression spent.
     spent: Arc<AtomicU64>,
     left: Cell<u64>,
@@ -83,6 +84,14 @@ pub(crate) struct Language {
 impl Language {
     pub(crate) fn new() -> Self {
         let spent = Arc::new(AtomicU64::new(0));
+        Self { environment: OnceCell::new(), spent, left: Cell::new(STEP_FUEL), taken: RefCell::default() }
+    }
+
+    fn environment(&self) -> &Environment<'static> {
+        self.environment.get_or_init(|| self.make_environment())
+    }
+
+    fn make_environment(&self) -> Environment<'static> {
         let mut language = Environment::new();
         language.set_undefined_behavior(UndefinedBehavior::Strict);
         language.set_fuel(Some(FUEL));
@@ -95,12 +104,12 @@ impl Language {
         }
         language.add_filter("truncate", truncate);
         language.add_filter("urlencode", |text: &str| address::encode(text));
-        let told = Arc::clone(&spent);
+        let told = Arc::clone(&self.spent);
         language.add_filter(SPENT, move |state: &State, value: Dynamic| {
             told.store(state.fuel_levels().map_or(FUEL, |(spent, _)| spent), Ordering::Relaxed);
             value
         });
-        Self { environment: language, spent, left: Cell::new(STEP_FUEL), taken: RefCell::default() }
+        language
     }
 
     /// A value of the run as templates see it. `name` is always that of the same value.
@@ -118,8 +127,8 @@ impl Language {
         if expression.len() > MAX_EXPRESSION_BYTES {
             return Err(TemplateError::new(1, "The expression is too long."));
         }
-        let compiled = self.environment.compile_expression(expression).map_err(|error| fault(&error))?;
-        let globals: BTreeSet<&str> = self.environment.globals().map(|(name, _)| name).collect();
+        let compiled = self.environment().compile_expression(expression).map_err(|error| fault(&error))?;
+        let globals: BTreeSet<&str> = self.environment().globals().map(|(name, _)| name).collect();
         let references = compiled.undeclared_variables(true).into_iter();
         Ok(references.filter(|name| !globals.contains(name.as_str())).collect())
     }
@@ -132,7 +141,7 @@ impl Language {
                 return false;
             }
             let question = format!("name is {kind}");
-            let asked = self.environment.compile_expression_owned(question);
+            let asked = self.environment().compile_expression_owned(question);
             let name = BTreeMap::from([("name", name)]);
             asked.and_then(|asked| asked.eval(Dynamic::from(Serde(name)))).is_ok_and(|known| known.is_true())
         };
@@ -146,9 +155,9 @@ impl Language {
             return Err(TemplateError::new(1, "The templates of this part of the run do too much work."));
         }
         // What does not stand by itself could end the brackets that are put around it.
-        self.environment.compile_expression(expression).map_err(|error| fault(&error))?;
+        self.environment().compile_expression(expression).map_err(|error| fault(&error))?;
         let measured = format!("({expression})|{SPENT}");
-        let compiled = self.environment.compile_expression(&measured).map_err(|error| fault(&error))?;
+        let compiled = self.environment().compile_expression(&measured).map_err(|error| fault(&error))?;
         let value = compiled.eval(context.root()).map_err(|error| {
             let failed = matches!(error.kind(), ErrorKind::OutOfFuel);
             self.spend(if failed { FUEL } else { FUEL / PART_OF_A_FAILURE });
@@ -265,10 +274,17 @@ impl std::io::Write for Bounded {
 
 /// How many bytes the value's JSON has.
 pub(crate) fn bytes_of(value: &Value) -> usize {
-    struct Count(usize);
+    bytes_up_to(value, usize::MAX).unwrap_or(usize::MAX)
+}
+
+/// How many bytes the value's JSON has, if they are no more than `most`.
+pub(crate) fn bytes_up_to(value: &Value, most: usize) -> Option<usize> {
+    struct Count {
+        left: usize,
+    }
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
+            self.left = self.left.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
             Ok(bytes.len())
         }
 
@@ -276,11 +292,8 @@ pub(crate) fn bytes_of(value: &Value) -> usize {
             Ok(())
         }
     }
-    let mut count = Count(0);
-    match serde_json::to_writer(&mut count, value) {
-        Ok(()) => count.0,
-        Err(_) => usize::MAX,
-    }
+    let mut count = Count { left: most };
+    serde_json::to_writer(&mut count, value).ok().map(|()| most - count.left)
 }
 
 /// A value as it stands inside a text.

@@ -3,8 +3,8 @@
 use super::record_query::{self, Place};
 use super::{from_text, one_more, paged, to_text};
 use crate::error::Fault;
-use crate::rows::{Cell, Table};
-use crate::tenant::Txn;
+use crate::rows::{Cell, Table, Tables};
+use crate::tenant::{Database, Txn};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, Update, on};
@@ -137,8 +137,8 @@ impl RecordStore for EmbeddedStore {
         id: RecordId,
     ) -> Result<Private<'t, Record>, StoreError> {
         let collection = collection.clone();
-        self.read_private(access.tenant(), move |database, _| find(&database.connection, &collection, id))
-            .await
+        let found = move |database: &Database, _: &_| find(&database.connection, &collection, id);
+        self.read_private_of(access.tenant(), Tables::only(Table::Record), found).await
     }
 
     async fn records<'t>(

@@ -2,8 +2,8 @@
 
 use super::{from_text, one_more, or_none, paged, some_forgotten, to_text};
 use crate::error::Fault;
-use crate::rows::{Cell, Table};
-use crate::tenant::Txn;
+use crate::rows::{Cell, RowChange, Table, Tables};
+use crate::tenant::{Append, Database, Moved, RunPlace, Txn};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
@@ -19,7 +19,7 @@ use store::{
 /// How many runs one call forgets, so that retention never holds a tenant's tables for long.
 const FORGET_AT_ONCE: u32 = 200;
 
-fn put_run(txn: &mut Txn<'_>, run: &Run, state: String) -> Result<(), Fault> {
+fn run_row(run: &Run, state: String) -> Result<RowChange, Fault> {
     let cells = vec![
         Cell::from(run.id.to_string()),
         Cell::from(run.workflow.to_string()),
@@ -29,7 +29,40 @@ fn put_run(txn: &mut Txn<'_>, run: &Run, state: String) -> Result<(), Fault> {
         Cell::from(to_text(run)?),
         Cell::from(state),
     ];
-    txn.put(Table::Run, cells)
+    Ok(RowChange::Put(Table::Run, cells))
+}
+
+/// What a move puts that begins here, and where it leaves the run.
+fn moved(update: &RunUpdate, from: RunPlace, past_tables: bool) -> Result<(Vec<RowChange>, Moved), Fault> {
+    let run = update.run.id.to_string();
+    let mut rows = Vec::with_capacity(update.steps.len() + update.events.len() + 1);
+    for step in &update.steps {
+        let cells =
+            vec![Cell::from(run.as_str()), Cell::from(step.id.to_string()), Cell::from(to_text(step)?)];
+        rows.push(RowChange::Put(Table::Step, cells));
+    }
+    let mut number = from.next_event;
+    for (at, event) in &update.events {
+        let cells =
+            vec![Cell::from(run.as_str()), Cell::from(number), Cell::from(*at), Cell::from(to_text(event)?)];
+        rows.push(RowChange::Put(Table::RunEvent, cells));
+        number += 1;
+    }
+    rows.push(run_row(&update.run, update.state.clone())?);
+    let to = RunPlace { cursor: update.run.cursor, next_event: number, past_tables };
+    let under_way = update.run.status == RunStatus::Running;
+    Ok((rows, Moved { run: update.run.id, to, under_way }))
+}
+
+/// Where a run stands, as the tables have it.
+fn place(tables: &Executor, run: RunId) -> Result<RunPlace, Fault> {
+    let run = run.to_string();
+    let mut cursor = tables.prepare_cached("SELECT cursor FROM run WHERE id = ?1")?;
+    let cursor: Option<u64> = cursor.query_row(params![run], |row| row.get(0)).optional()?;
+    let cursor = cursor.ok_or(Fault::Answer(StoreError::NotFound))?;
+    let mut last = tables.prepare_cached("SELECT max(number) FROM run_event WHERE run = ?1")?;
+    let last: Option<u64> = last.query_row(params![run], |row| row.get(0))?;
+    Ok(RunPlace { cursor, next_event: last.map_or(0, |last| last + 1), past_tables: false })
 }
 
 fn find(tables: &Executor, id: RunId) -> Result<(Run, String), Fault> {
@@ -112,7 +145,9 @@ impl RunStore for EmbeddedStore {
                     Cell::from(input),
                 ];
                 txn.put(Table::RunSource, cells)?;
-                put_run(txn, run, stored.state)
+                let to = RunPlace { cursor: run.cursor, next_event: 0, past_tables: false };
+                txn.moves(Moved { run: run.id, to, under_way: true });
+                txn.apply(run_row(run, stored.state)?)
             })
             .await;
         match made {
@@ -127,7 +162,9 @@ impl RunStore for EmbeddedStore {
     async fn room(&self, access: &Access<'_, Update<on::Run>>) -> Result<Option<u64>, StoreError> {
         let Some(limit) = access.tenant().standing().limits.storage_bytes else { return Ok(None) };
         let handle = self.handle(access.tenant()).await?;
-        let stored = handle.read(|database| crate::tenant::used_bytes(&database.connection)).await?;
+        // Asked with every step: what waits to be taken over may be missing.
+        let used = |database: &Database| crate::tenant::used_bytes(&database.connection);
+        let stored = handle.read_of(Tables::default(), used).await?;
         Ok(Some(limit.saturating_sub(stored)))
     }
 
@@ -138,35 +175,26 @@ impl RunStore for EmbeddedStore {
         commit: Commit,
     ) -> Result<(), StoreError> {
         let handle = self.handle(access.tenant()).await?;
+        let id = update.run.id;
+        // A claim is looked for in the tables.
+        if commit.claim.is_none()
+            && let Some(from) = handle.run_place(id)
+        {
+            let (rows, moved) = moved(&update, from, true)?;
+            let (events, marks) = (commit.events.clone(), commit.marks.clone());
+            if handle.append_moves(&Append { rows, events, marks, moved: vec![moved] }).await? {
+                return Ok(());
+            }
+        }
         handle
             .write(true, commit, move |txn| {
-                let run = update.run.id.to_string();
-                let mut cursor = txn.tables().prepare_cached("SELECT cursor FROM run WHERE id = ?1")?;
-                let cursor: Option<u64> = cursor.query_row(params![run], |row| row.get(0)).optional()?;
-                if cursor.ok_or(Fault::Answer(StoreError::NotFound))? + 1 != update.run.cursor {
+                let from = place(txn.tables(), id)?;
+                if from.cursor + 1 != update.run.cursor {
                     return Err(StoreError::Stale.into());
                 }
-                for step in &update.steps {
-                    let cells = vec![
-                        Cell::from(run.as_str()),
-                        Cell::from(step.id.to_string()),
-                        Cell::from(to_text(step)?),
-                    ];
-                    txn.put(Table::Step, cells)?;
-                }
-                let mut last =
-                    txn.tables().prepare_cached("SELECT max(number) FROM run_event WHERE run = ?1")?;
-                let last: Option<u64> = last.query_row(params![run], |row| row.get(0))?;
-                for (number, (at, event)) in (last.map_or(0, |last| last + 1)..).zip(&update.events) {
-                    let cells = vec![
-                        Cell::from(run.as_str()),
-                        Cell::from(number),
-                        Cell::from(*at),
-                        Cell::from(to_text(event)?),
-                    ];
-                    txn.put(Table::RunEvent, cells)?;
-                }
-                put_run(txn, &update.run, update.state)
+                let (rows, moved) = moved(&update, from, false)?;
+                txn.moves(moved);
+                rows.into_iter().try_for_each(|row| txn.apply(row))
             })
             .await
     }
@@ -175,11 +203,16 @@ impl RunStore for EmbeddedStore {
         &self,
         access: &Access<'t, Update<on::Run>>,
         id: RunId,
-    ) -> Result<Private<'t, StoredRun>, StoreError> {
-        self.read_private(access.tenant(), move |database, _| {
+    ) -> Result<Private<'t, (StoredRun, Vec<StepRow>)>, StoreError> {
+        let handle = self.handle(access.tenant()).await?;
+        // The tables have a run as it was put there last, unless it was moved past them since.
+        let waits = handle.run_place(id).is_none_or(|place| place.past_tables);
+        let tables = if waits { Tables::ALL } else { Tables::default() };
+        self.read_private_of(access.tenant(), tables, move |database, _| {
             let (run, state) = find(&database.connection, id)?;
             let (definition, config, input) = source(&database.connection, id)?;
-            Ok(StoredRun { run, definition, config, input, state })
+            let steps = steps(&database.connection, id)?;
+            Ok((StoredRun { run, definition, config, input, state }, steps))
         })
         .await
     }

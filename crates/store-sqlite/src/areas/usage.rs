@@ -48,7 +48,7 @@ fn row(call: &Call, outcome: Option<&CallOutcome>) -> Result<RowChange, Fault> {
 }
 
 fn as_append(row: RowChange, commit: Commit) -> Append {
-    Append { rows: vec![row], events: commit.events, marks: commit.marks }
+    Append { rows: vec![row], events: commit.events, marks: commit.marks, ..Append::default() }
 }
 
 #[async_trait]

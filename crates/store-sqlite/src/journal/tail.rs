@@ -1,7 +1,7 @@
 //! A tenant's rows that are durable in the journal and not yet in its open database, and how many of its
 //! entries are on their way there.
 
-use crate::rows::RowChange;
+use crate::rows::{RowChange, Tables};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,8 @@ pub(crate) struct Tail {
 struct State {
     open: bool,
     rows: VecDeque<(u64, Vec<RowChange>)>,
+    /// The last entry that changes each table.
+    last: [u64; Tables::MOST],
 }
 
 /// Entries of the tenant, counted from its handle's beginning.
@@ -26,6 +28,8 @@ struct OnTheWay {
     submitted: u64,
     /// Those that are durable, or failed. They arrive in the order in which they were submitted.
     arrived: u64,
+    /// The last one submitted that changes each table.
+    last: [u64; Tables::MOST],
     waiting: usize,
 }
 
@@ -43,16 +47,22 @@ impl Drop for Way {
 }
 
 impl Tail {
-    /// An entry is submitted.
-    pub(crate) fn submitted(self: &Arc<Self>) -> Way {
-        self.on_the_way().submitted += 1;
+    /// An entry with these rows is submitted.
+    pub(crate) fn submitted(self: &Arc<Self>, rows: &[RowChange]) -> Way {
+        let mut on_the_way = self.on_the_way();
+        on_the_way.submitted += 1;
+        for place in Tables::changed_by(rows).places() {
+            on_the_way.last[place] = on_the_way.submitted;
+        }
+        drop(on_the_way);
         Way(self.clone())
     }
 
-    /// Waits until every entry that is on its way now has arrived. For blocking threads.
-    pub(crate) fn wait_for_arrivals(&self) {
+    /// Waits until every entry has arrived that is on its way now and changes one of these tables. For blocking
+    /// threads.
+    pub(crate) fn wait_for_arrivals(&self, tables: Tables) {
         let mut on_the_way = self.on_the_way();
-        let goal = on_the_way.submitted;
+        let goal = tables.places().map(|place| on_the_way.last[place]).max().unwrap_or(0);
         on_the_way.waiting += 1;
         while on_the_way.arrived < goal {
             on_the_way = self.arrived.wait(on_the_way).unwrap_or_else(PoisonError::into_inner);
@@ -71,8 +81,7 @@ impl Tail {
     /// Begins to keep rows, before the journal is read for what came earlier.
     pub(crate) fn open(&self) {
         let mut state = self.state();
-        state.open = true;
-        state.rows.clear();
+        *state = State { open: true, ..State::default() };
     }
 
     /// Stops keeping rows.
@@ -85,8 +94,18 @@ impl Tail {
     pub(crate) fn push(&self, number: u64, rows: Vec<RowChange>) {
         let mut state = self.state();
         if state.open {
+            for place in Tables::changed_by(&rows).places() {
+                state.last[place] = number;
+            }
             state.rows.push_back((number, rows));
         }
+    }
+
+    /// Whether a waiting entry changes one of these tables.
+    pub(crate) fn changes(&self, tables: Tables) -> bool {
+        let state = self.state();
+        let first = state.rows.front().map(|(number, _)| *number);
+        first.is_some_and(|first| tables.places().any(|place| state.last[place] >= first))
     }
 
     /// Takes all entries up to and with `through`.

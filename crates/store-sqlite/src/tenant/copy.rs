@@ -3,7 +3,7 @@
 
 use super::Database;
 use super::database::Home;
-use super::handle::{TenantHandle, lock};
+use super::handle::TenantHandle;
 use crate::error::Fault;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ impl TenantHandle {
         target: &Path,
         wanted: impl FnOnce(&AtRest) -> bool,
     ) -> Result<Option<(AtRest, bool)>, Fault> {
-        let mut slot = lock(&self.database);
+        let mut slot = self.database.lock();
         self.still_here()?;
         if slot.as_ref().is_some_and(Database::has_lost_pieces) {
             self.let_go(&mut slot);

@@ -2,12 +2,14 @@
 
 use super::database::{Database, Home, Opening, fold};
 use super::log::{LogPosition, Numbered, number};
+use super::moves::{Moved, RunPlaces};
+use super::slot::{DatabaseSlot, Held};
 use super::turns::Turns;
-use super::writes::{Job, Txn, WriteQueue, carry_out};
+use super::writes::{Answered, Job, Txn, WriteQueue, carry_out};
 use crate::error::Fault;
 use crate::journal::{Entry, Journal, JournalKey, Tail};
 use crate::keys::TenantKeys;
-use crate::rows::RowChange;
+use crate::rows::{RowChange, Tables};
 use audit::event::Draft;
 use env::Env;
 use ids::{EventId, TenantId};
@@ -31,15 +33,21 @@ pub(crate) struct TenantHandle {
     /// Counts databases as they are opened, of all tenants.
     opened: Arc<AtomicUsize>,
     env: Env,
-    /// Taken before `position` where both are needed.
-    pub(super) database: Mutex<Option<Database>>,
-    pub(super) position: Mutex<Option<LogPosition>>,
+    /// Taken before `place` where both are needed.
+    pub(super) database: DatabaseSlot,
+    pub(super) place: Mutex<Option<Place>>,
     /// Set once the tenant is erased. Read under either lock, set under both.
     pub(super) gone: AtomicBool,
     pub(super) turns: Turns,
     /// Held by what is done to the file as a whole: a backup, a restore, a change of key.
     pub(super) whole: Mutex<()>,
     pub(super) queue: WriteQueue,
+}
+
+/// What the next entry follows.
+pub(super) struct Place {
+    pub(super) log: LogPosition,
+    pub(super) runs: RunPlaces,
 }
 
 /// The keys of a tenant in use.
@@ -61,6 +69,8 @@ pub(crate) struct Append {
     pub(crate) rows: Vec<RowChange>,
     pub(crate) events: Vec<Draft>,
     pub(crate) marks: Vec<Mark>,
+    /// The runs that the rows move.
+    pub(crate) moved: Vec<Moved>,
 }
 
 /// A batch that was not carried out to its end.
@@ -99,8 +109,8 @@ impl TenantHandle {
             tail: Arc::default(),
             opened,
             env,
-            database: Mutex::new(None),
-            position: Mutex::new(None),
+            database: DatabaseSlot::default(),
+            place: Mutex::new(None),
             gone: AtomicBool::new(false),
             turns: Turns::default(),
             whole: Mutex::new(()),
@@ -110,26 +120,32 @@ impl TenantHandle {
 
     /// Numbers, seals and submits, if the log's position is known.
     pub(super) fn submit_if_placed(&self, append: &Append) -> Result<Option<Submitted>, Fault> {
-        let mut position = lock(&self.position);
+        let mut place = lock(&self.place);
         self.still_here()?;
         let epoch = self.journal.epoch();
-        let Some(place) = position.as_ref().filter(|position| position.epoch == epoch) else {
-            return Ok(None);
-        };
-        let Numbered { next, rows, ids } = number(place, &append.events, &self.keys(), &self.env)?;
+        match place.as_mut().filter(|place| place.log.epoch == epoch) {
+            Some(place) => self.submit_at(place, append).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Numbers, seals and submits what follows this place, and moves it on.
+    pub(super) fn submit_at(&self, place: &mut Place, append: &Append) -> Result<Submitted, Fault> {
+        let Numbered { next, rows, ids } = number(&place.log, &append.events, &self.keys(), &self.env)?;
         let rows: Vec<_> = append.rows.iter().cloned().chain(rows).collect();
         let entry = Entry {
             tenant: self.id,
             sealed: self.secrets().journal.seal(&rows, &self.env)?,
+            way: self.tail.submitted(&rows),
             rows,
             marks: append.marks.clone(),
             tail: self.tail.clone(),
-            way: self.tail.submitted(),
-            epoch,
+            epoch: place.log.epoch,
         };
         let durable = self.journal.submit(entry);
-        *position = Some(next);
-        Ok(Some(Submitted { durable, ids }))
+        place.log = next;
+        append.moved.iter().for_each(|moved| place.runs.note(moved));
+        Ok(Submitted { durable, ids })
     }
 
     pub(super) fn opened<'a>(
@@ -205,11 +221,12 @@ impl TenantHandle {
 
     /// Finds out where the log stands, if that is not known in this epoch.
     fn place(&self, database: &mut Database) -> Result<(), Fault> {
-        let mut position = lock(&self.position);
+        let mut place = lock(&self.place);
         let epoch = self.journal.epoch();
-        if position.as_ref().is_none_or(|position| position.epoch != epoch) {
+        if place.as_ref().is_none_or(|place| place.log.epoch != epoch) {
             database.catch_up(&self.tail)?;
-            *position = Some(LogPosition::read(&database.connection, self.keys().log().origin(), epoch)?);
+            let log = LogPosition::read(&database.connection, self.keys().log().origin(), epoch)?;
+            *place = Some(Place { log, runs: RunPlaces::default() });
         }
         Ok(())
     }
@@ -218,43 +235,55 @@ impl TenantHandle {
     /// journal is the commit point: the tables follow once it is durable, and are rolled back otherwise.
     pub(super) fn write_batch(&self, jobs: Vec<Job>) -> Result<(), Fault> {
         let as_file = jobs.iter().any(|job| job.needs_file);
-        let mut slot = lock(&self.database);
-        let begun = self.ready(&mut slot, as_file).and_then(|database| {
-            database.begin_piece()?;
-            Ok(database)
-        });
-        let database = match begun {
-            Ok(database) => database,
-            Err(fault) => {
-                jobs.into_iter().for_each(|job| job.refuse(&fault));
-                return Err(fault);
-            }
-        };
-        match self.in_transaction(database, jobs) {
-            Ok(()) => Ok(()),
-            Err(Undone { fault, folding }) => {
-                // Tables that only lack what did not happen are whole once that is undone.
-                if folding || database.undo_piece().is_err() {
-                    self.let_go(&mut slot);
-                }
-                Err(fault)
-            }
+        let mut slot = self.database.lock();
+        let begun = self.ready(&mut slot, as_file).and_then(Database::begin_piece);
+        if let Err(fault) = begun {
+            jobs.into_iter().for_each(|job| job.refuse(&fault));
+            return Err(fault);
         }
+        let (mut slot, done) = self.in_transaction(slot, jobs);
+        let Err(Undone { fault, folding }) = done else { return Ok(()) };
+        // Tables that only lack what did not happen are whole once that is undone.
+        if folding || slot.as_ref().is_some_and(|database| database.undo_piece().is_err()) {
+            self.let_go(&mut slot);
+        }
+        Err(fault)
     }
 
-    fn in_transaction(&self, database: &mut Database, jobs: Vec<Job>) -> Result<(), Undone> {
+    fn in_transaction<'a>(&self, mut slot: Held<'a>, jobs: Vec<Job>) -> (Held<'a>, Result<(), Undone>) {
+        let submitted = match self.carried_out(&mut slot, jobs) {
+            Ok(Some(submitted)) => submitted,
+            Ok(None) => return (slot, Ok(())),
+            Err(fault) => return (slot, Err(fault.into())),
+        };
+        let (changed, Submitted { durable, ids }, answers) = submitted;
+        let (mut slot, durable) = slot.while_open(changed, || durable.blocking_recv());
+        let number = match durable.map_err(|_| Fault::Stopped).and_then(|durable| durable) {
+            Ok(number) => number,
+            Err(fault) => return (slot, Err(fault.into())),
+        };
+        let folded = slot.as_mut().map_or(Err(Fault::Stopped), |database| self.fold_batch(database, number));
+        // From here on the writes have happened, whatever becomes of the tables.
+        answers.into_iter().for_each(|answer| answer.give(&ids));
+        (slot, folded.map_err(|fault| Undone { fault, folding: true }))
+    }
+
+    /// Carries writes out and submits what they change: in which tables, when it is durable, and who waits for
+    /// that. `None` where they change nothing.
+    fn carried_out(
+        &self,
+        slot: &mut Option<Database>,
+        jobs: Vec<Job>,
+    ) -> Result<Option<(Tables, Submitted, Vec<Answered>)>, Fault> {
+        let database = slot.as_mut().ok_or(Fault::Damaged("an open database"))?;
         let (append, answers) = carry_out(database, jobs)?;
         if append.rows.is_empty() && append.events.is_empty() && append.marks.is_empty() {
             database.end_piece()?;
             answers.into_iter().for_each(|answer| answer.give(&[]));
-            return Ok(());
+            return Ok(None);
         }
         let submitted = self.submit_if_placed(&append)?.ok_or(Fault::Renumber)?;
-        let number = submitted.durable.blocking_recv().map_err(|_| Fault::Stopped)??;
-        let folded = self.fold_batch(database, number);
-        // From here on the writes have happened, whatever becomes of the tables.
-        answers.into_iter().for_each(|answer| answer.give(&submitted.ids));
-        folded.map_err(|fault| Undone { fault, folding: true })
+        Ok(Some((Tables::changed_by(&append.rows), submitted, answers)))
     }
 
     /// Entries of this tenant up to the batch's own are in the tail by now: its own rows are in the tables
@@ -285,14 +314,14 @@ impl TenantHandle {
     /// Bytes that the open database holds in memory; `None` where none is open. One at work is not asked.
     pub(crate) fn memory_used(&self) -> Option<u64> {
         match self.database.try_lock() {
-            Ok(slot) => slot.as_ref().map(|database| database.connection.memory_used()),
-            Err(_) => Some(0),
+            Some(slot) => slot.as_ref().map(|database| database.connection.memory_used()),
+            None => Some(0),
         }
     }
 
     /// Whether a database is open.
     pub(crate) fn is_open(&self) -> bool {
-        self.database.try_lock().map_or(true, |slot| slot.is_some())
+        self.database.try_lock().is_none_or(|slot| slot.is_some())
     }
 
     /// The path of the tenant's file, whether or not it is there.

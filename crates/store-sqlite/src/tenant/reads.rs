@@ -1,8 +1,9 @@
 //! Reading: from tables that contain everything that was submitted before, also while the disk takes nothing more.
 
 use super::database::Database;
-use super::handle::{TenantHandle, blocking, lock};
+use super::handle::{TenantHandle, blocking};
 use crate::error::Fault;
+use crate::rows::Tables;
 use std::sync::Arc;
 
 impl TenantHandle {
@@ -12,11 +13,23 @@ impl TenantHandle {
         self: &Arc<Self>,
         query: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
+        self.read_of(Tables::ALL, query).await
+    }
+
+    /// The same for a query that looks at no other tables than these: the others may lack something.
+    pub(crate) async fn read_of<T: Send + 'static>(
+        self: &Arc<Self>,
+        tables: Tables,
+        query: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let (this, turn) = (self.clone(), self.turns.next().await?);
         let reading = move || {
             let _turn = turn;
-            this.tail.wait_for_arrivals();
-            let mut slot = lock(&this.database);
+            this.tail.wait_for_arrivals(tables);
+            if let Some(database) = this.whole_in(tables, &this.database.lock_to_read(tables))? {
+                return query(database);
+            }
+            let mut slot = this.database.lock();
             match this.ready(&mut slot, false) {
                 Ok(database) => query(database),
                 Err(Fault::DiskFull | Fault::Disk(_)) if this.path.exists() => {
@@ -28,13 +41,23 @@ impl TenantHandle {
         blocking(reading).await
     }
 
+    /// The database, if it is open and these tables of it lack nothing that is durable.
+    fn whole_in<'a>(
+        &self,
+        tables: Tables,
+        slot: &'a Option<Database>,
+    ) -> Result<Option<&'a Database>, Fault> {
+        self.still_here()?;
+        Ok(slot.as_ref().filter(|database| !database.has_lost_pieces() && !self.tail.changes(tables)))
+    }
+
     /// Runs `work` on the tables, opened and caught up. For blocking threads.
     pub(crate) fn with_database<T>(
         &self,
         work: impl FnOnce(&mut Database) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.tail.wait_for_arrivals();
-        let mut slot = lock(&self.database);
+        self.tail.wait_for_arrivals(Tables::ALL);
+        let mut slot = self.database.lock();
         work(self.ready(&mut slot, false)?)
     }
 }

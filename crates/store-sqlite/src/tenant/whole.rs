@@ -31,7 +31,7 @@ impl TenantHandle {
         staged: &Path,
         carry_over: impl FnOnce(Option<&Database>, &Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let mut slot = lock(&self.database);
+        let mut slot = self.database.lock();
         self.hold_submissions()?;
         let readable = match self.opened(&mut slot, true) {
             Ok(database) => database.sync(),
@@ -66,7 +66,7 @@ impl TenantHandle {
         commit: impl FnOnce() -> Result<(), Fault>,
         finish: impl FnOnce() -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mut slot = lock(&self.database);
+        let mut slot = self.database.lock();
         self.hold_submissions()?;
         let database = self.opened(&mut slot, true)?;
         if !database.sync()? {
@@ -86,7 +86,7 @@ impl TenantHandle {
     /// Brings the tables to the disk, also where the tenant has no file yet, and lets the journal forget what they
     /// contain. For blocking threads.
     pub(crate) fn settle(&self) -> Result<(), Fault> {
-        let mut slot = lock(&self.database);
+        let mut slot = self.database.lock();
         self.opened(&mut slot, true)?;
         self.settle_open(&mut slot)
     }
@@ -109,7 +109,7 @@ impl TenantHandle {
     pub(crate) fn close(&self) -> Result<(), Fault> {
         // Under one lock from the first look to the last: whoever read or wrote on a database whose tail
         // is closed already would miss what has just become durable.
-        let mut slot = lock(&self.database);
+        let mut slot = self.database.lock();
         let settled = if slot.is_some() {
             self.opened(&mut slot, false).map(drop).and_then(|()| self.settle_open(&mut slot))
         } else {
@@ -122,10 +122,10 @@ impl TenantHandle {
     /// Ends the use of an erased tenant: whoever still has the handle is refused from now on. For blocking
     /// threads.
     pub(crate) fn discard(&self) {
-        let mut slot = lock(&self.database);
-        let mut position = lock(&self.position);
+        let mut slot = self.database.lock();
+        let mut place = lock(&self.place);
         self.gone.store(true, Ordering::SeqCst);
-        *position = None;
+        *place = None;
         self.let_go(&mut slot);
     }
 
@@ -133,7 +133,7 @@ impl TenantHandle {
     /// submitted before is durable, or refused, when this is back.
     fn hold_submissions(&self) -> Result<(), Fault> {
         self.still_here()?;
-        *lock(&self.position) = None;
+        *lock(&self.place) = None;
         self.journal.mark(self.id, Vec::new())
     }
 }

@@ -1,6 +1,6 @@
 //! Writes to a tenant's tables: whatever has come in while the last batch was under way becomes the next.
 
-use super::{Append, Database, TenantHandle};
+use super::{Append, Database, Moved, TenantHandle};
 use crate::error::Fault;
 use crate::rows::{Cell, RowChange, Table};
 use audit::event::Draft;
@@ -64,7 +64,8 @@ pub(super) fn carry_out(database: &Database, jobs: Vec<Job>) -> Result<(Append, 
         let mut txn = Txn::new(&database.connection, database.identity);
         match (job.work)(&mut txn) {
             Ok(answer) => {
-                append.rows.append(&mut txn.into_rows());
+                append.rows.append(&mut txn.rows);
+                append.moved.append(&mut txn.moved);
                 let first = append.events.len();
                 append.events.extend(job.events);
                 append.marks.extend(job.marks);
@@ -150,6 +151,7 @@ impl WriteQueue {
 pub(crate) struct Txn<'c> {
     connection: &'c Executor,
     rows: Vec<RowChange>,
+    moved: Vec<Moved>,
     /// The idempotency key that this write took.
     claim: Option<IdempotencyClaim>,
     /// The tenant that the database itself says it is of.
@@ -158,7 +160,7 @@ pub(crate) struct Txn<'c> {
 
 impl<'c> Txn<'c> {
     pub(super) fn new(connection: &'c Executor, identity: TenantId) -> Self {
-        Self { connection, rows: Vec::new(), claim: None, identity }
+        Self { connection, rows: Vec::new(), moved: Vec::new(), claim: None, identity }
     }
 
     /// The tables, for look-ups that the write depends on.
@@ -179,6 +181,11 @@ impl<'c> Txn<'c> {
     /// Deletes a row by its key.
     pub(crate) fn delete(&mut self, table: Table, key: Vec<Cell>) -> Result<(), Fault> {
         self.change(RowChange::Delete(table, key))
+    }
+
+    /// Says that what was put moves a run.
+    pub(crate) fn moves(&mut self, moved: Moved) {
+        self.moved.push(moved);
     }
 
     fn change(&mut self, change: RowChange) -> Result<(), Fault> {
@@ -236,10 +243,6 @@ impl<'c> Txn<'c> {
             self.delete(Table::Remembered, vec![Cell::from(key)])?;
         }
         Ok(())
-    }
-
-    pub(super) fn into_rows(self) -> Vec<RowChange> {
-        self.rows
     }
 }
 

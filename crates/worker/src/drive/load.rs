@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::open::open;
 use crate::scheduler::Broken;
 use crate::worker::Shared;
-use context::{Access, ReadContent, Tenant, Update, on};
+use context::{Access, Tenant, Update, on};
 use errors::Code;
 use ids::RunId;
 use store::{StepRow, StoredRun};
@@ -27,10 +27,7 @@ pub(super) async fn load<'t>(
     id: RunId,
 ) -> Result<Loaded<'t>, DriveError> {
     let access = tenant.authorize::<Update<on::Run>>()?;
-    let reading = tenant.authorize::<ReadContent<on::Run>>()?;
-    let store = &shared.app.store;
-    let stored = open(tenant, store.load_run(&access, id).await?)?;
-    let (_, rows) = open(tenant, store.steps_with_content(&reading, id).await?)?;
+    let (stored, rows) = open(tenant, shared.app.store.load_run(&access, id).await?)?;
     let StoredRun { run: row, definition, config, input, state } = stored;
     if row.status.is_finished() && serde_json::from_str::<Run>(&state).is_err() {
         return Ok(Loaded::GivenUp);
@@ -64,7 +61,7 @@ pub(super) async fn give_up<'t>(
     broken: Broken,
 ) -> Result<Loaded<'t>, DriveError> {
     let access = tenant.authorize::<Update<on::Run>>()?;
-    let stored = open(tenant, shared.app.store.load_run(&access, id).await?)?;
+    let (stored, _) = open(tenant, shared.app.store.load_run(&access, id).await?)?;
     if stored.run.status.is_finished() {
         return Ok(Loaded::GivenUp);
     }

@@ -8,7 +8,7 @@ use super::node::{Edge, Kind, Node, NodeName};
 use super::place::{Place, Slot};
 use super::read::Draft;
 use super::{Definition, rules};
-use crate::template::{Language, Part, host_end, split};
+use crate::template::{Language, Part, host_end, is_path, split};
 use std::collections::{BTreeMap, BTreeSet};
 
 const VARIABLES: &str = "Templates see `input`, `config`, `steps.<id>.output`, `run.id`, `run.workflow`, `run.mode`, \
@@ -48,6 +48,7 @@ pub(super) fn check(draft: Draft, document: &Document, faults: &mut Vec<Fault>) 
             checker.slot(node, &pointers[position], &slot, &scope, complete);
         }
     }
+    let looks_up_only = looks_up_only(&nodes);
     Some(Definition {
         name: draft.name,
         description: draft.description,
@@ -57,7 +58,35 @@ pub(super) fn check(draft: Draft, document: &Document, faults: &mut Vec<Fault>) 
         edges,
         graph: graph?,
         document: document.value.clone(),
+        looks_up_only,
     })
+}
+
+/// Templates that may be evaluated where it must not take long.
+const FEW_TEMPLATES: usize = 64;
+
+/// Whether the nodes' templates only look values up. What transforms make of values may double with each of
+/// them, so theirs count only where they hold no expression.
+fn looks_up_only(nodes: &[Node]) -> bool {
+    let mut expressions = 0;
+    let light = nodes.iter().all(|node| {
+        node.slots().iter().all(|slot| {
+            let parts = match slot.place {
+                Place::Expression => Ok(vec![Part::Expression { source: slot.text.to_owned(), line: 1 }]),
+                _ => split(slot.text),
+            };
+            parts.is_ok_and(|parts| {
+                parts.iter().all(|part| match part {
+                    Part::Text(_) => true,
+                    Part::Expression { source, .. } => {
+                        expressions += 1;
+                        is_path(source) && !matches!(node.kind, Kind::Transform(_))
+                    }
+                })
+            })
+        })
+    });
+    light && expressions <= FEW_TEMPLATES
 }
 
 /// What a template of a node may refer to.

@@ -60,6 +60,14 @@ pub(crate) fn only_expression(text: &str) -> Result<Option<String>, TemplateErro
     }
 }
 
+/// Whether an expression is a path such as `steps.a.output.b`, which a value is looked up by.
+pub(crate) fn is_path(expression: &str) -> bool {
+    let names = expression.trim().split('.');
+    names.into_iter().all(|name| {
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    })
+}
+
 /// How many of a URL's first parts say where the request goes (scheme, user, host, port): all up to the
 /// text that holds the first slash, question mark or hash behind them. A first part that is an expression
 /// holds scheme and host, so it counts whole.
