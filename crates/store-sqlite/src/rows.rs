@@ -26,6 +26,10 @@ macro_rules! tables {
                 }
             }
 
+            const fn column_count(self) -> usize {
+                match self { $(Self::$variant => [$($column),*].len(),)* }
+            }
+
             fn delete_statement(self) -> String {
                 let (name, columns, keys): (&str, &[&str], usize) = match self {
                     $(Self::$variant => ($name, &[$($column),*], $keys),)*
@@ -56,7 +60,7 @@ tables! {
     Record "record" 2 ["collection", "id", "data", "created_at", "updated_at", "version"];
     Run "run" 1 ["id", "workflow", "status", "finished_at", "cursor", "body", "state"];
     RunSource "run_source" 1 ["run", "definition", "config", "input"];
-    Step "step" 2 ["run", "id", "body"];
+    Step "step" 2 ["run", "id", "body", "state"];
     RunEvent "run_event" 2 ["run", "number", "at", "body"];
     Delivery "delivery" 2 ["workflow", "delivery", "run"];
     Call "call" 1 ["id", "kind", "started_at", "status", "body", "outcome"];
@@ -259,7 +263,10 @@ impl RowChange {
                 connection.prepare_cached(begin)?.execute(params_from_iter(cells))?;
             }
             Self::Put(table, cells) => {
-                connection.prepare_cached(table.put_statement())?.execute(params_from_iter(cells))?;
+                // What an earlier version put into the journal lacks the columns that came later.
+                let (added, empty) = (table.column_count().saturating_sub(cells.len()), Cell::from(""));
+                let whole = params_from_iter(cells.iter().chain(std::iter::repeat_n(&empty, added)));
+                connection.prepare_cached(table.put_statement())?.execute(whole)?;
                 match (table, cells.as_slice()) {
                     (Table::AuditEvent, cells) => complete_nodes(connection, cells)?,
                     (Table::Collection, [Cell::Text(name), Cell::Text(settings)]) => {

@@ -104,6 +104,7 @@ pub fn step(number: u8, word: &str) -> StepRow {
         cost: Some("0.25".parse().unwrap()),
         started_at: Some(NOW),
         finished_at: Some(NOW),
+        state: json!({"did": word}).to_string(),
     }
 }
 

@@ -108,7 +108,7 @@ pub struct StoredRun {
     pub config: Value,
     /// What started it.
     pub input: Value,
-    /// The engine's state, as its JSON.
+    /// The engine's state, as its JSON; once the run has moved, without that of its steps.
     pub state: String,
 }
 
@@ -137,6 +137,9 @@ pub struct StepRow {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// The engine's state of it, as its JSON.
+    #[serde(skip)]
+    pub state: String,
 }
 
 /// One move of a run.
@@ -144,7 +147,7 @@ pub struct StepRow {
 pub struct RunUpdate {
     /// The run as it is after the move; its `cursor` is one more than the stored one.
     pub run: Run,
-    /// The engine's state after the move, as its JSON.
+    /// The engine's state after the move, as its JSON, without that of its steps.
     pub state: String,
     /// The steps that changed.
     pub steps: Vec<StepRow>,

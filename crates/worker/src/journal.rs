@@ -20,31 +20,10 @@ pub(crate) struct Journal {
     row: store::Run,
     /// What went into each step that has an effect.
     inputs: HashMap<NodeName, Value>,
-    written: HashMap<NodeName, Written>,
+    /// The steps that are kept by themselves. The others are in the run's state as it was made.
+    written: HashMap<NodeName, Step>,
     /// Whether the work's mark was written in this visit. A restored store came without marks.
     marked: bool,
-}
-
-/// By what it is seen that a step has moved.
-#[derive(Clone, PartialEq)]
-struct Written {
-    status: StepStatus,
-    attempts: usize,
-    last: Option<u32>,
-    error: Option<String>,
-    ended_at: Option<Timestamp>,
-}
-
-impl Written {
-    fn of(step: &Step) -> Self {
-        Self {
-            status: step.status,
-            attempts: step.attempts.len(),
-            last: step.attempts.last().map(|attempt| attempt.number),
-            error: step.error.as_ref().map(|error| error.message.clone()),
-            ended_at: step.ended_at,
-        }
-    }
 }
 
 impl Journal {
@@ -53,8 +32,8 @@ impl Journal {
         let mut journal = Self { row, inputs: HashMap::new(), written: HashMap::new(), marked: false };
         for stored in steps {
             let Ok(node) = stored.node.parse::<NodeName>() else { continue };
-            if let Some(step) = run.step_of(&node) {
-                journal.written.insert(node.clone(), Written::of(step));
+            if let Some(step) = run.step_of(&node).filter(|_| !stored.state.is_empty()) {
+                journal.written.insert(node.clone(), step.clone());
             }
             if let Some(input) = stored.input {
                 journal.inputs.insert(node, input);
@@ -90,8 +69,8 @@ impl Journal {
         self.row.finished_at = run.finished_at();
         self.row.due = (self.row.status == RunStatus::Waiting).then(|| run.wake_at()).flatten();
         self.row.last_error = last_error(run);
-        let state = serde_json::to_string(run).ok()?;
-        let steps = self.moved(definition, run);
+        let state = serde_json::to_string(&run.without_steps()).ok()?;
+        let steps = self.moved(definition, run)?;
         let events = batch.events.iter().filter_map(shown).collect();
         let mut commit = extra;
         if self.row.status.is_finished() {
@@ -109,20 +88,20 @@ impl Journal {
         self.row
     }
 
-    /// The rows of the steps that are not as they were written last.
-    fn moved(&mut self, definition: &Definition, run: &Run) -> Vec<StepRow> {
+    /// The rows of the steps that are not as they were written last: with the first move, of all.
+    fn moved(&mut self, definition: &Definition, run: &Run) -> Option<Vec<StepRow>> {
         let mut rows = Vec::new();
         for node in definition.nodes() {
             let Some(step) = run.step_of(&node.id) else { continue };
-            let present = Written::of(step);
-            if self.written.get(&node.id) != Some(&present) {
+            if self.written.get(&node.id) != Some(step) {
                 let output = run.values().outputs.get(&node.id).cloned();
                 let input = self.inputs.get(&node.id).cloned();
-                rows.push(row(step, &node.id, node.kind.name(), input, output));
-                self.written.insert(node.id.clone(), present);
+                let state = serde_json::to_string(step).ok()?;
+                rows.push(StepRow { state, ..row(step, &node.id, node.kind.name(), input, output) });
+                self.written.insert(node.id.clone(), step.clone());
             }
         }
-        rows
+        Some(rows)
     }
 }
 
@@ -160,6 +139,7 @@ fn row(step: &Step, node: &NodeName, kind: &str, input: Option<Value>, output: O
         cost: step.cost(),
         started_at: step.attempts.first().map(|attempt| attempt.started_at).or(step.ended_at),
         finished_at: step.ended_at,
+        state: String::new(),
     }
 }
 

@@ -38,7 +38,7 @@ fn moved(update: &RunUpdate, from: RunPlace, past_tables: bool) -> Result<(Vec<R
     let mut rows = Vec::with_capacity(update.steps.len() + update.events.len() + 1);
     for step in &update.steps {
         let cells =
-            vec![Cell::from(run.as_str()), Cell::from(step.id.to_string()), Cell::from(to_text(step)?)];
+            [run.clone(), step.id.to_string(), to_text(step)?, step.state.clone()].map(Cell::from).to_vec();
         rows.push(RowChange::Put(Table::Step, cells));
     }
     let mut number = from.next_event;
@@ -85,9 +85,14 @@ fn source(tables: &Executor, id: RunId) -> Result<(String, Value, Value), Fault>
 
 fn steps(tables: &Executor, id: RunId) -> Result<Vec<StepRow>, Fault> {
     find(tables, id)?;
-    let mut select = tables.prepare_cached("SELECT body FROM step WHERE run = ?1 ORDER BY id")?;
-    let rows = select.query_map(params![id.to_string()], |row| row.get::<_, String>(0))?;
-    rows.map(|body| from_text(&body?)).collect()
+    let mut select = tables.prepare_cached("SELECT body, state FROM step WHERE run = ?1 ORDER BY id")?;
+    let rows = select
+        .query_map(params![id.to_string()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let step = |row: Result<(String, String), _>| {
+        let (body, state) = row?;
+        Ok(StepRow { state, ..from_text(&body)? })
+    };
+    rows.map(step).collect()
 }
 
 fn repeated(tables: &Executor, workflow: WorkflowId, delivery: &str) -> Result<Option<RunId>, Fault> {
@@ -235,6 +240,7 @@ impl RunStore for EmbeddedStore {
             for row in &mut rows {
                 row.input = None;
                 row.output = None;
+                row.state.clear();
             }
             Ok(rows)
         })

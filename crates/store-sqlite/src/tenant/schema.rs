@@ -14,6 +14,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { statements: VERSION_1, then: |_| Ok(()) },
     Migration { statements: VERSION_2, then: crate::areas::sum_up_calls },
+    Migration { statements: VERSION_3, then: |_| Ok(()) },
 ];
 
 /// The version that this program writes.
@@ -138,6 +139,11 @@ const VERSION_2: &str = "
     ) WITHOUT ROWID;
     -- Calls that ended within the last minutes.
     CREATE TABLE call_ended(at INTEGER NOT NULL, call TEXT NOT NULL, PRIMARY KEY(at, call)) WITHOUT ROWID;
+";
+
+const VERSION_3: &str = "
+    -- The engine's state of the step. Where it is empty the run's own state has it.
+    ALTER TABLE step ADD COLUMN state TEXT NOT NULL DEFAULT '';
 ";
 
 /// Brings a database to the present version. `before_change` is called once, before the first migration of

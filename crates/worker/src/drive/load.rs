@@ -11,7 +11,7 @@ use errors::Code;
 use ids::RunId;
 use store::{StepRow, StoredRun};
 use workflow::NodeName;
-use workflow::engine::{Run, Values};
+use workflow::engine::{Run, Step, Values};
 
 /// What was read.
 pub(super) enum Loaded<'t> {
@@ -37,7 +37,11 @@ pub(super) async fn load<'t>(
         DriveError::Unreadable
     })?;
     let finished = row.status.is_finished();
-    let run = run.with_values(Values { input, config, outputs: outputs(&rows) });
+    let steps = steps(&rows).map_err(|error| {
+        tracing::error!(tenant.id = %tenant.id(), run = %id, line = error.line(), "a step's state cannot be read");
+        DriveError::Unreadable
+    })?;
+    let run = run.with_steps(steps).with_values(Values { input, config, outputs: outputs(&rows) });
     let journal = Journal::new(row, &run, rows);
     match shared.app.definitions.read(tenant, &definition).await {
         Ok(definition) => {
@@ -82,6 +86,13 @@ async fn end<'t>(
     shared.app.store.move_run(access, update, commit).await?;
     shared.scheduler.ring(id);
     Ok(Loaded::GivenUp)
+}
+
+/// The steps that are kept by themselves.
+fn steps(rows: &[StepRow]) -> serde_json::Result<Vec<(NodeName, Step)>> {
+    let kept = rows.iter().filter(|row| !row.state.is_empty());
+    let read = kept.filter_map(|row| Some((row.node.parse().ok()?, &row.state)));
+    read.map(|(node, state)| Ok((node, serde_json::from_str(state)?))).collect()
 }
 
 /// What the steps that succeeded made.

@@ -215,7 +215,8 @@ impl Step {
     }
 }
 
-/// A run. Serialises without its [`Values`], which are journaled with the steps they belong to.
+/// A run. Serialises without its [`Values`], which are journaled with the steps they belong to, and with its
+/// steps, unless [`Run::without_steps`] says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub(super) id: RunId,
@@ -230,9 +231,27 @@ pub struct Run {
     pub(super) sequence: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) delivery: Option<Delivered>,
+    #[serde(default)]
     pub(super) steps: BTreeMap<NodeName, Step>,
     #[serde(skip)]
     pub(super) values: Values,
+}
+
+/// A run as it serialises where each of its steps is kept by itself.
+#[derive(Serialize)]
+struct WithoutSteps<'a> {
+    id: RunId,
+    workflow: WorkflowId,
+    mode: Mode,
+    status: RunStatus,
+    reason: &'a Option<Reason>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    deadline: Timestamp,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: &'a Option<Delivered>,
 }
 
 impl Run {
@@ -305,6 +324,30 @@ impl Run {
     #[must_use]
     pub fn with_values(mut self, values: Values) -> Self {
         self.values = values;
+        self
+    }
+
+    /// The run as it serialises where each of its steps is kept by itself.
+    pub fn without_steps(&self) -> impl Serialize {
+        WithoutSteps {
+            id: self.id,
+            workflow: self.workflow,
+            mode: self.mode,
+            status: self.status,
+            reason: &self.reason,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            deadline: self.deadline,
+            sequence: self.sequence,
+            delivery: &self.delivery,
+        }
+    }
+
+    /// Puts steps back that were kept by themselves.
+    #[must_use]
+    pub fn with_steps(mut self, steps: impl IntoIterator<Item = (NodeName, Step)>) -> Self {
+        self.steps.extend(steps);
         self
     }
 
