@@ -111,7 +111,9 @@ impl RunStore for MemoryStore {
         self.read(access.tenant(), |known| {
             known.tables.runs.get(&id).ok_or(StoreError::NotFound)?;
             let steps = known.tables.steps.iter().filter(|((run, _), _)| *run == id);
-            Ok(steps.map(|(_, step)| StepRow { input: None, output: None, state: String::new(), ..step.clone() }).collect())
+            Ok(steps
+                .map(|(_, step)| StepRow { input: None, output: None, state: String::new(), ..step.clone() })
+                .collect())
         })
     }
 

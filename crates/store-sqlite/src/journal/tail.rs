@@ -70,6 +70,15 @@ impl Tail {
         on_the_way.waiting -= 1;
     }
 
+    /// Whether these tables lack nothing that was submitted.
+    pub(crate) fn is_settled(&self, tables: Tables) -> bool {
+        let arrived = {
+            let on_the_way = self.on_the_way();
+            tables.places().all(|place| on_the_way.last[place] <= on_the_way.arrived)
+        };
+        arrived && !self.changes(tables)
+    }
+
     fn on_the_way(&self) -> MutexGuard<'_, OnTheWay> {
         self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -39,6 +39,8 @@ pub(crate) struct TenantHandle {
     /// Set once the tenant is erased. Read under either lock, set under both.
     pub(super) gone: AtomicBool,
     pub(super) turns: Turns,
+    /// Of those who need not wait for the journal, and so should not wait for those who do.
+    pub(super) quick_turns: Turns,
     /// Held by what is done to the file as a whole: a backup, a restore, a change of key.
     pub(super) whole: Mutex<()>,
     pub(super) queue: WriteQueue,
@@ -113,6 +115,7 @@ impl TenantHandle {
             place: Mutex::new(None),
             gone: AtomicBool::new(false),
             turns: Turns::default(),
+            quick_turns: Turns::default(),
             whole: Mutex::new(()),
             queue: WriteQueue::default(),
         })

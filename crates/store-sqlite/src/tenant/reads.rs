@@ -22,7 +22,8 @@ impl TenantHandle {
         tables: Tables,
         query: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let (this, turn) = (self.clone(), self.turns.next().await?);
+        let turns = if self.tail.is_settled(tables) { &self.quick_turns } else { &self.turns };
+        let (this, turn) = (self.clone(), turns.next().await?);
         let reading = move || {
             let _turn = turn;
             this.tail.wait_for_arrivals(tables);
