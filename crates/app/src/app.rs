@@ -119,8 +119,9 @@ impl App {
     /// Ends the model calls under way of a tenant that is suspended, erased or restored, and forgets what is
     /// kept of it in memory.
     pub(crate) async fn halt(&self, operator: &Operator, tenant: TenantId) {
+        let ended = self.gateway.halt(operator, tenant).await;
         self.definitions.forget(tenant);
-        if self.gateway.halt(operator, tenant).await {
+        if ended {
             self.limiter.forget(operator, tenant).await;
         } else {
             // What they hold must not be forgotten before they have ended.

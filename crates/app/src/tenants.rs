@@ -347,6 +347,8 @@ pub async fn delete(
         app.halt(operator, id).await;
         let receipt = app.lifecycle.erase(operator, id).await?;
         app.reads.forget(id);
+        // Whoever was let in before may have read one meanwhile.
+        app.definitions.forget(id);
         Ok(receipt)
     };
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await

@@ -21,12 +21,18 @@ type Key = (TenantId, [u8; 32]);
 
 /// The definitions that were read last.
 pub struct Definitions {
-    kept: Mutex<LruCache<Key, Arc<Definition>>>,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    definitions: LruCache<Key, Arc<Definition>>,
+    /// How often a tenant's were forgotten: what was begun to be read before is not kept after that.
+    forgotten: u64,
 }
 
 impl Default for Definitions {
     fn default() -> Self {
-        Self { kept: Mutex::new(LruCache::new(KEPT)) }
+        Self { kept: Mutex::new(Kept { definitions: LruCache::new(KEPT), forgotten: 0 }) }
     }
 }
 
@@ -35,9 +41,13 @@ impl Definitions {
     /// problem's code is `invalid_definition`.
     pub async fn read(&self, tenant: &Tenant<'_>, text: &str) -> Result<Arc<Definition>, Problem> {
         let key = (tenant.id(), Sha256::digest(text).into());
-        if let Some(kept) = self.kept().get(&key) {
-            return Ok(Arc::clone(kept));
-        }
+        let forgotten = {
+            let mut kept = self.kept();
+            if let Some(definition) = kept.definitions.get(&key) {
+                return Ok(Arc::clone(definition));
+            }
+            kept.forgotten
+        };
         let read = {
             let text = text.to_owned();
             let invalid = |faults: Vec<workflow::Fault>| {
@@ -47,20 +57,28 @@ impl Definitions {
             };
             beside(move || workflow::validate(&text).map(Arc::new).map_err(invalid)).await?
         };
-        if text.len() <= LONGEST {
-            self.kept().put(key, Arc::clone(&read));
-        }
+        self.keep(key, text.len(), &read, forgotten);
         Ok(read)
+    }
+
+    /// Keeps what was read, unless something was forgotten since.
+    fn keep(&self, key: Key, bytes: usize, read: &Arc<Definition>, forgotten: u64) {
+        let mut kept = self.kept();
+        if bytes <= LONGEST && kept.forgotten == forgotten {
+            kept.definitions.put(key, Arc::clone(read));
+        }
     }
 
     /// Forgets what a tenant had.
     pub(crate) fn forget(&self, tenant: TenantId) {
         let mut kept = self.kept();
-        let keys: Vec<Key> = kept.iter().map(|(key, _)| *key).filter(|(of, _)| *of == tenant).collect();
-        keys.iter().for_each(|key| drop(kept.pop(key)));
+        kept.forgotten += 1;
+        let all = kept.definitions.iter().map(|(key, _)| *key);
+        let keys: Vec<Key> = all.filter(|(of, _)| *of == tenant).collect();
+        keys.iter().for_each(|key| drop(kept.definitions.pop(key)));
     }
 
-    fn kept(&self) -> MutexGuard<'_, LruCache<Key, Arc<Definition>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,6 +108,14 @@ mod tests {
         definitions.forget(tenant);
         let anew = one.clone().enter(async |tenant| read(&tenant).await).await;
         assert!(!Arc::ptr_eq(&first, &anew));
+        // What was begun before a tenant was forgotten is not kept after it.
+        let key = (tenant, [0; 32]);
+        let before = definitions.kept().forgotten;
+        definitions.forget(tenant);
+        definitions.keep(key, 1, &anew, before);
+        assert!(definitions.kept().definitions.get(&key).is_none());
+        definitions.keep(key, 1, &anew, before + 1);
+        assert!(definitions.kept().definitions.get(&key).is_some());
         let faulty = one.enter(async |tenant| definitions.read(&tenant, "nodes: []").await.err()).await;
         assert_eq!(faulty.unwrap().code, Code::InvalidDefinition);
     }
