@@ -68,7 +68,8 @@ macro_rules! conformance {
                 another_tenants_backup_is_refused, an_altered_backup_is_refused,
                 an_older_backup_is_refused_unless_allowed, a_target_is_never_overwritten;
             restores: keys_are_as_they_were_before_the_restore, runs_that_come_back_are_marked,
-                whole_while_it_is_written, a_new_data_key_loses_nothing_and_opens_no_older_backup;
+                runs_move_on_from_where_the_backup_has_them, whole_while_it_is_written,
+                a_new_data_key_loses_nothing_and_opens_no_older_backup;
         }
     };
 }

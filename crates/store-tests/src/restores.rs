@@ -118,6 +118,32 @@ pub async fn runs_that_come_back_are_marked<B: Backend>(world: World<B>) {
     assert_eq!(pending, [(world.one, run_id(1).to_bytes()), (world.two, run_id(3).to_bytes())]);
 }
 
+/// Moves the first run on from there, and says where it is then.
+async fn move_on<B: Backend>(world: &World<B>, from: &store::Run) -> Result<store::Run, StoreError> {
+    world
+        .visit(world.one, async |tenant| {
+            runs::advance(world.store(), &tenant, from, RunStatus::Running, "anna").await?;
+            runs::get(world.store(), &tenant, 1).await
+        })
+        .await
+}
+
+pub async fn runs_move_on_from_where_the_backup_has_them<B: Backend>(world: World<B>) {
+    if !B::BACKS_UP {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    begin_run(&world, world.one, 1).await;
+    let at_the_backup = move_on(&world, &run(1, id(9), "").run).await.unwrap();
+    let backup = back_up(&world, world.one, folder.path(), "backup").await;
+    let since = move_on(&world, &move_on(&world, &at_the_backup).await.unwrap()).await.unwrap();
+    assert_eq!((at_the_backup.cursor, since.cursor), (2, 4));
+    restore(&world, world.one, &backup, AS_IT_IS).await.unwrap();
+    // Whoever drove it on from there drives a run that is no more.
+    assert_eq!(move_on(&world, &since).await, Err(StoreError::Stale));
+    assert_eq!(move_on(&world, &at_the_backup).await.unwrap().cursor, 3);
+}
+
 pub async fn whole_while_it_is_written<B: Backend>(world: World<B>) {
     if !B::BACKS_UP {
         return;
