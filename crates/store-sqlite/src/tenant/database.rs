@@ -269,3 +269,55 @@ pub(crate) fn fold(connection: &Connection, rows: &[RowChange], through: u64) ->
     mark.execute(params![through])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{fold, schema};
+    use crate::rows::{Cell, RowChange, Table};
+    use sqlcipher::Connection;
+
+    fn tables() -> Connection {
+        let tables = sqlcipher::open_memory(&crate::sqlite::tenant_options(true)).unwrap();
+        schema::migrate(&tables, || Ok(())).unwrap();
+        tables
+    }
+
+    fn step(id: &str, columns: &[&str]) -> RowChange {
+        let mut cells = ["run_1", id].map(Cell::from).to_vec();
+        cells.extend(columns.iter().map(|text| Cell::from(*text)));
+        RowChange::Put(Table::Step, cells)
+    }
+
+    fn steps(tables: &Connection) -> Vec<(String, String, String)> {
+        let mut select = tables.prepare("SELECT id, body, state FROM step ORDER BY id").unwrap();
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_row_ends_as_it_was_put_last() {
+        let rows = [
+            step("a", &["first", ""]),
+            step("b", &["other", "on"]),
+            RowChange::Delete(Table::Step, ["run_1", "a"].map(Cell::from).to_vec()),
+            step("a", &["second", ""]),
+            step("b", &["other", "over"]),
+            step("a", &["third", "x"]),
+            step("c", &["gone", ""]),
+            RowChange::Delete(Table::Step, ["run_1", "c"].map(Cell::from).to_vec()),
+        ];
+        let (together, each) = (tables(), tables());
+        fold(&together, &rows, 1).unwrap();
+        rows.iter().for_each(|row| row.apply(&each).unwrap());
+        let told = |id: &str, body: &str, state: &str| (id.to_owned(), body.to_owned(), state.to_owned());
+        assert_eq!(steps(&together), [told("a", "third", "x"), told("b", "other", "over")]);
+        assert_eq!(steps(&together), steps(&each));
+    }
+
+    #[test]
+    fn a_row_of_an_earlier_version_is_taken_over() {
+        let tables = tables();
+        fold(&tables, &[step("a", &["body"])], 1).unwrap();
+        assert_eq!(steps(&tables), [("a".to_owned(), "body".to_owned(), String::new())]);
+    }
+}
