@@ -10,10 +10,13 @@ def taken(value):
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63:
         # Nor is one that no machine word holds: it would be another one in the next program.
         return value % (1 << 53)
+    if isinstance(value, str):
+        # Texts in JSON of any shape must not have the character NUL either.
+        return value.replace("\0", "")
     if isinstance(value, list):
         return [taken(item) for item in value]
     if isinstance(value, dict):
-        return {name: taken(item) for name, item in value.items()}
+        return {taken(name): taken(item) for name, item in value.items()}
     return value
 
 

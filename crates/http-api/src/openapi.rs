@@ -120,7 +120,17 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         })
     });
-    in_path.chain(in_query).chain(in_head).collect()
+    let bound = operation.conditional.then(|| {
+        json!({
+            "name": "If-Match",
+            "in": "header",
+            "required": false,
+            "description": "the `ETag` of what is changed, as it was answered last; where it is at another version by \
+                            now, nothing is done and the answer is 412 (RFC 9110, section 13.1.1)",
+            "schema": {"type": "string", "pattern": r#"^(\*|(W/)?"[0-9]+")$"#},
+        })
+    });
+    in_path.chain(in_query).chain(in_head).chain(bound).collect()
 }
 
 fn security(operation: &Operation) -> Value {

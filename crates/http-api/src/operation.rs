@@ -111,6 +111,8 @@ pub struct Operation {
     pub is_carried_out_to_its_end: bool,
     /// Whether it is done anew each time, so that no key tells of its repetition.
     pub never_repeated: bool,
+    /// Whether it may be bound to a version by `If-Match`.
+    pub conditional: bool,
     /// How long it may take, where that has a bound.
     pub time: Option<Duration>,
     /// What carries it out.
@@ -136,6 +138,7 @@ impl Operation {
             caller: CallerKind::Anyone,
             for_grants: false,
             never_repeated: false,
+            conditional: false,
             audited: Audited::Silent(""),
             scope: None,
             query: Vec::new(),
@@ -222,6 +225,13 @@ impl Operation {
     #[must_use]
     pub fn never_repeated(mut self) -> Self {
         self.never_repeated = true;
+        self
+    }
+
+    /// Is done only where what it changes is at the version that an `If-Match` names.
+    #[must_use]
+    pub fn conditional(mut self) -> Self {
+        self.conditional = true;
         self
     }
 

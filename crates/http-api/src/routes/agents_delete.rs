@@ -14,6 +14,7 @@ pub(super) fn operation() -> Operation {
         .about("agents", "Remove an agent that no key names any more")
         .for_tenants::<Delete<on::Agent>>()
         .audited(Audited::Event("agent.delete"))
+        .conditional()
         .answers_with(204, "")
 }
 

@@ -16,6 +16,7 @@ pub(super) fn operation() -> Operation {
         .about("agents", "Change an agent")
         .for_tenants::<Update<on::Agent>>()
         .audited(Audited::Event("agent.update"))
+        .conditional()
         .body::<AgentChange>()
         .answers::<Agent>(200)
 }

@@ -13,6 +13,7 @@ pub(super) fn operation() -> Operation {
         .about("secrets", "Remove the credential for a service")
         .for_tenants::<Delete<on::Credential>>()
         .audited(Audited::Event("credential.delete"))
+        .conditional()
         .answers_with(204, "")
 }
 

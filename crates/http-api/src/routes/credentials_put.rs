@@ -19,6 +19,7 @@ pub(super) fn operation() -> Operation {
         .about("secrets", "Store the credential for a service, in the place of the one that it had")
         .for_tenants::<Update<on::Credential>>()
         .audited(Audited::Event("credential.put"))
+        .conditional()
         .body::<NewCredential>()
         .answers::<CredentialView>(200)
         .answers::<CredentialView>(201)

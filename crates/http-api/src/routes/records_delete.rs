@@ -15,6 +15,7 @@ pub(super) fn operation() -> Operation {
         .about("data", "Remove a record")
         .for_tenants::<Delete<on::Record>>()
         .audited(Audited::Event("record.delete"))
+        .conditional()
         .answers_with(204, "")
 }
 

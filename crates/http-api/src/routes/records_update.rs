@@ -18,6 +18,7 @@ pub(super) fn operation() -> Operation {
         .about("data", "Merge a patch into a record (RFC 7396)")
         .for_tenants::<Update<on::Record>>()
         .audited(Audited::Event("record.update"))
+        .conditional()
         .body::<Map<String, Value>>()
         .answers::<Record>(200)
 }

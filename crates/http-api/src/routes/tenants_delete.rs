@@ -15,6 +15,7 @@ pub(super) fn operation() -> Operation {
         .for_operators()
         .and_for_grants()
         .audited(Audited::Event("tenant.delete"))
+        .conditional()
         .answers::<ErasureReceipt>(200)
 }
 

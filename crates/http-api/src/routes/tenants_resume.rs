@@ -13,6 +13,7 @@ pub(super) fn operation() -> Operation {
         .about("tenants", "Let a suspended tenant take part again")
         .for_operators()
         .audited(Audited::Event("tenant.resume"))
+        .conditional()
         .answers::<TenantView>(200)
 }
 

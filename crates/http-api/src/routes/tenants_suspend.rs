@@ -13,6 +13,7 @@ pub(super) fn operation() -> Operation {
         .about("tenants", "Refuse every key of a tenant, and park its runs")
         .for_operators()
         .audited(Audited::Event("tenant.suspend"))
+        .conditional()
         .answers::<TenantView>(200)
 }
 

@@ -14,6 +14,7 @@ pub(super) fn operation() -> Operation {
         .about("tenants", "Change a tenant's plan and limits")
         .for_operators()
         .audited(Audited::Event("tenant.update"))
+        .conditional()
         .body::<TenantChange>()
         .answers::<TenantView>(200)
 }

@@ -14,6 +14,7 @@ pub(super) fn operation() -> Operation {
         .about("work", "Remove a workflow and its inbound address; its runs end as they would")
         .for_tenants::<Delete<on::Workflow>>()
         .audited(Audited::Event("workflow.delete"))
+        .conditional()
         .answers_with(204, "")
 }
 

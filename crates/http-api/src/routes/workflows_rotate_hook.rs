@@ -15,6 +15,7 @@ pub(super) fn operation() -> Operation {
         .about("work", "Give a workflow another inbound address; the one before is refused from then on")
         .for_tenants::<Update<on::Workflow>>()
         .audited(Audited::Event("workflow.rotate_hook"))
+        .conditional()
         .answers::<HookedBody>(200)
 }
 

@@ -15,6 +15,7 @@ pub(super) fn operation() -> Operation {
         .about("work", "Change a workflow's name or configuration; runs under way keep theirs")
         .for_tenants::<Update<on::Workflow>>()
         .audited(Audited::Event("workflow.update"))
+        .conditional()
         .body::<WorkflowChange>()
         .answers::<WorkflowDetail>(200)
 }

@@ -15,6 +15,7 @@ pub(super) fn operation() -> Operation {
         .about("work", "Go over to another version of the template; runs under way keep theirs")
         .for_tenants::<Update<on::Workflow>>()
         .audited(Audited::Event("workflow.upgrade"))
+        .conditional()
         .body::<UpgradeInput>()
         .answers::<WorkflowDetail>(200)
 }
