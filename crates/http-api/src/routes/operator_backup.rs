@@ -15,6 +15,7 @@ pub(super) fn operation() -> Operation {
     Operation::new(Method::POST, "/v1/operator/backup", handle)
         .about("operators", "Take a backup of everything, without what an earlier one has")
         .for_operators()
+        .never_repeated()
         .audited(Audited::Event("backup.create_all"))
         .body_file()
         .answers_with(200, "application/octet-stream")
