@@ -10,6 +10,7 @@ mod injection;
 mod logs;
 mod multiplexed;
 mod neighbours;
+mod operators;
 mod provider;
 mod query;
 mod reach;
@@ -184,6 +185,7 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
         }
         Caller::Operator => {
             jobs.extend(credentials::on_operators(world, control));
+            jobs.extend(operators::jobs(world, control));
             jobs.extend(tenants::jobs(world, control));
             jobs.extend(standing::jobs(world, control));
             jobs.extend(shared::jobs(world, control));

@@ -64,7 +64,10 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
             "name": name, "email": format!("{canary}@example.com"), "note": canary, "stage": "new",
         }),
         "PUT /v1/budgets/{scope}/{id}" => json!({"per": "month", "usd": "1000.00"}),
-        "PUT /v1/plans/{name}" => json!({}),
+        "PUT /v1/endpoints/{name}" => json!({
+            "url": format!("https://{NOWHERE}/v1"), "dialect": "openai", "models": [format!("{mark}-{number}")],
+        }),
+        "PUT /v1/plans/{name}" => unlimited(),
         "POST /v1/audit/erase-personal" => json!({"value": format!("{mark} {number}")}),
         "POST /hooks/{token}" => json!({"note": canary, "number": number}),
         _ => return None,

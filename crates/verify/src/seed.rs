@@ -152,11 +152,16 @@ impl World<'_> {
             }
             _ => free_name(place, side)?,
         };
+        let written = self.description.find(&Method::PUT, place);
+        if fresh && written.is_some_and(|operation| operation.caller == Caller::Operator) {
+            // What is written there is for all tenants, so under a name that nothing has.
+            value = format!("verify-{}", side.mark);
+        }
         if fresh && value.ends_with(&side.mark) {
             // Attacks run side by side, and each is to have its own.
             value = format!("{value}-{}", self.number());
         }
-        if let Some(operation) = self.description.find(&Method::PUT, place)
+        if let Some(operation) = written
             && operation.caller == Caller::Tenant
         {
             let mut around = fill.clone();

@@ -100,6 +100,7 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         }
         Plant::GrantsReachAnyTenant => ("DELETE /v1/tenants/{id}", "a tenant that it did not make"),
         Plant::EndedGrantsLive => ("POST /v1/tenants", "a grant that has expired"),
+        Plant::ViewersAdminister => ("POST /v1/tenants/{id}/suspend", "a viewer's operator key"),
         Plant::ProviderIdsPassThrough => ("POST /v1/chat/completions", "the victim's id at the provider"),
     }
 }

@@ -79,11 +79,13 @@ pub(super) enum Plant {
     GrantsReachAnyTenant,
     /// What a grant may do it may do after its end.
     EndedGrantsLive,
+    /// An operator's key that may only read changes what operators change.
+    ViewersAdminister,
 }
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 37] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -121,5 +123,6 @@ impl Plant {
         Self::LogsAreMixed,
         Self::GrantsReachAnyTenant,
         Self::EndedGrantsLive,
+        Self::ViewersAdminister,
     ];
 }

@@ -309,6 +309,12 @@ impl Inner {
             {
                 answer = self.pass(asked, Some(self.operator.expose())).await;
             }
+            // Refused and done all the same: the answer says nothing of it.
+            Plant::ViewersAdminister
+                if answer.status == StatusCode::FORBIDDEN && asked.path.ends_with("/suspend") =>
+            {
+                self.pass(asked, Some(self.operator.expose())).await;
+            }
             Plant::HookTrustsTheBody if asked.is(Method::POST, "/hooks/") => self.believe(asked).await,
             Plant::ReplaysAcrossTenants if answer.status.is_success() => {
                 if let Some(key) = asked.text("idempotency-key") {
