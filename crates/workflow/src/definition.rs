@@ -29,6 +29,9 @@ pub(crate) use place::Place;
 
 use serde_json::Value;
 
+/// Bytes of a definition, and of the values of a run together, whose templates may be evaluated where it must not
+/// take long.
+pub(crate) const LIGHT_BYTES: usize = 16 * 1024;
 /// Bytes of a definition's text.
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
 /// Nodes of a definition.
@@ -53,7 +56,7 @@ pub struct Definition {
     pub(crate) edges: Vec<Edge>,
     pub(crate) graph: Graph,
     pub(crate) document: Value,
-    /// Whether its templates do no more than look up values that come from outside, and are few.
+    /// Whether it is small, and its templates are few and do no more than look values up.
     pub(crate) looks_up_only: bool,
 }
 

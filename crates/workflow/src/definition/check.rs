@@ -7,8 +7,8 @@ use super::graph::{Cycle, Graph};
 use super::node::{Edge, Kind, Node, NodeName};
 use super::place::{Place, Slot};
 use super::read::Draft;
-use super::{Definition, rules};
-use crate::template::{Language, Part, host_end, is_path, split};
+use super::{Definition, LIGHT_BYTES, rules};
+use crate::template::{Language, Part, bytes_up_to, host_end, is_path, split};
 use std::collections::{BTreeMap, BTreeSet};
 
 const VARIABLES: &str = "Templates see `input`, `config`, `steps.<id>.output`, `run.id`, `run.workflow`, `run.mode`, \
@@ -48,7 +48,8 @@ pub(super) fn check(draft: Draft, document: &Document, faults: &mut Vec<Fault>) 
             checker.slot(node, &pointers[position], &slot, &scope, complete);
         }
     }
-    let looks_up_only = looks_up_only(&nodes);
+    // What a transform makes of nothing but its own text is looked up as well.
+    let looks_up_only = looks_up_only(&nodes) && bytes_up_to(&document.value, LIGHT_BYTES).is_some();
     Some(Definition {
         name: draft.name,
         description: draft.description,

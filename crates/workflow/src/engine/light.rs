@@ -1,11 +1,10 @@
 //! Which steps of the engine are so little work that they need no thread of their own.
 
+use super::values::Delivered;
 use super::{Input, Outcome, Run};
 use crate::Definition;
+use crate::definition::LIGHT_BYTES;
 use crate::template::bytes_up_to;
-
-/// Bytes of the values that templates of a light step may look up.
-const LIGHT_BYTES: usize = 16 * 1024;
 
 impl Run {
     /// Whether taking this input is certainly little work: whatever it leads to, templates only look values up,
@@ -19,10 +18,16 @@ impl Run {
             _ => None,
         };
         let values = self.values();
-        let held = [&values.input, &values.config].into_iter().chain(values.outputs.values());
-        let left = held
-            .chain(arriving)
-            .try_fold(LIGHT_BYTES, |left, value| bytes_up_to(value, left).map(|bytes| left - bytes));
+        let held = [&values.input, &values.config].into_iter().chain(values.outputs.values()).chain(arriving);
+        let delivered = self.delivery.as_ref().map_or(0, bytes_of_headers);
+        let left = LIGHT_BYTES.checked_sub(delivered).and_then(|left| {
+            let mut values = held;
+            values.try_fold(left, |left, value| bytes_up_to(value, left).map(|bytes| left - bytes))
+        });
         left.is_some()
     }
+}
+
+fn bytes_of_headers(delivered: &Delivered) -> usize {
+    delivered.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }

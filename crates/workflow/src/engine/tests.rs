@@ -3,4 +3,5 @@
 mod cases;
 mod drive;
 mod laws;
+mod light;
 mod shipped;
