@@ -12,6 +12,7 @@ mod table;
 pub use action::{Action, Resource};
 pub use role::{OperatorRole, Role};
 pub use scope::{ParseScopeError, Scope, Scopes};
+use std::fmt;
 pub use system::SystemPrincipal;
 pub use table::Reach;
 
@@ -45,5 +46,15 @@ impl Rights {
     /// The scope that a refused caller lacks, as the answer names it.
     pub fn needed(action: Action, resource: Resource) -> String {
         Scope::for_call(action, resource).to_string()
+    }
+}
+
+/// All that is held, one text for each: two principals of the same text may do the same.
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Granted { role, scopes } => write!(f, "{} {}", role.as_str(), scopes.texts().join(" ")),
+            Self::System(principal) => write!(f, "system {}", principal.as_str()),
+        }
     }
 }

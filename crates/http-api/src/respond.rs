@@ -130,7 +130,7 @@ where
     let TenantCall { admission, conditions } = call;
     admission
         .enter(async |tenant| {
-            let claim = claim(api, &tenant.principal().id, &conditions, body_hash);
+            let claim = claim(api, &tenant, &conditions, body_hash);
             if let Some(claim) = &claim
                 && let Some(replay) = replay(api, &tenant, claim).await?
             {
@@ -183,7 +183,7 @@ where
     let OperatorCall { operator, conditions } = call;
     operator.must_change()?;
     let platform = &api.app.platform;
-    let Some(claim) = claim(api, &operator.key().to_string(), &conditions, body_hash) else {
+    let Some(claim) = claim_by(api, &operator.key().to_string(), &conditions, body_hash) else {
         return Ok(rendered(&use_case(&operator, conditions).await?));
     };
     let now = api.app.env.now();
@@ -210,17 +210,30 @@ where
     }
 }
 
-/// The caller's idempotency key, bound to its principal and to what it sent.
+/// The caller's idempotency key, bound to its principal, to what it sent and to all that its credential may do: a
+/// token of the same user may hold less than the one that was answered.
 pub(crate) fn claim(
+    api: &Api,
+    tenant: &Tenant<'_>,
+    conditions: &Conditions,
+    body: [u8; 32],
+) -> Option<IdempotencyClaim> {
+    conditions.idempotency.as_ref()?;
+    let rights = tenant.rights().to_string();
+    let request = Sha256::new().chain_update(rights).chain_update([0]).chain_update(body).finalize();
+    claim_by(api, &tenant.principal().id, conditions, request.into())
+}
+
+fn claim_by(
     api: &Api,
     principal: &str,
     conditions: &Conditions,
-    body: [u8; 32],
+    request: [u8; 32],
 ) -> Option<IdempotencyClaim> {
     let key = conditions.idempotency?;
     let key = Sha256::new().chain_update(principal).chain_update([0]).chain_update(key).finalize();
     let (until, answer) = (api.app.env.now().plus(KEPT), conditions.answer.clone());
-    Some(IdempotencyClaim { key: key.into(), request: body, until, answer })
+    Some(IdempotencyClaim { key: key.into(), request, until, answer })
 }
 
 /// The answer to an earlier request with the same key and the same body.
@@ -235,10 +248,11 @@ async fn replay(
     replayed(door::answer(tenant, found).map_err(StoreError::from)?, claim).map(Some)
 }
 
-/// The answer that is remembered, if it is to the same body.
+/// The answer that is remembered, if it is to the same request.
 pub(crate) fn replayed(found: Remembered, claim: &IdempotencyClaim) -> Answer {
     if found.request != claim.request {
-        let detail = "The `Idempotency-Key` was used with another body. Use a fresh key for another request.";
+        let detail = "The `Idempotency-Key` was used with another body, or by a credential with other rights. \
+                      Use a fresh key for another request.";
         return Err(Problem::new(Code::IdempotencyConflict, detail).into());
     }
     match found.answer {

@@ -8,7 +8,6 @@ use super::reserve::{Attribution, row};
 use super::resolve::Resolved;
 use super::settle::{Ending, outcome_event};
 use crate::App;
-use authz::Rights;
 use context::{Origin, Private, Tenant};
 use env::Timestamp;
 use errors::Problem;
@@ -75,7 +74,7 @@ impl Wanted {
             DOMAIN,
             &[
                 &tenant.id().to_bytes(),
-                rights(tenant.rights()).as_bytes(),
+                tenant.rights().to_string().as_bytes(),
                 resolved.endpoint.name.as_str().as_bytes(),
                 resolved.endpoint.url.as_bytes(),
                 resolved.model.as_bytes(),
@@ -118,14 +117,6 @@ impl Wanted {
         let event = outcome_event(tenant, &call, &outcome, Ending::Answered);
         app.store.end_call(tenant, &call, outcome, Commit::event(event).claiming(claim)).await?;
         Ok(kept.map(|kept| kept.body))
-    }
-}
-
-/// What a principal holds, as text: answers are shared only among those who hold the same.
-fn rights(rights: &Rights) -> String {
-    match rights {
-        Rights::Granted { role, scopes } => format!("{} {}", role.as_str(), scopes.texts().join(" ")),
-        Rights::System(principal) => format!("system {}", principal.as_str()),
     }
 }
 

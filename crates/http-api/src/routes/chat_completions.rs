@@ -90,7 +90,7 @@ async fn handle(
     let cache = wants_cache(&headers)?;
     let TenantCall { admission, conditions } = call;
     let hash = Sha256::digest(&body.0).into();
-    let claimed = async |tenant: Tenant<'_>| claim(&api, &tenant.principal().id, &conditions, hash);
+    let claimed = async |tenant: Tenant<'_>| claim(&api, &tenant, &conditions, hash);
     let claim = admission.clone().enter(claimed).await;
     let input = ChatInput { body: body.0, cache, claim };
     match gateway::chat(&api.app, admission, input).await {

@@ -1,9 +1,12 @@
 //! What one tenant was given and another presents: cursors and idempotency keys.
 
+use super::rights::unlike;
+use super::tokens::of_one_user;
 use super::{Attempt, Control, Job, given_away, judged};
 use crate::description::Caller;
 use crate::pattern::Pattern;
 use crate::world::{Request, World};
+use http::Method;
 use serde_json::Value;
 
 const KEY: &str = "Idempotency-Key";
@@ -15,6 +18,15 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
     if !operation.is_safe() && operation.body.is_some() {
         let pattern = Pattern::new(operation, "header", "the victim's idempotency key and body");
         jobs.push(Job::new(pattern, idempotency(world, control)));
+    }
+    let minted = world.description.has(&Method::POST, "/v1/signing-keys");
+    if !operation.is_safe()
+        && minted
+        && let Some(scope) = &operation.scope
+    {
+        let attack = "the own idempotency key and body, with a token that lacks the scope";
+        let pattern = Pattern::new(operation, "header", attack);
+        jobs.push(Job::new(pattern, of_less_scope(world, control, unlike(scope))));
     }
     jobs
 }
@@ -52,6 +64,24 @@ async fn cursor(world: &World<'_>, control: &Control<'_>) -> Attempt {
     let request = Request { query: paged(&own, Some(cursor)), ..own };
     let answer = world.send(&request).await?;
     judged(given_away(world, &request, &answer))
+}
+
+/// The answer to what a user did is kept for that user, and for no token of the same user that may not do it.
+async fn of_less_scope(world: &World<'_>, control: &Control<'_>, scope: &str) -> Attempt {
+    control.held()?;
+    let [full, lesser] = of_one_user(world, scope).await?;
+    let fill = world.objects(control.operation, &world.victim).await?;
+    let request = world.request(control.operation, &world.victim, fill).by(&full);
+    let request = request.with_header(KEY, &format!("verify-{}", hex::encode(world.env.random::<8>())));
+    world.ask(&request, &world.victim).await?;
+    let again = world.send(&request).await?;
+    if again.header(REPLAYED).is_none() {
+        // It is not an operation that keeps answers.
+        return Ok(None);
+    }
+    let answer = world.send(&request.by(&lesser)).await?;
+    let let_in = answer.status.is_success() || answer.header(REPLAYED).is_some();
+    judged(let_in.then(|| format!("a token without the scope was answered {}", answer.status.as_u16())))
 }
 
 async fn idempotency(world: &World<'_>, control: &Control<'_>) -> Attempt {

@@ -14,10 +14,8 @@ use serde_json::json;
 pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let operation = control.operation;
     let Some(scope) = &operation.scope else { return Vec::new() };
-    // Some scope that has nothing to do with the one that is needed.
-    let other = if scope.starts_with("usage:") { "audit:read" } else { "usage:read" };
     let pattern = Pattern::new(operation, "credential", "the owner's key without the scope");
-    let mut jobs = vec![Job::new(pattern, refused(world, control, Role::Owner, other))];
+    let mut jobs = vec![Job::new(pattern, refused(world, control, Role::Owner, unlike(scope)))];
     for (role, attack) in [
         (Role::Viewer, "a viewer's key of the same tenant"),
         (Role::Member, "a member's key of the same tenant"),
@@ -35,6 +33,11 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
         jobs.push(Job::new(pattern, anothers(world, control, place)));
     }
     jobs
+}
+
+/// A scope that has nothing to do with the one that is needed.
+pub(super) fn unlike(scope: &str) -> &'static str {
+    if scope.starts_with("usage:") { "audit:read" } else { "usage:read" }
 }
 
 /// Whether the role reaches what is its own, and nothing else, by what an operation of this scope does.

@@ -6,6 +6,7 @@ use crate::pattern::Pattern;
 use crate::seed::Fill;
 use crate::side::Side;
 use crate::world::World;
+use authz::Role;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -68,11 +69,11 @@ struct Minter<'s> {
 }
 
 impl<'s> Minter<'s> {
-    async fn of(world: &World<'_>, side: &'s Side) -> Result<Self, String> {
+    async fn of(world: &World<'_>, side: &'s Side, role: Role) -> Result<Self, String> {
         let key = SigningKey::from_bytes(&world.env.random());
         let x = URL_SAFE_NO_PAD.encode(key.verifying_key().to_bytes());
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
-        let wanted = json!({"alg": "EdDSA", "public_jwk": jwk, "role": "developer"});
+        let wanted = json!({"alg": "EdDSA", "public_jwk": jwk, "role": role.as_str()});
         let client = world.client.with_key(side.key.clone());
         let made = client.post("/v1/signing-keys", &wanted).await.map_err(|error| error.to_string())?;
         let id = made["id"].as_str().ok_or_else(|| "the signing key has no id".to_owned())?.to_owned();
@@ -103,6 +104,23 @@ fn unsigned(header: &Value, claims: &str) -> String {
     format!("{}.{}", part(&header.to_string()), part(claims))
 }
 
+/// Two tokens of one user of the victim's: one that may do everything, and one of this scope alone.
+pub(super) async fn of_one_user(world: &World<'_>, scope: &str) -> Result<[SecretText; 2], String> {
+    let names = ["a token of everything".to_owned(), format!("a token of {scope}")];
+    let mut kept = world.victim.lesser.lock().await;
+    if let [Some(full), Some(lesser)] = names.each_ref().map(|name| kept.get(name)) {
+        return Ok([full.clone(), lesser.clone()]);
+    }
+    let minter = Minter::of(world, &world.victim, Role::Owner).await?;
+    let mut claims = minter.claims(world.env.now().seconds());
+    claims["role"] = json!(Role::Owner.as_str());
+    let full = minter.signed(&minter.header(), &claims.to_string());
+    claims["scope"] = json!(scope);
+    let lesser = minter.signed(&minter.header(), &claims.to_string());
+    kept.extend(names.into_iter().zip([full.clone(), lesser.clone()]));
+    Ok([full, lesser])
+}
+
 /// The address that the server knows itself by, which is not always the one by which it is reached: hooks
 /// stand below it.
 async fn audience(world: &World<'_>, side: &Side) -> Result<String, String> {
@@ -121,8 +139,8 @@ async fn audience(world: &World<'_>, side: &Side) -> Result<String, String> {
 
 async fn confused(world: &World<'_>, control: &Control<'_>, confusion: Confusion) -> Attempt {
     let (request, _) = control.held()?;
-    let theirs = Minter::of(world, &world.victim).await?;
-    let own = Minter::of(world, &world.attacker).await?;
+    let theirs = Minter::of(world, &world.victim, Role::Developer).await?;
+    let own = Minter::of(world, &world.attacker, Role::Developer).await?;
     let now = world.env.now().seconds();
     for minter in [&theirs, &own] {
         let good = minter.signed(&minter.header(), &minter.claims(now).to_string());
