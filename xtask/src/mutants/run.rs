@@ -18,6 +18,9 @@ const BUILT: [&str; 7] = ["build", "--offline", "--quiet", "-p", "server", "--bi
 const BUILD: Duration = Duration::from_secs(1200);
 const SUITE: Duration = Duration::from_secs(180);
 const TESTS: Duration = Duration::from_secs(1200);
+/// What a whole server is tested for, but for what takes minutes: the suite was run, and faults are another matter.
+const WHOLE: [&str; 6] = ["test", "--offline", "--quiet", "-p", "server", "--"];
+const SKIPPED: [&str; 6] = ["attack_suite", "chaos", "power", "machine", "official_clients", "schema"];
 /// An attack that measures time may find something in the noise of a busy machine.
 const MEASURED: &str = "the time that";
 /// An owner's request may take too long on one.
@@ -32,7 +35,7 @@ pub struct Settings {
     pub minutes: Option<u64>,
     /// Again those that survived.
     pub survivors: bool,
-    /// Also the tests of the crate, where the suite does not notice.
+    /// Also the tests of the crate, then those of a whole server, where the suite does not notice.
     pub tests: bool,
 }
 
@@ -136,10 +139,15 @@ impl Place {
         }
         let package = mutant.file.split('/').nth(1).unwrap_or_default();
         let tested = ["test", "--offline", "--quiet", "-p", package];
-        Ok(if self.cargo(&tested, TESTS)? {
-            format!("survived, also the tests of {package}")
+        if !self.cargo(&tested, TESTS)? {
+            return Ok(format!("survived the suite, killed by the tests of {package}"));
+        }
+        let skipped = SKIPPED.iter().flat_map(|name| ["--skip", name]);
+        let whole: Vec<&str> = WHOLE.into_iter().chain(skipped).collect();
+        Ok(if self.cargo(&whole, TESTS)? {
+            format!("survived, also the tests of {package} and server")
         } else {
-            format!("survived the suite, killed by the tests of {package}")
+            "survived the suite, killed by the tests of server".to_owned()
         })
     }
 

@@ -145,5 +145,8 @@ mod tests {
         }
         assert!(flights.join(key(MAX_OF_TENANT), forever()).is_err());
         assert!(flights.join(key(0), forever()).is_ok());
+        let (_, name) = key(0);
+        let neighbour = Env::fixed(Timestamp::from_millis(1), 2).0.id();
+        assert!(flights.join((neighbour, name), forever()).is_ok());
     }
 }

@@ -40,6 +40,16 @@ fn checkpoints_read_as_the_specification_says() {
 }
 
 #[test]
+fn a_logs_origin_has_one_spelling() {
+    let text = origin(1).to_string();
+    assert_eq!(text.parse(), Ok(origin(1)));
+    let without_epoch = text.strip_suffix('0').unwrap();
+    for epoch in ["00", "+0", "-0", "0/", ""] {
+        assert!(format!("{without_epoch}{epoch}").parse::<Origin>().is_err(), "{epoch}");
+    }
+}
+
+#[test]
 fn a_checkpoint_is_the_logs_and_no_others() {
     let text = key(1).sign(3, [7; 32]).to_string();
     let opened = SignedCheckpoint::open(&text, key(1).verifier()).unwrap();

@@ -76,11 +76,18 @@ async fn a_tenants_repeated_writes_are_carried_out_once() {
     let first = post(&tenant.owner, path, "k", &record).await.accepted().unwrap().json();
     assert_eq!(post(&tenant.owner, path, "k", &record).await.json(), first);
     assert_refused(&post(&tenant.owner, path, "k", &json!({})).await, 409, "idempotency_conflict");
-    // The same key is another one for another tenant.
+    // The same key is another one for another principal, at another place, and for another tenant.
+    let second =
+        tenant.owner.post("/v1/api-keys", &json!({"name": "second", "role": "owner"})).await.unwrap();
+    let second = tenant.owner.with_key(SecretText::new(second["key"].as_str().unwrap().to_owned()));
+    let own = post(&second, path, "k", &record).await.accepted().unwrap().json();
+    assert_ne!(own["id"], first["id"]);
+    let elsewhere = post(&tenant.owner, "/v1/records/people", "k", &record).await.accepted().unwrap().json();
+    assert_ne!(elsewhere["id"], first["id"]);
     let theirs = post(&other.owner, path, "k", &record).await.accepted().unwrap().json();
     assert_ne!(theirs["id"], first["id"]);
     let listed = tenant.owner.get(path).await.unwrap();
-    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["data"].as_array().unwrap().len(), 2);
 }
 
 // Every write of a tenant that takes a key knows its answer again. The chat route keeps answers by itself.

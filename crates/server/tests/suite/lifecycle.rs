@@ -37,6 +37,21 @@ async fn a_backup_brings_back_what_was_there_and_an_older_one_only_when_told_so(
 }
 
 #[tokio::test]
+async fn a_restore_is_repeated_with_the_same_backup_alone() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let path = format!("/v1/tenants/{}/restore", tenant.id);
+    let [first, other] = [back_up(&server, &tenant).await, back_up(&server, &tenant).await];
+    for (backup, status) in [(&first, 200), (&first, 200), (&other, 409)] {
+        let call = server.operator.call(Method::POST, &path).header("idempotency-key", "once");
+        let answer = call.body("application/octet-stream", backup.clone()).send().await.unwrap();
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+    }
+    let told = tenant.events("action=tenant.restore").await;
+    assert_eq!(told.len(), 2, "one intent and one success: {told:?}");
+}
+
+#[tokio::test]
 async fn anothers_backup_and_an_altered_one_are_refused_and_told_of() {
     let server = Server::start();
     let (tenant, other) = (server.tenant("Acme").await, server.tenant("Other").await);

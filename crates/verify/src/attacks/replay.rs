@@ -1,12 +1,14 @@
 //! What one tenant was given and another presents: cursors and idempotency keys.
 
-use super::rights::unlike;
+use super::rights::{lesser, unlike};
 use super::tokens::of_one_user;
 use super::{Attempt, Control, Job, given_away, judged};
 use crate::description::Caller;
 use crate::pattern::Pattern;
 use crate::world::{Request, World};
+use authz::Role;
 use http::Method;
+use secret::SecretText;
 use serde_json::Value;
 
 const KEY: &str = "Idempotency-Key";
@@ -19,14 +21,15 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
         let pattern = Pattern::new(operation, "header", "the victim's idempotency key and body");
         jobs.push(Job::new(pattern, idempotency(world, control)));
     }
-    let minted = world.description.has(&Method::POST, "/v1/signing-keys");
-    if !operation.is_safe()
-        && minted
-        && let Some(scope) = &operation.scope
-    {
-        let attack = "the own idempotency key and body, with a token that lacks the scope";
+    if let Some(scope) = operation.scope.as_deref().filter(|_| !operation.is_safe()) {
+        let attack = "the idempotency key and body of another key of the same tenant and role";
         let pattern = Pattern::new(operation, "header", attack);
-        jobs.push(Job::new(pattern, of_less_scope(world, control, unlike(scope))));
+        jobs.push(Job::new(pattern, of_another_key(world, control)));
+        if world.description.has(&Method::POST, "/v1/signing-keys") {
+            let attack = "the own idempotency key and body, with a token that lacks the scope";
+            let pattern = Pattern::new(operation, "header", attack);
+            jobs.push(Job::new(pattern, of_less_scope(world, control, unlike(scope))));
+        }
     }
     jobs
 }
@@ -66,22 +69,37 @@ async fn cursor(world: &World<'_>, control: &Control<'_>) -> Attempt {
     judged(given_away(world, &request, &answer))
 }
 
+/// The answer to what one principal did is kept for that principal, and for no other of the same rights.
+async fn of_another_key(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    control.held()?;
+    let another = lesser(world, Role::Owner, "*").await?;
+    let Some(request) = kept(world, control, &world.victim.key).await? else { return Ok(None) };
+    let answer = world.send(&request.by(&another)).await?;
+    judged(answer.header(REPLAYED).map(|_| "another principal's answer was replayed".to_owned()))
+}
+
 /// The answer to what a user did is kept for that user, and for no token of the same user that may not do it.
 async fn of_less_scope(world: &World<'_>, control: &Control<'_>, scope: &str) -> Attempt {
     control.held()?;
     let [full, lesser] = of_one_user(world, scope).await?;
-    let fill = world.objects(control.operation, &world.victim).await?;
-    let request = world.request(control.operation, &world.victim, fill).by(&full);
-    let request = request.with_header(KEY, &format!("verify-{}", hex::encode(world.env.random::<8>())));
-    world.ask(&request, &world.victim).await?;
-    let again = world.send(&request).await?;
-    if again.header(REPLAYED).is_none() {
-        // It is not an operation that keeps answers.
-        return Ok(None);
-    }
+    let Some(request) = kept(world, control, &full).await? else { return Ok(None) };
     let answer = world.send(&request.by(&lesser)).await?;
     let let_in = answer.status.is_success() || answer.header(REPLAYED).is_some();
     judged(let_in.then(|| format!("a token without the scope was answered {}", answer.status.as_u16())))
+}
+
+/// A request of the victim's whose answer is kept; none where the operation keeps no answers.
+async fn kept<'c>(
+    world: &World<'_>,
+    control: &'c Control<'_>,
+    by: &SecretText,
+) -> Result<Option<Request<'c>>, String> {
+    let fill = world.objects(control.operation, &world.victim).await?;
+    let key = format!("verify-{}", hex::encode(world.env.random::<8>()));
+    let request = world.request(control.operation, &world.victim, fill).by(by).with_header(KEY, &key);
+    world.ask(&request, &world.victim).await?;
+    let again = world.send(&request).await?;
+    Ok(again.header(REPLAYED).is_some().then_some(request))
 }
 
 async fn idempotency(world: &World<'_>, control: &Control<'_>) -> Attempt {

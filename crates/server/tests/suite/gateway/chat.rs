@@ -38,6 +38,24 @@ async fn a_call_is_sent_with_the_operators_key_answered_metered_and_audited() {
 }
 
 #[tokio::test]
+async fn each_principal_has_a_name_of_its_own_at_the_provider() {
+    let world = World::new().await;
+    let second =
+        world.client.post("/v1/api-keys", &json!({ "name": "second", "role": "owner" })).await.unwrap();
+    let second = world.client.with_key(secret::SecretText::new(second["key"].as_str().unwrap().to_owned()));
+    let stranger = world.server.tenant("globex").await;
+    let mut body = ask("gpt-test");
+    body["user"] = json!("somebody@acme.example");
+    for client in [&world.client, &world.client, &second, &stranger.owner] {
+        assert_eq!(world.call(client, body.clone(), &[]).await.status, 200);
+    }
+    let sent = world.provider.requests();
+    let [first, again, other, far] = [0, 1, 2, 3].map(|at| sent[at]["user"].as_str().unwrap());
+    assert_eq!(first, again);
+    assert!(first != other && first != far && other != far, "{first} {other} {far}");
+}
+
+#[tokio::test]
 async fn a_stream_reads_as_openais_and_its_usage_is_for_those_who_ask() {
     let world = World::new().await;
     let answer = world.chat(ask_stream("gpt-test")).await;
