@@ -1,7 +1,12 @@
-//! Keeps the memory of this process out of core files, debuggers and swap, as far as the system lets us.
+//! What this process asks of the system: to keep its memory out of core files, debuggers and swap, as far as it
+//! lets us, and to let threads that gather work give way to those who bring it.
 //!
 //! Root, and whoever may load a kernel module, can read any memory: this is against files that are left
 //! behind and against other users and processes of the same machine.
+
+mod scheduling;
+
+pub use scheduling::give_way;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::ffi::c_void;
