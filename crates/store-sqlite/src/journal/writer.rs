@@ -17,11 +17,9 @@ use tokio::sync::oneshot;
 /// The most requests that share a transaction: bounds how long the first of them waits for the last.
 const MAX_BATCH: usize = 512;
 /// From how many appends in the last transaction on there are so many writers that the next one waits a little
-/// for their company: a wait for the disk costs the processor more than several appends do. The more there were,
-/// the longer.
-const COMMIT_SIBLINGS: u32 = 3;
-const DELAY_PER_SIBLING: Duration = Duration::from_micros(125);
-const LONGEST_DELAY: Duration = Duration::from_millis(1);
+/// for their company: a wait for the disk costs the processor more than several appends do.
+const COMMIT_SIBLINGS: usize = 3;
+const COMMIT_DELAY: Duration = Duration::from_micros(250);
 
 type Done = oneshot::Sender<Result<u64, Fault>>;
 
@@ -78,11 +76,11 @@ impl Writer {
                 }
             };
             if siblings >= COMMIT_SIBLINGS {
-                std::thread::sleep((DELAY_PER_SIBLING * siblings).min(LONGEST_DELAY));
+                std::thread::sleep(COMMIT_DELAY);
             }
             let mut batch = vec![first];
             batch.extend(inbox.try_iter().take(MAX_BATCH - 1));
-            siblings = batch.iter().map(|request| u32::from(matches!(request, Request::Append(..)))).sum();
+            siblings = batch.iter().filter(|request| matches!(request, Request::Append(..))).count();
             let (pauses, batch): (Vec<_>, Vec<_>) =
                 batch.into_iter().partition(|request| matches!(request, Request::Pause(..)));
             let entries = batch.len();
