@@ -12,9 +12,10 @@ mod table;
 pub use action::{Action, Resource};
 pub use role::{OperatorRole, Role};
 pub use scope::{ParseScopeError, Scope, Scopes};
-use std::fmt;
 pub use system::SystemPrincipal;
 pub use table::Reach;
+
+use std::fmt;
 
 /// What a principal holds: a role with the scopes of its key, or the fixed duties of a system principal.
 #[derive(Clone, Debug, PartialEq, Eq)]

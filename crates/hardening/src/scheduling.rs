@@ -24,19 +24,17 @@ fn batch() -> Result<(), io::Error> {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
-    #[cfg(target_os = "linux")]
     use super::give_way;
 
     /// The 41st field of the thread's `stat`, of which the second may have blanks; see proc_pid_stat(5).
-    #[cfg(target_os = "linux")]
     fn policy() -> i32 {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
         let (_, rest) = stat.rsplit_once(") ").unwrap();
         rest.split(' ').nth(38).unwrap().parse().unwrap()
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_thread_gives_way_for_itself_alone() {
         let before = policy();

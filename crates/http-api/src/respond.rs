@@ -224,6 +224,7 @@ pub(crate) fn claim(
     claim_by(api, &tenant.principal().id, conditions, request.into())
 }
 
+/// The idempotency key of this principal, for this request and no other.
 fn claim_by(
     api: &Api,
     principal: &str,

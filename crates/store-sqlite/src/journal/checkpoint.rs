@@ -4,7 +4,6 @@
 //! A log that is written all the time is never moved to its last frame from beside. So the writer moves the little
 //! that came meanwhile itself, when nobody waits; then the log begins anew instead of growing.
 
-use super::writer::give_way;
 use crate::error::Fault;
 use sqlcipher::Connection;
 use std::sync::Arc;
@@ -32,13 +31,7 @@ pub(super) fn start(connection: Connection) -> Result<(Checkpoints, JoinHandle<(
     let (nudge, nudges) = sync_channel(1);
     let moved = Arc::new(AtomicBool::new(false));
     let tell = moved.clone();
-    let thread = std::thread::Builder::new()
-        .name("node-journal-log".into())
-        .spawn(move || {
-            give_way();
-            run(&connection, &nudges, &tell);
-        })
-        .map_err(|_| Fault::Stopped)?;
+    let thread = super::thread("node-journal-log", move || run(&connection, &nudges, &tell))?;
     Ok((Checkpoints { written: 0, nudge, moved }, thread))
 }
 

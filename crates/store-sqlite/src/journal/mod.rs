@@ -24,6 +24,7 @@ use sqlcipher::{Connection, params};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use store::{Mark, PendingWork, WorkKind};
 use tokio::sync::oneshot;
 
@@ -84,7 +85,7 @@ pub(crate) struct Journal {
     /// `None` only while the journal is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     /// The writer's thread, and that of the log.
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     /// For one tenant's entries, which whoever opens a tenant's database waits for.
     reader: Mutex<Connection>,
     /// For what asks about all tenants together, and may take its time.
@@ -101,6 +102,18 @@ impl Drop for Journal {
             }
         }
     }
+}
+
+/// Starts a thread of the journal. Whoever hands it something goes on first: on few processors a model's answer
+/// would wait for the disk otherwise, and a transaction would begin before others could join it.
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if let Err(error) = hardening::give_way() {
+            tracing::debug!(%error, "a thread of the node journal does not give way");
+        }
+        work();
+    });
+    started.map_err(|_| Fault::Stopped)
 }
 
 const SCHEMA: &str = "

@@ -31,21 +31,7 @@ pub(super) fn start(
     checkpoints: Checkpoints,
     inbox: Receiver<Request>,
 ) -> Result<JoinHandle<()>, Fault> {
-    std::thread::Builder::new()
-        .name("node-journal".into())
-        .spawn(move || {
-            give_way();
-            writer.run(&inbox, checkpoints);
-        })
-        .map_err(|_| Fault::Stopped)
-}
-
-/// Whoever hands something to a thread of the journal goes on first: on few processors a model's answer would
-/// wait for the disk otherwise, and what others hand in at the same time would find the next transaction alone.
-pub(super) fn give_way() {
-    if let Err(error) = hardening::give_way() {
-        tracing::debug!(%error, "a thread of the node journal does not give way");
-    }
+    super::thread("node-journal", move || writer.run(&inbox, checkpoints))
 }
 
 pub(super) struct Writer {

@@ -15,6 +15,10 @@ pub(super) enum Plant {
     ListForgetsTheFilter,
     /// Answers are kept under the idempotency key alone.
     ReplaysAcrossTenants,
+    /// Answers are kept for all keys of a tenant together.
+    ReplaysToAnyKey,
+    /// Answers are kept for a user, whatever the token may do.
+    ReplaysToAnyToken,
     /// The tenant in a delivery's body is believed.
     HookTrustsTheBody,
     /// The tenant in `X-Tenant-ID` is believed.
@@ -85,12 +89,14 @@ pub(super) enum Plant {
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 38] = [
+    pub(super) const ALL: [Self; 40] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
         Self::ListForgetsTheFilter,
         Self::ReplaysAcrossTenants,
+        Self::ReplaysToAnyKey,
+        Self::ReplaysToAnyToken,
         Self::HookTrustsTheBody,
         Self::HeaderChoosesTheTenant,
         Self::TruncatedKeysOpen,

@@ -194,12 +194,22 @@ impl Inner {
         owners.iter().find(|(id, _)| id == tenant).map(|(_, key)| key.clone())
     }
 
+    /// What the answer is kept under, where it is.
+    fn replayed<'a>(&self, asked: &'a Asked) -> Option<&'a str> {
+        let by_token = asked.key()?.starts_with("ey");
+        let kept = match self.plant {
+            Plant::ReplaysToAnyKey => !by_token,
+            Plant::ReplaysToAnyToken => by_token,
+            _ => true,
+        };
+        asked.text("idempotency-key").filter(|_| kept)
+    }
+
     /// An answer in the place of the server's.
     async fn instead(&self, asked: &Asked, own: Option<&str>) -> Option<Answer> {
         match self.plant {
-            Plant::ReplaysAcrossTenants => {
-                let key = asked.text("idempotency-key")?;
-                let mut kept = self.kept.lock().unwrap().get(key).cloned()?;
+            Plant::ReplaysAcrossTenants | Plant::ReplaysToAnyKey | Plant::ReplaysToAnyToken => {
+                let mut kept = self.kept.lock().unwrap().get(self.replayed(asked)?).cloned()?;
                 kept.headers.insert("idempotency-replayed", http::HeaderValue::from_static("true"));
                 Some(kept)
             }
@@ -316,8 +326,8 @@ impl Inner {
                 self.pass(asked, Some(self.operator.expose())).await;
             }
             Plant::HookTrustsTheBody if asked.is(Method::POST, "/hooks/") => self.believe(asked).await,
-            Plant::ReplaysAcrossTenants if answer.status.is_success() => {
-                if let Some(key) = asked.text("idempotency-key") {
+            Plant::ReplaysAcrossTenants | Plant::ReplaysToAnyKey | Plant::ReplaysToAnyToken => {
+                if let Some(key) = self.replayed(asked).filter(|_| answer.status.is_success()) {
                     self.kept.lock().unwrap().insert(key.to_owned(), answer.clone());
                 }
             }
