@@ -24,6 +24,7 @@ mod rows;
 mod sqlite;
 mod store_impl;
 mod tenant;
+mod tree;
 mod upkeep;
 
 pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};

@@ -5,7 +5,7 @@
 
 use crate::areas::Sums;
 use crate::error::Fault;
-use audit::merkle::Frontier;
+use crate::tree::Tree;
 use serde::{Deserialize, Serialize};
 use sqlcipher::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use sqlcipher::{Executor, ToSql, params_from_iter};
@@ -284,74 +284,12 @@ impl RowChange {
     }
 }
 
-/// Adds the Merkle tree's nodes that a new leaf completes: its own, and each parent whose right child is
-/// the node just completed (RFC 6962, section 2.1).
+/// Adds what the event of a row completes in its log's tree.
 fn complete_nodes(connection: &Executor, cells: &[Cell]) -> Result<(), Fault> {
+    let damaged = || Fault::Damaged("an audit row");
     let (Some(Cell::Integer(number)), Some(Cell::Blob(hash))) = (cells.first(), cells.get(6)) else {
-        return Err(Fault::Damaged("an audit row"));
+        return Err(damaged());
     };
-    let place = u64::try_from(*number).map_err(|_| Fault::Damaged("an audit row"))?;
-    let mut index = LogBase::number(place);
-    let base = place - index;
-    let mut hash: [u8; 32] = hash.as_slice().try_into().map_err(|_| Fault::Damaged("an audit row"))?;
-    let mut level = 0u32;
-    let mut put = connection.prepare_cached("INSERT OR REPLACE INTO merkle_node VALUES(?1, ?2, ?3)")?;
-    let mut get =
-        connection.prepare_cached("SELECT hash FROM merkle_node WHERE level = ?1 AND number = ?2")?;
-    put.execute(sqlcipher::params![level, base + index, hash])?;
-    while index % 2 == 1 {
-        let left: [u8; 32] = get.query_row(sqlcipher::params![level, base + index - 1], |row| row.get(0))?;
-        hash = audit::merkle::node_hash(&left, &hash);
-        level += 1;
-        index /= 2;
-        put.execute(sqlcipher::params![level, base + index, hash])?;
-    }
-    Ok(())
-}
-
-/// Where one of a tenant's audit logs begins among the rows of all of them. Each has room for 2^40 events;
-/// a row's number is the beginning of its log and the event's own number, so that rows stay in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LogBase(u64);
-
-impl LogBase {
-    const NUMBER_BITS: u32 = 40;
-
-    /// Where the log of this epoch begins. Epochs count from 1.
-    pub(crate) const fn of(epoch: u64) -> Self {
-        Self(epoch.saturating_sub(1) << Self::NUMBER_BITS)
-    }
-
-    /// The row's number of an event.
-    pub(crate) const fn row(self, number: u64) -> u64 {
-        self.0 + number
-    }
-
-    /// The event's number in its log.
-    pub(crate) const fn number(row: u64) -> u64 {
-        row & ((1 << Self::NUMBER_BITS) - 1)
-    }
-
-    /// How many events the log has in these tables.
-    pub(crate) fn size(self, connection: &Executor) -> Result<u64, Fault> {
-        let mut last = connection
-            .prepare_cached("SELECT max(number) FROM audit_event WHERE number BETWEEN ?1 AND ?2")?;
-        let range = sqlcipher::params![self.0, self.0 + (1 << Self::NUMBER_BITS) - 1];
-        let last: Option<u64> = last.query_row(range, |row| row.get(0))?;
-        Ok(last.map_or(0, |last| Self::number(last) + 1))
-    }
-}
-
-/// The frontier of a log's first `size` events, from the nodes that are stored.
-pub(crate) fn frontier(connection: &Executor, log: LogBase, size: u64) -> Result<Frontier, Fault> {
-    let mut get =
-        connection.prepare_cached("SELECT hash FROM merkle_node WHERE level = ?1 AND number = ?2")?;
-    let mut bytes = size.to_be_bytes().to_vec();
-    for level in (0..u64::BITS).rev().filter(|level| size & (1 << level) != 0) {
-        // The subtree of this bit is the last complete one of its level within `size`.
-        let index = (size >> level) - 1;
-        let hash: [u8; 32] = get.query_row(sqlcipher::params![level, log.row(index)], |row| row.get(0))?;
-        bytes.extend(hash);
-    }
-    Frontier::from_bytes(&bytes).map_err(|_| Fault::Damaged("the audit tree"))
+    let row = u64::try_from(*number).map_err(|_| damaged())?;
+    Tree::complete(connection, row, hash.as_slice().try_into().map_err(|_| damaged())?)
 }

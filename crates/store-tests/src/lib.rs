@@ -9,6 +9,7 @@
 )]
 #![expect(missing_docs, reason = "the cases' names say what they are, and nothing but tests calls them")]
 
+pub mod audit_search;
 pub mod audit_trail;
 pub mod backups;
 pub mod erasure;
@@ -48,7 +49,8 @@ macro_rules! conformance {
             usage: an_outcome_that_has_its_place_is_read, a_call_from_its_beginning_to_its_end, only_an_unknown_outcome_can_be_corrected,
                 a_meter_goes_on, grouped_and_exact, sums_stay_when_calls_are_forgotten,
                 a_claim_holds_for_calls_too;
-            audit_trail: in_order_and_at_once, filtered_and_paged, proofs_hold, an_export_verifies,
+            audit_search: filtered_and_paged, actions_of_a_family_come_in_their_order;
+            audit_trail: in_order_and_at_once, proofs_hold, an_export_verifies,
                 erased_values_break_no_proof, people_can_be_erased_from_a_log, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
             idempotency: a_key_is_claimed_once, a_key_is_free_after_its_time, answers_are_remembered,
                 an_answer_known_before_is_part_of_the_write, a_key_is_given_back,

@@ -1,14 +1,16 @@
 //! The audit log: reading, proving, exporting, and erasing what it discloses.
 
-use super::{one_more, paged};
+use super::audit_search::{Row, search};
+use super::paged;
 use crate::error::Fault;
 use crate::keys::TenantKeys;
-use crate::rows::{Cell, LogBase, Table};
+use crate::rows::{Cell, Table};
 use crate::tenant::{Append, Database, Txn};
+use crate::tree::{LogBase, Tree};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
 use audit::event::{Disclosure, Draft, View};
-use audit::merkle::{Hash, Nodes, ProofError, consistency_proof, inclusion_proof};
+use audit::merkle::{Hash, ProofError, consistency_proof, inclusion_proof};
 use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Env;
 use ids::EventId;
@@ -17,21 +19,13 @@ use store::{
     AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, InclusionProof, Page, PageRequest, StoreError,
 };
 
-struct StoredNodes<'c>(&'c Executor, LogBase);
-
-impl Nodes for StoredNodes<'_> {
-    type Error = Fault;
-
-    fn hash(&self, level: u32, index: u64) -> Result<Hash, Fault> {
-        let mut get =
-            self.0.prepare_cached("SELECT hash FROM merkle_node WHERE level = ?1 AND number = ?2")?;
-        Ok(get.query_row(params![level, self.1.row(index)], |row| row.get(0))?)
-    }
-}
-
 /// Where the log that is being written begins.
 fn present(keys: &TenantKeys) -> LogBase {
     LogBase::of(keys.log().origin().epoch)
+}
+
+fn tree<'d>(database: &'d Database, keys: &TenantKeys) -> Tree<'d> {
+    Tree::new(&database.connection, present(keys))
 }
 
 pub(super) fn size(database: &Database, keys: &TenantKeys) -> Result<u64, Fault> {
@@ -39,7 +33,7 @@ pub(super) fn size(database: &Database, keys: &TenantKeys) -> Result<u64, Fault>
 }
 
 pub(super) fn checkpoint(database: &Database, keys: &TenantKeys, size: u64) -> Result<String, Fault> {
-    let root = crate::rows::frontier(&database.connection, present(keys), size)?.root();
+    let root = tree(database, keys).frontier(size)?.root();
     Ok(keys.log().sign(size, root).to_string())
 }
 
@@ -63,13 +57,10 @@ pub(super) fn prove_inclusion(
 ) -> Result<InclusionProof, Fault> {
     let size = size_of(database, keys, of)?;
     let leaf = leaf(database, keys, index)?;
-    let hashes =
-        inclusion_proof(&StoredNodes(&database.connection, present(keys)), index, size).map_err(|error| {
-            match error {
-                ProofError::NoSuchLeaf { .. } => Fault::Answer(StoreError::NotFound),
-                _ => Fault::Damaged("the audit tree"),
-            }
-        })?;
+    let hashes = inclusion_proof(&tree(database, keys), index, size).map_err(|error| match error {
+        ProofError::NoSuchLeaf { .. } => Fault::Answer(StoreError::NotFound),
+        _ => Fault::Damaged("the audit tree"),
+    })?;
     Ok(InclusionProof { index, leaf, hashes, checkpoint: checkpoint(database, keys, size)? })
 }
 
@@ -84,7 +75,7 @@ pub(super) fn prove_growth(
     if earlier > size {
         return Err(StoreError::Invalid("The log has fewer events than that.".into()).into());
     }
-    let hashes = consistency_proof(&StoredNodes(&database.connection, present(keys)), earlier, size)
+    let hashes = consistency_proof(&tree(database, keys), earlier, size)
         .map_err(|_| Fault::Damaged("the audit tree"))?;
     Ok((hashes, checkpoint(database, keys, size)?))
 }
@@ -95,7 +86,7 @@ fn leaf(database: &Database, keys: &TenantKeys, index: u64) -> Result<Vec<u8>, F
     found.ok_or(Fault::Answer(StoreError::NotFound))
 }
 
-fn event((row, leaf, disclosures): (u64, Vec<u8>, Option<String>)) -> Result<(u64, AuditEvent), Fault> {
+fn event((row, leaf, disclosures): Row) -> Result<(u64, AuditEvent), Fault> {
     let disclosures: Vec<Disclosure> =
         disclosures.as_deref().map_or_else(|| Ok(Vec::new()), super::from_text)?;
     let view = View::open(&leaf, &disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
@@ -114,26 +105,8 @@ pub(super) fn page_of_events(
     let list = format!("audit/{query:?}");
     let before: Option<u64> =
         page.cursor.as_deref().map(|cursor| cursor::open(keys, &list, cursor)).transpose()?;
-    let mut select = database.connection.prepare_cached(
-        "SELECT number, leaf, disclosures FROM audit_event
-         WHERE number < ?1
-           AND (?2 IS NULL OR action = ?2 OR substr(action, 1, length(?2) + 1) = ?2 || '.')
-           AND (?3 IS NULL OR actor IN (?3, ?8)) AND (?4 IS NULL OR resource = ?4)
-           AND time >= ?5 AND time < ?6
-         ORDER BY number DESC LIMIT ?7",
-    )?;
-    let values = params![
-        before.unwrap_or(i64::MAX as u64),
-        query.action,
-        query.actor,
-        query.resource,
-        query.from.map_or(i64::MIN, env::Timestamp::millis),
-        query.to.map_or(i64::MAX, env::Timestamp::millis),
-        one_more(page),
-        query.actor.as_deref().map(|id| keys.pseudonym(id).to_string())
-    ];
-    let rows = select.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let events = rows.map(|row| event(row?)).collect::<Result<Vec<_>, Fault>>()?;
+    let rows = search(&database.connection, keys, query, before.unwrap_or(i64::MAX as u64), page)?;
+    let events = rows.into_iter().map(event).collect::<Result<Vec<_>, Fault>>()?;
     let found = paged(page, events, |(row, _)| *row, |row| cursor::seal(keys, env, &list, &row))?;
     Ok(found.map(|(_, event)| event))
 }

@@ -1,5 +1,6 @@
 //! What a tenant's store can do, area by area, over the tables.
 
+mod audit_search;
 mod audit_trail;
 mod idempotency;
 mod objects;

@@ -5,8 +5,8 @@ use crate::EmbeddedStore;
 use crate::error::Fault;
 use crate::journal::{Journal, JournalKey};
 use crate::keys::TenantKeys;
-use crate::rows::LogBase;
 use crate::tenant::{Database, Home, TenantHandle, blocking};
+use crate::tree::{LogBase, Tree};
 use audit::export::follow_leaves;
 use ids::TenantId;
 use serde::Serialize;
@@ -108,6 +108,6 @@ fn follow_log(database: &mut Database, keys: &TenantKeys) -> Result<u64, Fault> 
             Fault::Damaged("the audit log")
         })?;
     }
-    let root = crate::rows::frontier(connection, log, size)?.root();
+    let root = Tree::new(connection, log).frontier(size)?.root();
     if followed.size_and_root() == (size, root) { Ok(size) } else { Err(Fault::Damaged("the audit tree")) }
 }

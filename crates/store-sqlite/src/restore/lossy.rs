@@ -7,8 +7,9 @@
 use crate::error::Fault;
 use crate::journal::JournalKey;
 use crate::platform::Platform;
-use crate::rows::{Cell, LogBase, RowChange, Table};
+use crate::rows::{Cell, RowChange, Table};
 use crate::tenant::TenantHandle;
+use crate::tree::LogBase;
 use sqlcipher::{Connection, params};
 use std::collections::HashSet;
 

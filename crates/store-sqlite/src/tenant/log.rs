@@ -3,7 +3,8 @@
 
 use crate::error::Fault;
 use crate::keys::TenantKeys;
-use crate::rows::{Cell, LogBase, RowChange, Table, frontier};
+use crate::rows::{Cell, RowChange, Table};
+use crate::tree::{LogBase, Tree};
 use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, Sealed, hide_people, seal};
 use audit::merkle::Frontier;
 use audit::note::Origin;
@@ -34,7 +35,7 @@ impl LogPosition {
         let (index, prev_leaf_hash) =
             last.map_or((0, NO_PREVIOUS_LEAF), |(row, hash)| (LogBase::number(row) + 1, hash));
         let place = Position { index, prev_leaf_hash, ..Position::start(log.clone()) };
-        Ok(Self { place, frontier: frontier(connection, base, index)?, epoch })
+        Ok(Self { place, frontier: Tree::new(connection, base).frontier(index)?, epoch })
     }
 
     /// How many events there are, and the root over them.

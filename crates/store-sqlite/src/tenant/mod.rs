@@ -21,3 +21,6 @@ pub(crate) use moves::{Moved, RunPlace};
 pub(crate) use schema::LATEST;
 pub(crate) use whole::is_damage;
 pub(crate) use writes::Txn;
+
+#[cfg(test)]
+pub(crate) use schema::migrate;

@@ -15,6 +15,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { statements: VERSION_1, then: |_| Ok(()) },
     Migration { statements: VERSION_2, then: crate::areas::sum_up_calls },
     Migration { statements: VERSION_3, then: |_| Ok(()) },
+    Migration { statements: VERSION_4, then: |_| Ok(()) },
 ];
 
 /// The version that this program writes.
@@ -144,6 +145,11 @@ const VERSION_2: &str = "
 const VERSION_3: &str = "
     -- The engine's state of the step. Where it is empty the run's own state has it.
     ALTER TABLE step ADD COLUMN state TEXT NOT NULL DEFAULT '';
+";
+
+const VERSION_4: &str = "
+    -- The leaves' hashes stand with their events.
+    DELETE FROM merkle_node WHERE level = 0;
 ";
 
 /// Brings a database to the present version. `before_change` is called once, before the first migration of

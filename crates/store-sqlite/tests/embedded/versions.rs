@@ -14,7 +14,7 @@ use store_tests::{World, audit_trail, records, runs, usage};
 use tempfile::TempDir;
 
 /// The version that the present program writes, as `LATEST` in the tenant's schema.
-const PRESENT: u32 = 3;
+const PRESENT: u32 = 4;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
