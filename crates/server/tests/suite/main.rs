@@ -15,6 +15,8 @@ mod chaos;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod description;
