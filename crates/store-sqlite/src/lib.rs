@@ -26,6 +26,7 @@ mod store_impl;
 mod tenant;
 mod upkeep;
 
+pub use cursor::CursorKey;
 pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};
 pub use opening::{OpenError, Settings};
 pub use store_impl::EmbeddedStore;

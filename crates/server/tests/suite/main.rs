@@ -19,6 +19,8 @@ mod conditions;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod cursors;
+#[cfg(test)]
 mod description;
 #[cfg(test)]
 mod disk_full;
