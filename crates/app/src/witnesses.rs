@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
-use audit::note::{AddCheckpoint, SignatureLine, SignedCheckpoint, VerifierKey, WitnessVerifierKey};
+use audit::note::{self, AddCheckpoint, SignatureLine, SignedCheckpoint, VerifierKey, WitnessVerifierKey};
 use env::Timestamp;
 use futures::future::join_all;
 use schemars::JsonSchema;
@@ -210,7 +210,8 @@ async fn ask(
     shown: &SignedCheckpoint,
     platform: &dyn PlatformStore,
 ) -> Heard {
-    let (mut old, size) = (known.min(shown.checkpoint().size), shown.checkpoint().size);
+    let size = shown.checkpoint().size;
+    let mut old = known.min(size);
     for _ in 0..TRIES {
         let proof = match platform.prove_operator_growth(old, Some(size)).await {
             Ok((proof, _)) => proof,
@@ -221,36 +222,20 @@ async fn ask(
             Ok(answer) => answer,
             Err(why) => return Heard::Unreachable(why),
         };
-        match (status, answer.trim().parse::<u64>()) {
-            (200, _) => return cosignature(part, shown, &answer),
-            (409, Ok(cosigned)) if cosigned > size => {
-                return Heard::Conflict { cosigned, kind: "rolled_back" };
+        match note::Heard::read((status, &answer), old, shown, &part.key) {
+            note::Heard::Cosigned(line) => return Heard::Cosigned(line),
+            note::Heard::From(cosigned) => old = cosigned,
+            note::Heard::Nothing(why) => return Heard::Unreachable(why),
+            note::Heard::Refused(conflict) => {
+                let cosigned = match conflict {
+                    note::Conflict::RolledBack(cosigned) | note::Conflict::Forked(cosigned) => cosigned,
+                    note::Conflict::Superseded => known,
+                };
+                return Heard::Conflict { cosigned, kind: conflict.kind() };
             }
-            (409, Ok(cosigned)) if cosigned == old => return Heard::Conflict { cosigned, kind: "forked" },
-            (409, Ok(cosigned)) => old = cosigned,
-            (422, _) => return Heard::Conflict { cosigned: old, kind: "forked" },
-            (403, Err(_)) if answer.starts_with("superseded ") => {
-                return Heard::Conflict { cosigned: known, kind: "superseded" };
-            }
-            (404, _) => return Heard::Unreachable("the witness does not watch this log".to_owned()),
-            _ => return Heard::Unreachable(format!("the witness answered {status}")),
         }
     }
     Heard::Unreachable("the witness named another size each time".to_owned())
-}
-
-/// The line of this witness among those that it answered, if it holds.
-fn cosignature(part: &WitnessPart, shown: &SignedCheckpoint, answer: &str) -> Heard {
-    for line in answer.lines() {
-        let Ok(line) = line.parse::<SignatureLine>() else { continue };
-        let mut signed = shown.clone();
-        signed.add(line.clone());
-        let found = signed.cosignatures(std::slice::from_ref(&part.key));
-        if found.is_ok_and(|found| !found.is_empty()) {
-            return Heard::Cosigned(line);
-        }
-    }
-    Heard::Unreachable("the witness answered without a cosignature of its key".to_owned())
 }
 
 fn event(witness: &str, cosigned: u64, size: u64, kind: &str) -> Draft {

@@ -4,6 +4,7 @@
 mod add_checkpoint;
 mod checkpoint;
 mod cosignature;
+mod heard;
 mod key;
 mod origin;
 
@@ -13,6 +14,7 @@ mod tests;
 pub use add_checkpoint::{AddCheckpoint, AddCheckpointError, MAX_REQUEST_BYTES};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use cosignature::{Cosignature, WitnessKey, WitnessVerifierKey};
+pub use heard::{Conflict, Heard};
 pub use key::{KeyError, KeyName, LogKey, PublicKey, VerifierKey};
 pub use origin::{Origin, OriginError};
 

@@ -1,5 +1,6 @@
-//! `tenantry audit`: exports a tenant's log, and verifies an export without any server.
+//! `tenantry audit`: exports a tenant's log, shows it to a witness, and verifies an export without any server.
 
+use crate::cosign::{self, CosignArguments};
 use crate::keys_given::{verifier_key, witness_keys};
 use crate::output::{Ended, News, Trouble, say, say_json};
 use crate::server::TenantOptions;
@@ -20,6 +21,8 @@ pub enum AuditCommand {
     Verify(VerifyArguments),
     /// Take a tenant's whole log away, as lines of JSON.
     Export(ExportArguments),
+    /// Show a tenant's log to a witness, and keep the checkpoint that it cosigned.
+    Cosign(CosignArguments),
 }
 
 /// What an export is checked against.
@@ -34,7 +37,7 @@ pub struct VerifyArguments {
     /// The log's verifier key, or a file that holds it.
     #[arg(long, value_name = "KEY")]
     vkey: String,
-    /// A file with a checkpoint that was kept from before.
+    /// A file with a checkpoint that was kept from before, as `audit cosign` writes it.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// The verifier key of a witness, or a file that holds it; may be given several times.
@@ -70,6 +73,7 @@ pub(crate) async fn run(command: AuditCommand) -> Ended {
     match command {
         AuditCommand::Verify(arguments) => verify(&arguments),
         AuditCommand::Export(arguments) => export(arguments).await,
+        AuditCommand::Cosign(arguments) => cosign::run(arguments).await,
     }
 }
 
@@ -94,7 +98,7 @@ fn verify(arguments: &VerifyArguments) -> Ended {
     }
     let opened = File::open(file).map_err(|error| Trouble::other(format!("{}: {error}", file.display())))?;
     match verify_export(BufReader::new(opened), &trust) {
-        Ok(report) => match missing(arguments, &witnesses, &report.witnesses) {
+        Ok(report) => match missing(arguments, &witnesses, &report.all_witnesses()) {
             Some(missing) => bad("not_witnessed", None, &missing, arguments.json),
             None => good(&report, arguments.json),
         },

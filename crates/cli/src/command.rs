@@ -17,7 +17,7 @@ pub enum Command {
     Verify(Box<verify::VerifyArguments>),
     /// Watch audit logs for somebody else: keep their last checkpoints and cosign what grew from them.
     Witness(witness::WitnessArguments),
-    /// Export audit logs, and check exports offline.
+    /// Export audit logs, show them to witnesses, and check exports offline.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// Back one tenant up into a file, or everything into a folder.

@@ -10,8 +10,12 @@ pub(crate) fn verifier_key(text: &str) -> Result<VerifierKey, Trouble> {
 
 /// Witnesses' keys.
 pub(crate) fn witness_keys(texts: &[String]) -> Result<Vec<WitnessVerifierKey>, Trouble> {
-    let keys = texts.iter().map(|text| given(text).trim().parse());
-    keys.collect::<Result<_, _>>().map_err(|error| Trouble::other(format!("a witness's key: {error}")))
+    texts.iter().map(|text| witness_key(text)).collect()
+}
+
+/// A witness's key.
+pub(crate) fn witness_key(text: &str) -> Result<WitnessVerifierKey, Trouble> {
+    given(text).trim().parse().map_err(|error| Trouble::other(format!("a witness's key: {error}")))
 }
 
 /// What was given, or what the file of this name holds.

@@ -7,6 +7,7 @@ mod apply;
 mod audit;
 mod backup;
 mod command;
+mod cosign;
 mod demo;
 mod doctor;
 mod evidence;

@@ -5,6 +5,7 @@
 //! `cargo fuzz` is at hand, a target of its own is one call of [`Target::run`].
 
 mod callers;
+mod lists;
 pub mod mutate;
 mod targets;
 

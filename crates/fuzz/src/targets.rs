@@ -1,6 +1,6 @@
 //! The targets.
 
-use crate::{Target, callers};
+use crate::{Target, callers, lists};
 use audit::export::{Trust, verify_export, verify_proof};
 use audit::merkle::TilePath;
 use audit::note::{Origin, SignedNote, VerifierKey};
@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tokens", run: callers::tokens },
     Target { name: "jwk", run: callers::jwk },
     Target { name: "requests", run: callers::requests },
+    Target { name: "cursors", run: lists::cursors },
     Target { name: "addresses", run: addresses },
     Target { name: "backup", run: backup },
 ];

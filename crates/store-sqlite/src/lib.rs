@@ -27,6 +27,7 @@ mod tenant;
 mod tree;
 mod upkeep;
 
+pub use cursor::CursorKey;
 pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};
 pub use opening::{OpenError, Settings};
 pub use store_impl::EmbeddedStore;

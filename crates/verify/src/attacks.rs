@@ -1,5 +1,6 @@
 //! The attacks: controls first, then everything side by side, then what each side sees in the end.
 
+mod backups;
 mod body;
 mod cache;
 mod credentials;
@@ -10,6 +11,7 @@ mod injection;
 mod logs;
 mod multiplexed;
 mod neighbours;
+mod nodes;
 mod operators;
 mod provider;
 mod query;
@@ -182,11 +184,13 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(provider::jobs(world, control));
             jobs.extend(logs::jobs(world, control));
             jobs.extend(neighbours::jobs(world, control));
+            jobs.extend(nodes::jobs(world, control));
         }
         Caller::Operator => {
             jobs.extend(credentials::on_operators(world, control));
             jobs.extend(operators::jobs(world, control));
             jobs.extend(tenants::jobs(world, control));
+            jobs.extend(backups::jobs(world, control));
             jobs.extend(standing::jobs(world, control));
             jobs.extend(shared::jobs(world, control));
         }

@@ -186,7 +186,7 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
         description,
         sides,
         options.env.clone(),
-        (made, options.outside),
+        (made, options.outside, options.places.data.is_some()),
     );
     let mut outcomes = attacks::all(&world, &options.only, options.progress).await;
     let needles = Arc::new(Needles::new(&[&world.victim, &world.attacker], since));

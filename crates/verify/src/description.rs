@@ -29,6 +29,8 @@ pub(crate) struct Operation {
     pub(crate) scope: Option<String>,
     /// Whether it may answer with a stream of events.
     pub(crate) streams: bool,
+    /// Whether an `If-Match` binds it to a version.
+    pub(crate) conditional: bool,
 }
 
 /// All that the server describes.
@@ -74,6 +76,7 @@ fn operation(method: &str, path: &str, described: &Value) -> Option<Operation> {
         () => Caller::Anyone,
     };
     let parameters = described["parameters"].as_array().into_iter().flatten();
+    let conditional = parameters.clone().any(is_if_match);
     let query = parameters.filter(|parameter| parameter["in"] == "query");
     let answers = described["responses"].as_object().into_iter().flatten();
     let streams = answers
@@ -89,7 +92,13 @@ fn operation(method: &str, path: &str, described: &Value) -> Option<Operation> {
         body: described["requestBody"]["content"]["application/json"].get("schema").cloned(),
         scope: described["x-scope"].as_str().map(str::to_owned),
         streams,
+        conditional,
     })
+}
+
+fn is_if_match(parameter: &Value) -> bool {
+    let name = parameter["name"].as_str().unwrap_or_default();
+    parameter["in"] == "header" && name.eq_ignore_ascii_case("If-Match")
 }
 
 impl Operation {
@@ -136,12 +145,15 @@ mod tests {
     fn operations_are_read_with_their_callers_and_places() {
         let document = json!({"paths": {"/v1/records/{collection}/{id}": {
             "get": {"tags": ["data"], "security": [{"tenant": []}], "x-scope": "records:read", "responses": {}},
+            "patch": {"parameters": [{"name": "If-Match", "in": "header"}, {"name": "limit", "in": "query"}]},
         }, "/v1/plans/{name}": {"put": {"security": [{"operator": []}]}}, "/healthz": {"get": {"security": []}}}});
         let read = Description::read(&document);
-        assert_eq!(read.operations.len(), 3);
+        assert_eq!(read.operations.len(), 4);
         let record = read.find(&Method::GET, "/v1/records/{collection}/{id}").unwrap();
         assert_eq!(record.caller, Caller::Tenant);
         assert_eq!(record.places(), ["/v1/records/{collection}", "/v1/records/{collection}/{id}"]);
+        let change = read.find(&Method::PATCH, "/v1/records/{collection}/{id}").unwrap();
+        assert_eq!((record.conditional, change.conditional, change.query.len()), (false, true, 1));
         assert_eq!(read.find(&Method::PUT, "/v1/plans/{name}").unwrap().caller, Caller::Operator);
         assert_eq!(read.find(&Method::GET, "/healthz").unwrap().caller, Caller::Anyone);
     }

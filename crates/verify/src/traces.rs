@@ -12,6 +12,8 @@ use tokio::time::Instant;
 /// Clocks of files are coarse.
 const SLACK: Duration = Duration::from_secs(2);
 const PIECE_BYTES: usize = 1 << 20;
+/// How much of the end of what is searched can be looked at.
+const END_BYTES: usize = 4096;
 
 /// When the search is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,22 +56,47 @@ impl Needles {
 
     /// The first of them that stands in the file.
     fn within(&self, path: &Path) -> io::Result<Option<&'static str>> {
-        let longest = self.bytes.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(1);
-        let mut file = File::open(path)?;
-        let (mut held, mut piece) = (Vec::new(), vec![0; PIECE_BYTES]);
-        loop {
+        let (mut file, mut piece) = (File::open(path)?, vec![0; PIECE_BYTES]);
+        let mut search = self.search();
+        while search.found.is_none() {
             let read = file.read(&mut piece)?;
             if read == 0 {
-                return Ok(None);
+                break;
             }
-            held.extend_from_slice(&piece[..read]);
-            let found = self.bytes.iter().find(|(_, bytes)| contains(&held, bytes));
-            if let Some((name, _)) = found {
-                return Ok(Some(name));
-            }
-            // What begins in one piece may end in the next.
-            held.drain(..held.len().saturating_sub(longest));
+            search.take(&piece[..read]);
         }
+        Ok(search.found)
+    }
+
+    /// Begins to look for them in what comes piece by piece.
+    pub(crate) fn search(&self) -> Search<'_> {
+        let longest = self.bytes.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(1);
+        Search { needles: self, kept: longest.max(END_BYTES), held: Vec::new(), found: None }
+    }
+}
+
+/// A search of what comes piece by piece, and is not kept.
+pub(crate) struct Search<'n> {
+    needles: &'n Needles,
+    /// How much of the end stays: what begins in one piece may end in the next.
+    kept: usize,
+    held: Vec<u8>,
+    /// The first that was found.
+    pub(crate) found: Option<&'static str>,
+}
+
+impl Search<'_> {
+    /// Looks at the next piece.
+    pub(crate) fn take(&mut self, piece: &[u8]) {
+        self.held.extend_from_slice(piece);
+        let found = self.needles.bytes.iter().find(|(_, bytes)| contains(&self.held, bytes));
+        self.found = self.found.or(found.map(|(name, _)| *name));
+        self.held.drain(..self.held.len().saturating_sub(self.kept));
+    }
+
+    /// The last [`END_BYTES`] of what came.
+    pub(crate) fn end(&self) -> &[u8] {
+        &self.held
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct World<'m> {
     pub(crate) made: &'m Made,
     /// Hosts outside that the server lets tenants reach.
     pub(crate) outside: Option<&'m Outside>,
+    /// Whether the server's data folder is on this machine.
+    pub(crate) is_at_hand: bool,
     serial: AtomicU64,
     /// A grant to run the attack suite, made when an attack first needs one.
     pub(crate) grant: tokio::sync::OnceCell<Grant>,
@@ -140,7 +142,7 @@ impl<'m> World<'m> {
         description: Description,
         [victim, attacker]: [Side; 2],
         env: Env,
-        (made, outside): (&'m Made, Option<&'m Outside>),
+        (made, outside, is_at_hand): (&'m Made, Option<&'m Outside>, bool),
     ) -> Self {
         Self {
             client,
@@ -151,6 +153,7 @@ impl<'m> World<'m> {
             env,
             made,
             outside,
+            is_at_hand,
             serial: AtomicU64::new(1),
             grant: Default::default(),
             done: Default::default(),

@@ -28,6 +28,8 @@ pub struct Report {
     pub open_intents_exact: bool,
     /// How many events the earlier checkpoint had, from which this log grew; none was given otherwise.
     pub earlier: Option<u64>,
+    /// The witnesses who cosigned the earlier checkpoint and whose keys were given. They vouch for that many events.
+    pub earlier_witnesses: Vec<Cosignature>,
     /// The witnesses who cosigned and whose keys were given.
     pub witnesses: Vec<Cosignature>,
     /// Signatures by keys that were not given, which show nothing.
@@ -35,9 +37,15 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether someone other than the log's holder vouches for the log's history.
+    /// Whether someone other than the log's holder vouches for the log's history, at its end or as far as the
+    /// earlier checkpoint.
     pub fn witnessed(&self) -> bool {
-        !self.witnesses.is_empty()
+        !self.all_witnesses().is_empty()
+    }
+
+    /// The cosignatures of both checkpoints.
+    pub fn all_witnesses(&self) -> Vec<Cosignature> {
+        self.witnesses.iter().chain(&self.earlier_witnesses).cloned().collect()
     }
 }
 
@@ -68,6 +76,13 @@ impl fmt::Display for Report {
         }
         for found in &self.witnesses {
             writeln!(out, "The witness {} cosigned at {}.", found.witness, found.time)?;
+        }
+        for found in &self.earlier_witnesses {
+            writeln!(
+                out,
+                "The witness {} cosigned the earlier checkpoint at {}.",
+                found.witness, found.time
+            )?;
         }
         if !self.witnessed() {
             writeln!(out, "No outside witness is seen to have cosigned.")?;

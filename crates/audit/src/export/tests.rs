@@ -243,6 +243,28 @@ fn witnesses_count_when_their_keys_are_known() {
 }
 
 #[test]
+fn whoever_cosigned_the_earlier_checkpoint_vouches_for_that_much() {
+    let log = log(10);
+    let witness = |seed: u8| {
+        WitnessKey::from_seed("witness.example/w1".parse().unwrap(), &SecretBytes::take(&mut [seed; 32]))
+    };
+    let now = Timestamp::from_millis(1_790_000_100_000);
+    let mut earlier = log.checkpoint(6);
+    earlier.add(witness(9).cosign(&earlier, now));
+    let (text, keys) = (earlier.to_string(), [witness(9).verifier().clone()]);
+    let trust = Trust::new(log.verifier()).earlier(&text).witnesses(&keys);
+    let report = check(&log.lines(), &trust).unwrap();
+    assert_eq!((report.witnesses.len(), report.earlier_witnesses.len(), report.witnessed()), (0, 1, true));
+    assert!(report.to_string().contains("cosigned the earlier checkpoint at 2026-09-21T14:15:00.000Z"));
+    // Not of another's key, and not of a log that did not grow from there.
+    let others = [witness(8).verifier().clone()];
+    let unknown = Trust::new(log.verifier()).earlier(&text).witnesses(&others);
+    assert!(!check(&log.lines(), &unknown).unwrap().witnessed());
+    let fork = Log::of(origin(1, 0), 10, 8);
+    assert!(matches!(check(&fork.lines(), &trust).unwrap_err(), Fault::Forked { earlier: 6 }));
+}
+
+#[test]
 fn intents_without_an_outcome_are_counted() {
     let intent = |number| Draft { result: Outcome::Intent, ..draft(number) };
     let ids = Log::from_drafts(origin(1, 0), vec![intent(0), intent(1), intent(2)], 7).ids;

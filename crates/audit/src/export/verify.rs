@@ -47,6 +47,12 @@ pub fn verify_export(mut reader: impl BufRead, trust: &Trust<'_>) -> Result<Repo
         Some(text) => Some(SignedCheckpoint::open(text, trust.key).map_err(Fault::EarlierCheckpoint)?),
         None => None,
     };
+    let earlier_witnesses = match &earlier {
+        Some(signed) => signed.cosignatures(trust.witnesses),
+        None => Ok(Vec::new()),
+    };
+    let earlier_witnesses =
+        earlier_witnesses.map_err(|error| Fault::EarlierCheckpoint(CheckpointError::Note(error)))?;
     let mut earlier = earlier.map(|signed| Earlier::new(signed.checkpoint().clone()));
     let mut chain = Chain::new(&log);
     let mut lines = Lines { reader: &mut reader, buffer: Vec::new(), number: 0 };
@@ -81,6 +87,7 @@ pub fn verify_export(mut reader: impl BufRead, trust: &Trust<'_>) -> Result<Repo
         open_intents: chain.open_intents(),
         open_intents_exact: chain.open_intents_exact(),
         earlier,
+        earlier_witnesses,
         witnesses,
         unknown_signatures: signed.unknown_signatures(trust.witnesses),
     })

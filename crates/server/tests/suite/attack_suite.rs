@@ -2,6 +2,7 @@
 //! proxy has, the suite must name it, and without one it must find none.
 
 mod belief;
+mod copies;
 mod plant;
 mod proxy;
 mod reach;
@@ -63,6 +64,9 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::ReplaysAcrossTenants => ("POST /v1/agents", "the victim's idempotency key"),
         Plant::ReplaysToAnyKey => ("POST /v1/agents", "the idempotency key and body of another key"),
         Plant::ReplaysToAnyToken => ("POST /v1/agents", "with a token that lacks the scope"),
+        Plant::ReplaysAtObjects => {
+            ("POST /v1/workflows/{id}/runs", "the victim's idempotency key, ids and body")
+        }
         Plant::HookTrustsTheBody => ("POST /hooks/{token}", "names the victim"),
         Plant::HeaderChoosesTheTenant => ("GET /v1/me", "X-Tenant-ID names the victim"),
         Plant::TruncatedKeysOpen => ("GET /v1/me", "truncated key"),
@@ -103,6 +107,13 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::GrantsReachAnyTenant => ("DELETE /v1/tenants/{id}", "a tenant that it did not make"),
         Plant::EndedGrantsLive => ("POST /v1/tenants", "a grant that has expired"),
         Plant::ViewersAdminister => ("POST /v1/tenants/{id}/suspend", "a viewer's operator key"),
+        Plant::DefinitionsForgetTheTenant => {
+            ("POST /v1/workflows/{id}/runs", "which differs from the victim's in one word")
+        }
+        Plant::NodesReachAnyRecord => ("POST /v1/workflows/{id}/runs", "the victim's id"),
+        Plant::VersionsComeFirst => ("POST /v1/workflows/{id}/hook", "a version in If-Match that it has not"),
+        Plant::AnyKeyTakesBackups => ("POST /v1/operator/backup", "a tenant's key on the operator's"),
+        Plant::BackupsAreReadable => ("POST /v1/operator/backup", "searched for what both tenants wrote"),
         Plant::ProviderIdsPassThrough => ("POST /v1/chat/completions", "the victim's id at the provider"),
     }
 }

@@ -15,7 +15,11 @@ mod chaos;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod credentials;
+#[cfg(test)]
+mod cursors;
 #[cfg(test)]
 mod description;
 #[cfg(test)]

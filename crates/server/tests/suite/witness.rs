@@ -1,6 +1,8 @@
 //! A server and a witness, two processes: what grew is cosigned, and a log that was rolled back or forked is
 //! refused, which the operator sees.
 
+mod tenants;
+
 use crate::harness::{Server, events, send};
 use audit::note::{AddCheckpoint, SignedCheckpoint, VerifierKey, WitnessVerifierKey};
 use client::Client;
@@ -86,6 +88,15 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Brings an old copy of the folder back.
+fn roll_back(data: &Path, old: &Path) {
+    for file in ["platform.db-wal", "platform.db-shm"] {
+        let _ = fs::remove_file(data.join(file));
+    }
+    fs::remove_dir_all(data.join("regions")).unwrap();
+    copy(old, data);
+}
+
 #[tokio::test]
 async fn a_log_that_was_rolled_back_or_forked_is_refused_and_the_operator_sees_it() {
     let folder = TempDir::new().unwrap();
@@ -119,15 +130,7 @@ async fn a_log_that_was_rolled_back_or_forked_is_refused_and_the_operator_sees_i
     assert!(late["size"].as_u64() > early["size"].as_u64());
 
     // Rolled back.
-    server
-        .stop_and_change(|data| {
-            for file in ["platform.db-wal", "platform.db-shm"] {
-                let _ = fs::remove_file(data.join(file));
-            }
-            fs::remove_dir_all(data.join("regions")).unwrap();
-            copy(old.path(), data);
-        })
-        .await;
+    server.stop_and_change(|data| roll_back(data, old.path())).await;
     let back = told(&server, |told| told["witnesses"][0]["conflict"]["kind"] == "rolled_back").await;
     let conflict = &back["witnesses"][0]["conflict"];
     assert_eq!((&conflict["cosigned"], &conflict["size"]), (&late["size"], &early["size"]));

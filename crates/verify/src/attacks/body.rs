@@ -81,7 +81,7 @@ async fn smuggled(world: &World<'_>, control: &Control<'_>) -> Attempt {
 }
 
 /// Whether the victim can look at what was just made.
-async fn visible(world: &World<'_>, operation: &Operation, id: &str) -> bool {
+pub(super) async fn visible(world: &World<'_>, operation: &Operation, id: &str) -> bool {
     let place = format!("{}/{{id}}", operation.path);
     let Some(reading) = world.description.find(&Method::GET, &place) else { return false };
     let Ok(mut fill) = world.objects(operation, &world.victim).await else { return false };

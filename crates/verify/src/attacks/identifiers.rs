@@ -9,25 +9,40 @@ use crate::world::{Request, World};
 use client::Answer;
 use http::Method;
 
+/// A version that nothing ever has.
+const NO_VERSION: &str = "\"999999999999\"";
+
+/// What an attack says of the object's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Unsaid,
+    Its,
+    Another,
+}
+
 pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let operation = control.operation;
     let mut jobs = Vec::new();
     for place in operation.places() {
         let pattern = Pattern::new(operation, format!("path {place}"), "the victim's id");
-        jobs.push(Job::new(pattern, foreign(world, control, place.clone(), false)));
-        if [Method::PATCH, Method::PUT, Method::DELETE].contains(&operation.method) {
-            let pattern = Pattern::new(
-                operation,
-                format!("path {place}"),
-                "the victim's id with its version in If-Match",
-            );
-            jobs.push(Job::new(pattern, foreign(world, control, place, true)));
+        jobs.push(Job::new(pattern, foreign(world, control, place, Version::Unsaid)));
+    }
+    // The version is that of what the last parameter names.
+    if operation.conditional
+        && let Some(place) = operation.places().pop()
+    {
+        for (attack, version) in [
+            ("the victim's id with its version in If-Match", Version::Its),
+            ("the victim's id with a version in If-Match that it has not", Version::Another),
+        ] {
+            let pattern = Pattern::new(operation, format!("path {place}"), attack);
+            jobs.push(Job::new(pattern, foreign(world, control, place.clone(), version)));
         }
     }
     jobs
 }
 
-async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, with_version: bool) -> Attempt {
+async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, version: Version) -> Attempt {
     let operation = control.operation;
     control.held()?;
     // Afresh, because the control may have used its object up.
@@ -48,9 +63,7 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, with_v
     }
     let mut request = world.request(operation, &world.attacker, own);
     request.fill.insert(place.clone(), value.clone());
-    if with_version {
-        let version = before.as_ref().and_then(|answer| answer.header("etag")).map(str::to_owned);
-        let Some(version) = version else { return Ok(None) };
+    if let Some(version) = tag(world, operation, (&theirs, before.as_ref()), version).await? {
         request = request.with_header("If-Match", &version);
     }
     let answer = world.send(&request).await?;
@@ -64,6 +77,32 @@ async fn foreign(world: &World<'_>, control: &Control<'_>, place: String, with_v
     }
     let after = state(world, &place, &theirs).await;
     judged(changed(before.as_ref(), after.as_ref()))
+}
+
+/// What stands in `If-Match`. Where it binds the owner's own request to nothing, it is no place to attack.
+async fn tag(
+    world: &World<'_>,
+    operation: &Operation,
+    (theirs, shown): (&Fill, Option<&Answer>),
+    version: Version,
+) -> Result<Option<String>, String> {
+    match version {
+        Version::Unsaid => Ok(None),
+        Version::Its => {
+            let version = shown.and_then(|answer| answer.header("etag")).map(str::to_owned);
+            version.map(Some).ok_or_else(|| "the owner's object does not say its version".to_owned())
+        }
+        Version::Another => {
+            let own = world.request(operation, &world.victim, theirs.clone());
+            let answer = world.send(&own.with_header("If-Match", NO_VERSION)).await?;
+            match answer.status.as_u16() {
+                412 => Ok(Some(NO_VERSION.to_owned())),
+                status => {
+                    Err(format!("the owner's own object at a version that it has not is answered {status}"))
+                }
+            }
+        }
+    }
 }
 
 /// Whether what stands at a place holds something of its owner's.

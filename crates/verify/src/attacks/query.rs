@@ -1,5 +1,6 @@
 //! Foreign ids in the query, and queries that name the victim as the tenant.
 
+use super::body::visible;
 use super::{Attempt, Control, Job, given_away, judged, told_apart};
 use crate::pattern::Pattern;
 use crate::world::World;
@@ -42,10 +43,8 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
         let pattern = Pattern::new(operation, format!("query `{name}`"), "the victim's id");
         jobs.push(Job::new(pattern, foreign(world, control, name)));
     }
-    if operation.is_safe() {
-        let pattern = Pattern::new(operation, "query `tenant`", "names the victim as the tenant");
-        jobs.push(Job::new(pattern, smuggled(world, control)));
-    }
+    let pattern = Pattern::new(operation, "query `tenant`", "names the victim as the tenant");
+    jobs.push(Job::new(pattern, smuggled(world, control)));
     jobs
 }
 
@@ -83,5 +82,12 @@ async fn smuggled(world: &World<'_>, control: &Control<'_>) -> Attempt {
         request.query.push((name.to_owned(), world.victim.tenant.clone()));
     }
     let answer = world.send(&request).await?;
+    if let Some(id) = answer.json()["id"].as_str()
+        && answer.status.is_success()
+        && !operation.is_safe()
+        && visible(world, operation, id).await
+    {
+        return judged(Some("what the attacker made is the victim's".to_owned()));
+    }
     judged(given_away(world, &request, &answer))
 }

@@ -150,12 +150,6 @@ pub(super) async fn run(
     url: &str,
     credential: Option<&str>,
 ) -> Result<(String, String), String> {
-    world.made.go_on()?;
-    let client = world.client.with_key(side.key.clone());
-    let source = json!({
-        "id": "entry", "type": "source", "kind": "webhook",
-        "webhook": {"scheme": "standard", "secret": HOOK_SERVICE},
-    });
     let mut node = json!({
         "id": "call", "type": "http", "after": ["entry"], "method": "GET", "url": url,
         "retry": {"max_attempts": 1},
@@ -163,11 +157,30 @@ pub(super) async fn run(
     if let Some(service) = credential {
         node["credential"] = json!(service);
     }
+    let Some(run) = carried_out(world, side, &node).await? else {
+        return Ok(("refused".to_owned(), String::new()));
+    };
+    let told = |name: &str| run[name].as_str().unwrap_or_default().to_owned();
+    Ok((told("status"), told("last_error")))
+}
+
+/// A run with this node, once it has ended; none where the workflow was refused.
+pub(super) async fn carried_out(
+    world: &World<'_>,
+    side: &Side,
+    node: &Value,
+) -> Result<Option<Value>, String> {
+    world.made.go_on()?;
+    let client = world.client.with_key(side.key.clone());
+    let source = json!({
+        "id": "entry", "type": "source", "kind": "webhook",
+        "webhook": {"scheme": "standard", "secret": HOOK_SERVICE},
+    });
     let definition = json!({"name": "Reach", "nodes": [source, node]});
     let name = format!("{} reaches {}", side.canary, world.number());
     let workflow = json!({"name": name, "definition": definition, "config": {}});
     let made = post(&client, "/v1/workflows", &workflow).await?;
-    let Ok(made) = made else { return Ok(("refused".to_owned(), String::new())) };
+    let Ok(made) = made else { return Ok(None) };
     let id = made["id"].as_str().unwrap_or_default();
     side.learn(id);
     let begun = post(&client, &format!("/v1/workflows/{id}/runs"), &json!({"input": {}})).await?;
@@ -177,10 +190,8 @@ pub(super) async fn run(
     for _ in 0..LOOKS {
         let found = client.get(&format!("/v1/runs/{run}")).await.map_err(|error| error.to_string())?;
         side.learn(&found.to_string());
-        let status = found["status"].as_str().unwrap_or_default();
-        if !["queued", "running"].contains(&status) {
-            let error = found["last_error"].as_str().unwrap_or_default();
-            return Ok((status.to_owned(), error.to_owned()));
+        if !["queued", "running"].contains(&found["status"].as_str().unwrap_or_default()) {
+            return Ok(Some(found));
         }
         tokio::time::sleep(APART).await;
     }

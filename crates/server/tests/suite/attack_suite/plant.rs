@@ -19,6 +19,8 @@ pub(super) enum Plant {
     ReplaysToAnyKey,
     /// Answers are kept for a user, whatever the token may do.
     ReplaysToAnyToken,
+    /// Answers to requests about an object are kept under the path and the idempotency key.
+    ReplaysAtObjects,
     /// The tenant in a delivery's body is believed.
     HookTrustsTheBody,
     /// The tenant in `X-Tenant-ID` is believed.
@@ -85,11 +87,21 @@ pub(super) enum Plant {
     EndedGrantsLive,
     /// An operator's key that may only read changes what operators change.
     ViewersAdminister,
+    /// Definitions are found by their lengths, whosever they are.
+    DefinitionsForgetTheTenant,
+    /// A `record` node reads whatever record it names.
+    NodesReachAnyRecord,
+    /// A version is compared before it is asked whose the object is.
+    VersionsComeFirst,
+    /// Whoever has a key takes a backup of everything.
+    AnyKeyTakesBackups,
+    /// A backup of everything has what tenants wrote as they wrote it.
+    BackupsAreReadable,
 }
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 40] = [
+    pub(super) const ALL: [Self; 46] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -97,6 +109,7 @@ impl Plant {
         Self::ReplaysAcrossTenants,
         Self::ReplaysToAnyKey,
         Self::ReplaysToAnyToken,
+        Self::ReplaysAtObjects,
         Self::HookTrustsTheBody,
         Self::HeaderChoosesTheTenant,
         Self::TruncatedKeysOpen,
@@ -130,5 +143,16 @@ impl Plant {
         Self::GrantsReachAnyTenant,
         Self::EndedGrantsLive,
         Self::ViewersAdminister,
+        Self::DefinitionsForgetTheTenant,
+        Self::NodesReachAnyRecord,
+        Self::VersionsComeFirst,
+        Self::AnyKeyTakesBackups,
+        Self::BackupsAreReadable,
     ];
+
+    /// Whether answers are kept under an idempotency key and given to others.
+    pub(super) fn replays(self) -> bool {
+        [Self::ReplaysAcrossTenants, Self::ReplaysToAnyKey, Self::ReplaysToAnyToken, Self::ReplaysAtObjects]
+            .contains(&self)
+    }
 }

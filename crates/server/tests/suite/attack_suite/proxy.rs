@@ -29,7 +29,7 @@ pub(super) struct Proxy {
 
 pub(super) struct Inner {
     server: Client,
-    operator: SecretText,
+    pub(super) operator: SecretText,
     pub(super) places: Places,
     pub(super) plant: Plant,
     /// Owners' keys by tenant, in the order in which the tenants were made.
@@ -200,6 +200,7 @@ impl Inner {
         let kept = match self.plant {
             Plant::ReplaysToAnyKey => !by_token,
             Plant::ReplaysToAnyToken => by_token,
+            Plant::ReplaysAtObjects => asked.path.starts_with("/v1/workflows/"),
             _ => true,
         };
         asked.text("idempotency-key").filter(|_| kept)
@@ -208,7 +209,7 @@ impl Inner {
     /// An answer in the place of the server's.
     async fn instead(&self, asked: &Asked, own: Option<&str>) -> Option<Answer> {
         match self.plant {
-            Plant::ReplaysAcrossTenants | Plant::ReplaysToAnyKey | Plant::ReplaysToAnyToken => {
+            plant if plant.replays() => {
                 let mut kept = self.kept.lock().unwrap().get(self.replayed(asked)?).cloned()?;
                 kept.headers.insert("idempotency-replayed", http::HeaderValue::from_static("true"));
                 Some(kept)
@@ -259,6 +260,7 @@ impl Inner {
             Plant::LimitsAreShared | Plant::BudgetsAreShared | Plant::LogsAreMixed => {
                 self.of_another(asked, own).await
             }
+            Plant::DefinitionsForgetTheTenant | Plant::AnyKeyTakesBackups => self.of_all(asked, own).await,
             Plant::RightsAreNotAsked => {
                 let tenant = own?.strip_prefix("tk_")?.get(..26)?;
                 let owner = self.owner_of(&format!("ten_{tenant}"))?;
@@ -326,7 +328,7 @@ impl Inner {
                 self.pass(asked, Some(self.operator.expose())).await;
             }
             Plant::HookTrustsTheBody if asked.is(Method::POST, "/hooks/") => self.believe(asked).await,
-            Plant::ReplaysAcrossTenants | Plant::ReplaysToAnyKey | Plant::ReplaysToAnyToken => {
+            plant if plant.replays() => {
                 if let Some(key) = self.replayed(asked).filter(|_| answer.status.is_success()) {
                     self.kept.lock().unwrap().insert(key.to_owned(), answer.clone());
                 }

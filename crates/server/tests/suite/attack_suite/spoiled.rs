@@ -58,13 +58,13 @@ impl Inner {
             Plant::TemplatesAreCarriedOut if asked.is(Method::POST, "/v1/agents") => {
                 answer.body = answer.text().replace("{{ 1234 * 4321 }}", "5332114").into_bytes().into();
             }
-            _ => return self.beside_and_after(asked, answer).await,
+            _ => return self.beside_and_after(asked, own, answer).await,
         }
         answer
     }
 
     /// The server's answer, spoiled by what goes on at a provider, or after a tenant's end.
-    async fn beside_and_after(&self, asked: &Asked, mut answer: Answer) -> Answer {
+    async fn beside_and_after(&self, asked: &Asked, own: Option<&str>, mut answer: Answer) -> Answer {
         match self.plant {
             Plant::ProviderIdsPassThrough
                 if asked.path == "/v1/chat/completions" && answer.status.is_client_error() =>
@@ -86,6 +86,10 @@ impl Inner {
                     _ => {}
                 }
             }
+            Plant::DefinitionsForgetTheTenant
+            | Plant::NodesReachAnyRecord
+            | Plant::VersionsComeFirst
+            | Plant::BackupsAreReadable => answer = self.copied(asked, own, answer).await,
             Plant::RestoresAnyBackup
                 if asked.path.ends_with("/restore")
                     && asked.text("content-type") == Some("application/octet-stream")

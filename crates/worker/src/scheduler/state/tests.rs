@@ -10,6 +10,7 @@ use errors::Code;
 use ids::{RunId, TenantId};
 use metering::plan::Limits;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -255,7 +256,7 @@ fn suspended_tenants_wait_and_go_on() {
 }
 
 #[test]
-fn a_forgotten_tenant_leaves_nothing() {
+fn a_forgotten_tenant_leaves_nothing_and_takes_nothing_of_others_along() {
     let mut ground = Ground::new(Settings::default());
     let (one, two) = (ground.tenant(), ground.tenant());
     for _ in 0..4 {
@@ -266,13 +267,21 @@ fn a_forgotten_tenant_leaves_nothing() {
     if live.job.tenant == two {
         live = ground.next().unwrap();
     }
+    // Others' runs that stand in a queue without a place, wait, and have an order.
+    let (three, four) = (ground.tenant(), ground.tenant());
+    let parked = ground.accept(three, 0).unwrap();
+    let ordered = ground.accept(four, 0).unwrap();
+    ground.order(four, ordered).unwrap();
     assert_eq!(ground.state.forget(one), Told::StillUnderWay);
     let stopped = ground.state.leave(&mut live, Rest::Later, NOW);
     assert!(matches!(stopped, Some(Control::Stop)));
     ground.state.leave(&mut live, Rest::Over, NOW);
     assert_eq!(ground.state.forget(one), Told::Forgotten);
     assert!(!ground.state.lanes.contains_key(&one));
-    assert!(ground.state.runs.keys().all(|run| *run == kept));
+    let left: BTreeSet<_> = ground.state.runs.keys().copied().collect();
+    assert_eq!(left, BTreeSet::from([kept, parked, ordered]));
+    let next = ground.next().unwrap();
+    assert!(next.job.run == ordered && next.first.is_some());
 }
 
 /// What can happen to the scheduler.
