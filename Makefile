@@ -3,6 +3,8 @@
 # Where cargo puts what it builds.
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
+# `--workspace` also for one test: the same crates with fewer features would be built once more.
+
 .PHONY: help demo test chaos fuzz bench bench-peers lint
 
 help: ## List these commands
@@ -18,10 +20,10 @@ test: ## Install what the tests need (and say what), then run every test
 
 chaos: ## Kill the server a hundred times under load, take its power two hundred times, and hold it to its word
 	TENANTRY_CHAOS_KILLS=$(or $(KILLS),100) TENANTRY_POWER_CUTS=$(or $(CUTS),200) \
-		cargo test -p server --test suite -- killed_again loss_of_power --nocapture --test-threads 1
+		cargo test --workspace --test suite -- killed_again loss_of_power --nocapture --test-threads 1
 
 fuzz: ## Feed every parser of outside bytes for ten minutes; SECONDS_LONG=… says how long
-	TENANTRY_FUZZ_SECONDS=$(or $(SECONDS_LONG),600) cargo test -p fuzz -- --nocapture
+	TENANTRY_FUZZ_SECONDS=$(or $(SECONDS_LONG),600) cargo test --workspace --test fuzz -- --nocapture
 
 bench: ## Measure what Tenantry must reach, beside baselines; ROWS="chat stream" takes some of it
 	cargo build --release --package server --package bench
