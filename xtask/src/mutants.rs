@@ -14,6 +14,7 @@ pub use run::{Settings, run};
 
 use crate::repo::Repo;
 use anyhow::{bail, ensure};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 const LIST: &str = "xtask/lists/mutants.txt";
@@ -70,13 +71,13 @@ pub fn all(repo: &Repo) -> anyhow::Result<Vec<Mutant>> {
         let text = repo.text(&source.path).unwrap_or_default();
         mutants.extend(patterns::of(&source.path, text, &source.live));
     }
-    for at in 1..mutants.len() {
-        // What stands twice in a file is told apart by its number.
-        let (before, rest) = mutants.split_at_mut(at);
-        let same = |mutant: &&Mutant| mutant.file == rest[0].file && mutant.name == rest[0].name;
-        let earlier = before.iter().filter(same).count();
-        if earlier > 0 {
-            rest[0].name = format!("{} ({})", rest[0].name, earlier + 1);
+    let mut seen = BTreeMap::<(String, String), usize>::new();
+    for mutant in &mut mutants {
+        // What stands several times in a file is told apart by its number.
+        let count = seen.entry((mutant.file.clone(), mutant.name.clone())).or_default();
+        *count += 1;
+        if *count > 1 {
+            mutant.name = format!("{} ({count})", mutant.name);
         }
     }
     Ok(mutants)
@@ -119,6 +120,16 @@ mod tests {
         assert!(applied.iter().any(|text| text.contains("if false { return no(); }")));
         assert!(applied.iter().any(|text| text.contains("mac.update([0u8; 0].as_slice())")));
         assert!(applied.iter().any(|text| text.contains("b(key == OTHER)") && text.contains("yes()")));
+    }
+
+    #[test]
+    fn what_stands_several_times_is_told_apart() {
+        let code =
+            "fn a(t: T) {\n".to_owned() + &"    t.authorize::<Read<on::Model>>()?;\n".repeat(4) + "}\n";
+        let files = [("crates/a/src/lib.rs", code.as_str())];
+        let mutants = all(&repo(&files, &[package("a", &[])])).unwrap();
+        let names: std::collections::BTreeSet<_> = mutants.iter().map(|mutant| &mutant.name).collect();
+        assert_eq!((mutants.len(), names.len()), (4, 4), "{mutants:?}");
     }
 
     #[test]

@@ -206,7 +206,12 @@ pub async fn make(app: &App, grant: &Grant, input: NewTenantInput) -> Result<Mad
 }
 
 /// Deletes a tenant that the grant made. Any other is not found, whether or not it is there.
-pub async fn delete(app: &App, grant: &Grant, id: TenantId) -> Result<ErasureReceipt, Problem> {
+pub async fn delete(
+    app: &App,
+    grant: &Grant,
+    id: TenantId,
+    expected: Option<u64>,
+) -> Result<ErasureReceipt, Problem> {
     let maker = grant.as_maker();
     let row = match app.platform.tenant(maker, id).await {
         Err(StoreError::NotFound) => return Err(Problem::not_found()),
@@ -215,5 +220,5 @@ pub async fn delete(app: &App, grant: &Grant, id: TenantId) -> Result<ErasureRec
     if row.throwaway.is_none_or(|it| it.grant != grant.id()) {
         return Err(Problem::not_found());
     }
-    tenants::delete(app, maker, id, None).await
+    tenants::delete(app, maker, id, expected).await
 }

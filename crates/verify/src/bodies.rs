@@ -9,7 +9,7 @@ pub(crate) const COLLECTION: &str = "contacts";
 /// The service whose credential signs deliveries to hooks.
 pub(crate) const HOOK_SERVICE: &str = "verify-hook";
 /// A host that the reserved name never resolves for (RFC 2606, section 2), so that nothing is sent.
-const NOWHERE: &str = "verify.invalid";
+pub(crate) const NOWHERE: &str = "verify.invalid";
 
 /// What the runs of a workflow do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

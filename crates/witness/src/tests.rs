@@ -138,6 +138,33 @@ fn a_server_that_was_followed_by_another_is_refused_for_ever() {
 }
 
 #[test]
+fn a_later_generation_is_seen_of_the_tenant_and_region_that_it_is_of() {
+    let made = |tenant: u8, region: &str, seed: u8, epoch: u64| {
+        let tenant = TenantId::from_parts(1_790_000_000_000, [tenant; 10]);
+        let origin = Origin { tenant, region: region.parse().unwrap(), epoch };
+        LogKey::from_seed(origin, &SecretBytes::take(&mut [seed; 32])).of_generation(epoch)
+    };
+    // Whichever is looked at first, it is the last that is followed.
+    let watched = [made(1, "local", 1, 1), made(2, "elsewhere", 2, 1), made(2, "local", 3, 1)];
+    let mut text = "name = \"witness.example/w1\"\n".to_owned();
+    for log in &watched {
+        text += &format!("[[log]]\norigin = \"{}\"\nvkey = \"{}\"\n", log.origin(), log.verifier());
+    }
+    let folder = TempDir::new().unwrap();
+    let witness = Witness::open(&Config::read(&text).unwrap(), folder.path(), env()).unwrap();
+    let add = |request: &Request| status(&witness.add_checkpoint(&request.text()));
+    for log in &watched {
+        assert_eq!(add(&request(log, 0, &leaves(5, 0))), 200);
+    }
+    assert_eq!(add(&request(&made(2, "local", 3, 2), 0, &leaves(1, 1))), 404);
+    let refused = witness.add_checkpoint(&request(&watched[2], 5, &leaves(8, 0)).text());
+    assert!(matches!(refused, Err(Refused::Superseded { generation: 1, seen: 2 })), "{refused:?}");
+    for other in &watched[..2] {
+        assert_eq!(add(&request(other, 5, &leaves(8, 0))), 200);
+    }
+}
+
+#[test]
 fn bodies_that_are_none_are_malformed() {
     let good = request(&log(1), 0, &leaves(3, 0)).text();
     assert!(Request::read(&good).is_ok());

@@ -21,6 +21,8 @@ const TESTS: Duration = Duration::from_secs(1200);
 /// What a whole server is tested for, but for what takes minutes: the suite was run, and faults are another matter.
 const WHOLE: [&str; 6] = ["test", "--offline", "--quiet", "-p", "server", "--"];
 const SKIPPED: [&str; 6] = ["attack_suite", "chaos", "power", "machine", "official_clients", "schema"];
+/// What became of one that the tests were not asked about yet.
+const SURVIVED: &str = "survived";
 /// An attack that measures time may find something in the noise of a busy machine.
 const MEASURED: &str = "the time that";
 /// An owner's request may take too long on one.
@@ -35,7 +37,8 @@ pub struct Settings {
     pub minutes: Option<u64>,
     /// Again those that survived.
     pub survivors: bool,
-    /// Also the tests of the crate, then those of a whole server, where the suite does not notice.
+    /// Also the tests of the crate, then those of a whole server, where the suite does not notice; also of what
+    /// survived when they were not asked.
     pub tests: bool,
 }
 
@@ -53,7 +56,9 @@ pub fn run(root: &Path, settings: &Settings) -> anyhow::Result<()> {
             .as_ref()
             .is_none_or(|only| mutant.file.contains(only.as_str()) || mutant.name.contains(only.as_str()));
         let known = results.of(mutant);
-        let again = settings.survivors && known.is_some_and(|became| became.starts_with("survived"));
+        let again = known.is_some_and(|became| {
+            (settings.survivors && became.starts_with("survived")) || (settings.tests && became == SURVIVED)
+        });
         if !wanted || (known.is_some() && !again) {
             continue;
         }
@@ -135,7 +140,7 @@ impl Place {
             return Ok(format!("killed by {by}"));
         }
         if !tests {
-            return Ok("survived".to_owned());
+            return Ok(SURVIVED.to_owned());
         }
         let package = mutant.file.split('/').nth(1).unwrap_or_default();
         let tested = ["test", "--offline", "--quiet", "-p", package];

@@ -24,7 +24,7 @@ async fn handle(State(api): State<Api>, made_by: MakerCall, Path(id): Path<Strin
     let MakerCall { call, grant } = made_by;
     write_as_operator(&api, call, NO_BODY, async |operator, conditions| {
         let receipt = match &grant {
-            Some(grant) => verify_grants::delete(&api.app, grant, id).await?,
+            Some(grant) => verify_grants::delete(&api.app, grant, id, conditions.expected).await?,
             None => tenants::delete(&api.app, operator, id, conditions.expected).await?,
         };
         Written::json(StatusCode::OK, &receipt)

@@ -112,6 +112,7 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         }
         Plant::NodesReachAnyRecord => ("POST /v1/workflows/{id}/runs", "the victim's id"),
         Plant::VersionsComeFirst => ("POST /v1/workflows/{id}/hook", "a version in If-Match that it has not"),
+        Plant::ErasuresStopOthers => ("DELETE /v1/tenants/{id}", "a run that waits while another tenant"),
         Plant::AnyKeyTakesBackups => ("POST /v1/operator/backup", "a tenant's key on the operator's"),
         Plant::BackupsAreReadable => ("POST /v1/operator/backup", "searched for what both tenants wrote"),
         Plant::ProviderIdsPassThrough => ("POST /v1/chat/completions", "the victim's id at the provider"),

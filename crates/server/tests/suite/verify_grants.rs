@@ -109,6 +109,23 @@ async fn a_grant_deletes_its_own_tenants_and_sees_no_others() {
 }
 
 #[tokio::test]
+async fn a_grants_deletion_is_bound_to_a_version_like_any_other() {
+    let server = Server::start();
+    let (_, granted) = grant(&server, &json!({"name": "one"})).await;
+    let (own, _) = make(&granted, "own").await;
+    let foreign = server.tenant("Foreign").await.id;
+    let delete = async |id: &str, version: &str| {
+        let call = granted.call(Method::DELETE, &format!("/v1/tenants/{id}")).header("if-match", version);
+        call.send().await.unwrap()
+    };
+    assert_refused(&delete(&own, "\"999999999999\"").await, 412, "precondition_failed");
+    // Whose it is comes before which version it has.
+    assert_refused(&delete(&foreign, "\"999999999999\"").await, 404, "not_found");
+    let shown = send(&server.operator, Method::GET, &format!("/v1/tenants/{own}")).await;
+    assert_eq!(delete(&own, shown.header("etag").unwrap()).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_grant_has_few_tenants_and_chooses_nothing_of_them() {
     let server = Server::start();
     let (_, granted) = grant(&server, &json!({"name": "small", "tenants": 2, "hours": 1})).await;

@@ -20,6 +20,7 @@ use kms::stream::ClaimedStream;
 use secret::SecretBytes;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -303,17 +304,14 @@ impl Laying<'_> {
         for journal in &listing.journals {
             self.unsealed(&journal.part, &self.folder.journal(&journal.region)?)?;
         }
-        let mut folders = Vec::new();
+        let mut regions = BTreeSet::new();
         for tenant in &listing.tenants {
             let path = self.folder.tenant(&tenant.region, tenant.tenant)?;
             self.checked(&tenant.part, &path)?;
-            if folders.last() != Some(&tenant.region) {
-                folders.push(tenant.region.clone());
-            }
+            regions.insert(&tenant.region);
         }
-        folders.dedup();
-        for region in folders {
-            sync_folder_of(&self.folder.tenant(&region, operator_log())?)?;
+        for region in regions {
+            sync_folder_of(&self.folder.tenant(region, operator_log())?)?;
         }
         Ok(sync_folder_of(&self.folder.platform())?)
     }

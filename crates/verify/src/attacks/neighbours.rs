@@ -43,7 +43,7 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
     }
 }
 
-async fn free(world: &World<'_>) -> Result<(Side, Client), String> {
+pub(super) async fn free(world: &World<'_>) -> Result<(Side, Client), String> {
     let side = throwaway(world, &format!("{} has neighbours", world.victim.canary)).await?;
     let path = format!("/v1/tenants/{}", side.tenant);
     decide(world, Method::PATCH, &path, &json!({"limits": unlimited()})).await?;

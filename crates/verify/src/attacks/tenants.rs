@@ -1,8 +1,11 @@
-//! What may not outlive a tenant, or go from one to another, in the operator's hands: kept answers, hooks,
-//! backups. Each attack makes tenants of its own, which are deleted in the end.
+//! What may not outlive a tenant, end with another, or go from one to another, in the operator's hands: kept answers,
+//! hooks, runs, backups. Each attack makes tenants of its own, which are deleted in the end.
 
 use super::cache::{ASK, is_kept};
+use super::neighbours::free;
+use super::shared::{stands, start};
 use super::{Attempt, Control, Job, judged};
+use crate::bodies::{HOOK_SERVICE, NOWHERE};
 use crate::pattern::Pattern;
 use crate::seed::Fill;
 use crate::side::Side;
@@ -24,6 +27,10 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
             Job::new(
                 Pattern::new(operation, "hook", "a delivery to a tenant that was erased"),
                 deliveries(world, control),
+            ),
+            Job::new(
+                Pattern::new(operation, "runs", "a run that waits while another tenant is erased"),
+                others_runs(world, control),
             ),
         ],
         "POST /v1/tenants/{id}/restore" => vec![Job::new(
@@ -89,6 +96,31 @@ async fn deliveries(world: &World<'_>, control: &Control<'_>) -> Attempt {
     erase(world, &side).await?;
     let answer = world.send(&world.request(hook, &side, fill)).await?;
     judged(answer.status.is_success().then(|| "a delivery to an erased tenant was taken".to_owned()))
+}
+
+/// What one tenant's end takes along is that tenant's alone.
+async fn others_runs(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    control.held()?;
+    let going = throwaway(world, &format!("{} goes", world.victim.canary)).await?;
+    let (_staying, client) = free(world).await?;
+    // It fails at its second attempt, for which it waits.
+    let backoff = json!({"initial_seconds": 3, "max_seconds": 3, "factor": 1});
+    let definition = json!({"name": "Waits", "nodes": [
+        {"id": "entry", "type": "source", "kind": "webhook",
+            "webhook": {"scheme": "standard", "secret": HOOK_SERVICE}},
+        {"id": "call", "type": "http", "after": ["entry"], "method": "GET",
+            "url": format!("https://{NOWHERE}/"), "retry": {"max_attempts": 2, "backoff": backoff}},
+    ]});
+    let workflow = json!({"name": "Waits", "definition": definition, "config": {}});
+    let made = client.post("/v1/workflows", &workflow).await.map_err(|error| error.to_string())?;
+    let run = start(&client, made["id"].as_str().unwrap_or_default()).await?;
+    let before = stands(&client, &run, "waiting").await?;
+    if before != "waiting" {
+        return Err(format!("the owner's run does not wait: {before}"));
+    }
+    erase(world, &going).await?;
+    let after = stands(&client, &run, "failed").await?;
+    judged((after != "failed").then(|| format!("another tenant's end leaves the run {after}")))
 }
 
 async fn backups(world: &World<'_>, control: &Control<'_>) -> Attempt {

@@ -80,6 +80,19 @@ impl Inner {
                     answer.body = json!({"code": "precondition_failed"}).to_string().into();
                 }
             }
+            Plant::ErasuresStopOthers if started(asked).is_some() => {
+                let (made, own) = (answer.json(), own.unwrap_or_default().to_owned());
+                if let Some(id) = made["id"].as_str() {
+                    let mut secrets = self.secrets.lock().unwrap();
+                    secrets.insert(format!("/v1/runs/{id}/cancel"), own);
+                }
+            }
+            Plant::ErasuresStopOthers if asked.is(Method::DELETE, "/v1/tenants/") => {
+                let runs = self.secrets.lock().unwrap().clone();
+                for (path, owner) in runs.iter().filter(|(path, _)| path.starts_with("/v1/runs/")) {
+                    self.pass(&request(Method::POST, path, Bytes::new()), Some(owner)).await;
+                }
+            }
             Plant::BackupsAreReadable if asked.is(Method::POST, "/v1/records/") => {
                 self.kept.lock().unwrap().insert("written".to_owned(), answer.clone());
             }

@@ -93,6 +93,8 @@ pub(super) enum Plant {
     NodesReachAnyRecord,
     /// A version is compared before it is asked whose the object is.
     VersionsComeFirst,
+    /// The end of one tenant stops the runs of others.
+    ErasuresStopOthers,
     /// Whoever has a key takes a backup of everything.
     AnyKeyTakesBackups,
     /// A backup of everything has what tenants wrote as they wrote it.
@@ -101,7 +103,7 @@ pub(super) enum Plant {
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 46] = [
+    pub(super) const ALL: [Self; 47] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -146,6 +148,7 @@ impl Plant {
         Self::DefinitionsForgetTheTenant,
         Self::NodesReachAnyRecord,
         Self::VersionsComeFirst,
+        Self::ErasuresStopOthers,
         Self::AnyKeyTakesBackups,
         Self::BackupsAreReadable,
     ];

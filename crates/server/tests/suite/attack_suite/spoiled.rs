@@ -89,6 +89,7 @@ impl Inner {
             Plant::DefinitionsForgetTheTenant
             | Plant::NodesReachAnyRecord
             | Plant::VersionsComeFirst
+            | Plant::ErasuresStopOthers
             | Plant::BackupsAreReadable => answer = self.copied(asked, own, answer).await,
             Plant::RestoresAnyBackup
                 if asked.path.ends_with("/restore")
