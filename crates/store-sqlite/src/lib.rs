@@ -27,5 +27,5 @@ mod tenant;
 mod upkeep;
 
 pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};
-pub use opening::{OpenError, Settings};
+pub use opening::{OpenError, Settings, regions_of};
 pub use store_impl::EmbeddedStore;
