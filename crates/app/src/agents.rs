@@ -132,14 +132,11 @@ pub async fn delete(
     let access = tenant.authorize::<Delete<on::Agent>>()?;
     let reading = tenant.authorize::<Read<on::Agent>>()?;
     let id = id.to_string();
-    let found = app.store.get::<Agent>(&reading, &id).await?;
-    if expected.is_some_and(|expected| found.is(|(_, version)| *version != expected)) {
-        return Err(StoreError::Stale.into());
-    }
+    app.store.get::<Agent>(&reading, &id).await?;
     if app.store.has_keys(&access, &id).await? {
         let detail = "API keys name this agent, and would go on acting as it. Revoke them first.";
         return Err(Problem::new(Code::Conflict, detail));
     }
     let event = note(tenant, DELETE, "agent", id.clone(), []);
-    Ok(app.store.remove::<Agent>(&access, &id, Commit::event(event).claiming(claim)).await?)
+    Ok(app.store.remove::<Agent>(&access, &id, expected, Commit::event(event).claiming(claim)).await?)
 }

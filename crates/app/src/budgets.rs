@@ -105,7 +105,8 @@ pub async fn delete(
         let event =
             note(tenant, DELETE, "budget", format!("{scope}/{id}"), [("per", json!(period.to_string()))]);
         let commit = Commit::event(event).claiming(claim.take());
-        match app.store.remove::<Budget>(&access, &format!("{scope}/{id}/{period}"), commit.clone()).await {
+        let budget = format!("{scope}/{id}/{period}");
+        match app.store.remove::<Budget>(&access, &budget, None, commit.clone()).await {
             Ok(()) => removed += 1,
             // Nothing was written, so the claim is still to be made.
             Err(StoreError::NotFound) => claim = commit.claim,

@@ -152,7 +152,7 @@ pub async fn revoke(
     let event = revoke_in_index(app, tenant, &id.to_string(), event).await?;
     Ok(app
         .store
-        .remove::<ApiKeyRecord>(&access, &id.to_string(), Commit::event(event).claiming(claim))
+        .remove::<ApiKeyRecord>(&access, &id.to_string(), None, Commit::event(event).claiming(claim))
         .await?)
 }
 

@@ -92,5 +92,5 @@ pub async fn revoke(
     app.store.get::<SigningKey>(&reading, &id).await?;
     let event = note(tenant, REVOKE, "signing_key", id.clone(), []);
     let event = revoke_in_index(app, tenant, &id, event).await?;
-    Ok(app.store.remove::<SigningKey>(&access, &id, Commit::event(event).claiming(claim)).await?)
+    Ok(app.store.remove::<SigningKey>(&access, &id, None, Commit::event(event).claiming(claim)).await?)
 }

@@ -27,6 +27,9 @@ const UPDATE: Action = Action::new("workflow.update");
 const DELETE: Action = Action::new("workflow.delete");
 const ROTATE: Action = Action::new("workflow.rotate_hook");
 const MAX_NAME: usize = 100;
+/// How often others may be faster before a removal that sets no condition is told to come back. Each time one of
+/// them has changed something.
+const ATTEMPTS: usize = 100;
 
 /// What is asked of a new workflow: a template's version, or a definition of its own.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -217,14 +220,24 @@ pub async fn delete(
     claim: Option<IdempotencyClaim>,
 ) -> Result<(), Problem> {
     let access = tenant.authorize::<Delete<on::Workflow>>()?;
-    let (workflow, _) = found(app, tenant, id, expected).await?;
-    let event = note(tenant, DELETE, "workflow", id.to_string(), []);
-    app.store.remove::<Workflow>(&access, &id.to_string(), Commit::event(event).claiming(claim)).await?;
-    // From here on its hook leads to no workflow, and is refused whether or not this is done.
-    if let Some(hook) = &workflow.hook {
-        app.platform.revoke_credential(tenant, &hook.id.to_string()).await?;
+    for _ in 0..ATTEMPTS {
+        let (workflow, version) = found(app, tenant, id, expected).await?;
+        let event = note(tenant, DELETE, "workflow", id.to_string(), []);
+        let commit = Commit::event(event).claiming(claim.clone());
+        // At the version that was looked at: its hook is the one that is revoked below.
+        match app.store.remove::<Workflow>(&access, &id.to_string(), Some(version), commit).await {
+            // Another request was faster; whether a condition holds still is seen above.
+            Err(StoreError::Stale) => continue,
+            removed => removed?,
+        }
+        // From here on its hook leads to no workflow, and is refused whether or not this is done.
+        if let Some(hook) = &workflow.hook {
+            app.platform.revoke_credential(tenant, &hook.id.to_string()).await?;
+        }
+        return Ok(());
     }
-    Ok(())
+    // No condition failed, since there was none.
+    Err(StoreError::Unavailable.into())
 }
 
 /// Gives a workflow another inbound address. The one before is refused from the next delivery on.

@@ -50,9 +50,9 @@ impl Courier {
         })
     }
 
-    /// A place for one call of the tenant.
-    pub(crate) fn enter(&self, tenant: TenantId) -> Result<Place, EgressError> {
-        self.bulkheads.enter(tenant)
+    /// A place for one call of the tenant, waited for as long as `patience`.
+    pub(crate) async fn enter(&self, tenant: TenantId, patience: Duration) -> Result<Place, EgressError> {
+        self.bulkheads.enter(tenant, patience).await
     }
 
     /// Sends the request, follows redirects as far as it says, and returns the last answer.

@@ -27,6 +27,12 @@ use egress::{AddressPolicy, Egress, EgressError, OutboundRequest, OutboundRespon
 use env::Env;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// What part of a call's time is spent on waiting for a place at the most. The rest has to do for the call.
+const WAITING_PART: u32 = 4;
+/// The longest that a call waits for a place, however long it may take.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Bounds of what leaves and comes back.
 #[derive(Clone, Debug)]
@@ -96,10 +102,12 @@ impl Egress for HttpEgress {
             // A throwaway tenant of a grant to run the attack suite has no way out: for it, no name resolves.
             return Err(EgressError::Resolve);
         }
-        let place = self.courier.enter(tenant.id())?;
         // The door stands before the resolver: to ask for a name's address already tells someone the name.
         let request = door::tool(tenant, request)?;
-        let time_left = self.time_left(tenant, request.timeout);
+        let (time_left, begun) = (self.time_left(tenant, request.timeout), Instant::now());
+        let patience = (time_left / WAITING_PART).min(LONGEST_WAIT);
+        let place = self.courier.enter(tenant.id(), patience).await?;
+        let time_left = time_left.saturating_sub(begun.elapsed());
         let response = self.courier.deliver(tenant.id(), place, request, time_left).await?;
         // The connection was made for this call of this visit and has ended: nobody else's answer can have
         // come over it, so what came is this tenant's.

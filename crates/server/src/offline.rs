@@ -8,14 +8,13 @@ use audit::event::Action;
 use cli::{Offline, WantedRestore};
 use context::event::operator_draft;
 use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts};
-use ids::Slug;
 use kms_file::{FileKms, MasterKey};
 use secret::SecretText;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::OperatorStore as _;
-use store_sqlite::{EmbeddedStore, Settings};
+use store_sqlite::{EmbeddedStore, Settings, regions_of};
 
 const ROTATE: Action = Action::new("keys.rotate");
 
@@ -66,7 +65,8 @@ impl Offline for DataFolder {
         }
         let env = system::env();
         let kms = Arc::new(FileKms::new(env.clone(), load(present)?, Some(load(previous)?)));
-        let settings = Settings { folder: data.to_owned(), regions: regions(data), durable: true };
+        let regions = regions_of(data).map_err(|error| error.to_string())?;
+        let settings = Settings { folder: data.to_owned(), regions, durable: true };
         let store = EmbeddedStore::open(settings, kms, env).await.map_err(|error| error.to_string())?;
         let outcome = rewrap(&store, operator).await;
         store.close().await;
@@ -104,16 +104,4 @@ async fn admit(store: &EmbeddedStore, key: SecretText) -> Result<Operator, Strin
             Err("the operator's key is not one of this folder's".to_owned())
         }
     }
-}
-
-/// The regions that the folder has.
-fn regions(data: &Path) -> Vec<Slug> {
-    let folders = std::fs::read_dir(data.join("regions")).into_iter().flatten().flatten();
-    let mut regions: Vec<Slug> =
-        folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok()).collect();
-    if regions.is_empty() {
-        regions.extend("local".parse::<Slug>());
-    }
-    regions.sort();
-    regions
 }

@@ -77,11 +77,16 @@ impl ObjectStore for MemoryStore {
         &self,
         scope: ObjectScope<'_>,
         id: &str,
+        expected: Option<u64>,
         commit: Commit,
     ) -> Result<(), StoreError> {
         self.write(scope.tenant(), commit, |tables| {
             let key = (scope.kind(), id.to_owned());
-            tables.objects.get(&key).filter(|it| within(it, &scope)).ok_or(StoreError::NotFound)?;
+            let found = tables.objects.get(&key).filter(|it| within(it, &scope));
+            let version = found.ok_or(StoreError::NotFound)?.version;
+            if expected.is_some_and(|expected| expected != version) {
+                return Err(StoreError::Stale);
+            }
             tables.objects.remove(&key);
             Ok(())
         })

@@ -33,6 +33,9 @@ pub(crate) enum Fault {
     /// The file is of another tenant.
     #[error("the file is of another tenant")]
     WrongTenant,
+    /// The credential index takes a key for the tenant's that the tenant does not have.
+    #[error("the credential index has {0} for the tenant, and the tenant has no such key")]
+    ForeignCredential(String),
     /// The file was written by a newer version of this program.
     #[error("the file's schema is newer than this program")]
     NewerSchema,
@@ -151,7 +154,11 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Answer(answer) => answer,
-            Fault::Damaged(_) | Fault::KeyGone | Fault::WrongTenant | Fault::NewerSchema => {
+            Fault::Damaged(_)
+            | Fault::KeyGone
+            | Fault::WrongTenant
+            | Fault::ForeignCredential(_)
+            | Fault::NewerSchema => {
                 tracing::error!(%fault, "a tenant's store is out of service");
                 Self::TenantUnavailable
             }

@@ -29,5 +29,5 @@ mod upkeep;
 
 pub use cursor::CursorKey;
 pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};
-pub use opening::{OpenError, Settings};
+pub use opening::{OpenError, Settings, regions_of};
 pub use store_impl::EmbeddedStore;

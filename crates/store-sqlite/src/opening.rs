@@ -3,10 +3,12 @@
 use crate::error::Fault;
 use crate::files::DataFolder;
 use crate::platform::Platform;
+use crate::store_impl::operator_log;
 use env::Env;
-use ids::Slug;
+use ids::{Id, Slug};
 use kms::{Kms, Purpose};
-use std::path::PathBuf;
+use sqlcipher::params;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the key of the platform store is for.
@@ -52,6 +54,38 @@ impl From<Fault> for OpenError {
     fn from(fault: Fault) -> Self {
         Self::Unusable(fault.to_string())
     }
+}
+
+/// The regions of a data folder that nobody uses, that of the operators' own log first: whoever opens the folder
+/// without its configuration writes into the same log as the server.
+pub fn regions_of(folder: &Path) -> Result<Vec<Slug>, OpenError> {
+    let folder = DataFolder::at(folder)?;
+    let mut regions = folder.regions()?;
+    regions.sort();
+    let mut home = None;
+    for (place, region) in regions.iter().enumerate() {
+        if has_operator_log(&folder, region)? {
+            home = Some(place);
+            break;
+        }
+    }
+    match home {
+        Some(place) => regions[..=place].rotate_right(1),
+        // The first event of all makes the first operator's key known, so one region is the only one here.
+        None if regions.len() < 2 => {}
+        None => return Err(OpenError::Unusable("no region has the operators' log".into())),
+    }
+    Ok(regions)
+}
+
+fn has_operator_log(folder: &DataFolder, region: &Slug) -> Result<bool, Fault> {
+    if folder.tenant(region, operator_log())?.exists() {
+        return Ok(true);
+    }
+    let options = crate::sqlite::journal_options(false);
+    let journal = sqlcipher::open_plain(&folder.journal(region)?, &options)?;
+    let select = "SELECT EXISTS(SELECT 1 FROM entry WHERE tenant = ?1)";
+    Ok(journal.query_row(select, params![operator_log().to_bytes()], |row| row.get(0))?)
 }
 
 /// Opens the platform store, also where the master key was changed since.

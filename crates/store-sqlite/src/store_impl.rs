@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     journals: Mutex<HashMap<Slug, Arc<Journal>>>,
     pub(crate) home: Slug,
     durable: bool,
-    /// How often the server was restored, counted from 1.
+    /// Which server of those that came one after the other it is.
     pub(crate) generation: u64,
     /// Held by whoever puts another file in the place of a tenant's, and by a backup of everything at its end.
     pub(crate) whole_files: tokio::sync::RwLock<()>,
@@ -59,12 +59,30 @@ impl Inner {
 impl EmbeddedStore {
     /// Opens the data folder, and makes it if it is not there.
     pub async fn open(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, OpenError> {
+        Self::open_as(settings, kms, env, false).await
+    }
+
+    /// Opens a data folder that was put back, to say that the server before is gone.
+    pub(crate) async fn open_put_back(
+        settings: Settings,
+        kms: Arc<dyn Kms>,
+        env: Env,
+    ) -> Result<Self, OpenError> {
+        Self::open_as(settings, kms, env, true).await
+    }
+
+    async fn open_as(
+        settings: Settings,
+        kms: Arc<dyn Kms>,
+        env: Env,
+        put_back: bool,
+    ) -> Result<Self, OpenError> {
         let home = settings.regions.first().ok_or(OpenError::NoRegion)?.clone();
         let folder = DataFolder::at(&settings.folder)?;
         let lock = crate::files::lock(&folder.lock())?.ok_or(OpenError::InUse)?;
         let platform = open_platform(&folder, kms.as_ref(), &env).await?;
         let server = platform.server()?;
-        if let Some((from, _)) = server.put_back {
+        if let Some((from, _)) = server.put_back.filter(|_| !put_back) {
             return Err(OpenError::PutBack(from));
         }
         let store = Self(Arc::new(Inner {

@@ -36,7 +36,8 @@ pub use world::{Backend, Store, World, out, page};
 macro_rules! conformance {
     ($backend:ty) => {
         $crate::cases! { $backend;
-            objects: kept_for_its_tenant_alone, versions_count, own_reach_sees_its_own,
+            objects: kept_for_its_tenant_alone, versions_count, removed_at_its_version_alone,
+                either_changed_or_removed_also_at_once, own_reach_sees_its_own,
                 pages_go_on_where_they_stopped, cursors_open_their_own_list_alone;
             records: kept_for_its_tenant_alone, versions_count, merged_and_replaced,
                 a_fraction_comes_back_as_it_was, pages_are_stable_under_inserts, cursors_open_their_own_query_alone,

@@ -1,7 +1,7 @@
 //! Cases about objects: versions, reach and lists.
 
 use crate::samples::{agent, commit, id};
-use crate::{Backend, World, out, page};
+use crate::{Backend, Store, World, out, page};
 use authz::{Role, Scopes};
 use context::{Create, Delete, Read, Tenant, Update, on};
 use ids::{AgentId, KeyId};
@@ -48,7 +48,7 @@ pub async fn kept_for_its_tenant_alone<B: Backend>(world: World<B>) {
             let access = tenant.authorize::<Delete<on::Agent>>().unwrap();
             let gone = async |number| {
                 let id = id::<AgentId>(number).to_string();
-                world.store().remove::<Agent>(&access, &id, Commit::default()).await
+                world.store().remove::<Agent>(&access, &id, None, Commit::default()).await
             };
             assert_eq!(gone(2).await, Err(StoreError::NotFound));
             assert_eq!(gone(1).await, Ok(()));
@@ -79,6 +79,62 @@ pub async fn versions_count<B: Backend>(world: World<B>) {
             })
             .await;
     }
+}
+
+pub async fn removed_at_its_version_alone<B: Backend>(world: World<B>) {
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let (store, access) = (world.store(), tenant.authorize::<Update<on::Agent>>().unwrap());
+                create(store, &tenant, 1, word).await.unwrap();
+                store.put(&access, &agent(1, "second"), Some(1), Commit::default()).await.unwrap();
+                let before = log_size(store, &tenant).await;
+                for late in [1, 3, 0] {
+                    assert_eq!(remove(store, &tenant, Some(late)).await, Err(StoreError::Stale), "{late}");
+                }
+                assert_eq!(get(store, &tenant, 1).await, Ok((agent(1, "second"), 2)));
+                assert_eq!(log_size(store, &tenant).await, before, "what is refused leaves no event");
+                assert_eq!(remove(store, &tenant, Some(2)).await, Ok(()));
+                assert_eq!(remove(store, &tenant, Some(2)).await, Err(StoreError::NotFound));
+            })
+            .await;
+    }
+}
+
+async fn log_size<S: Store>(store: &S, tenant: &Tenant<'_>) -> u64 {
+    crate::audit_trail::checkpoint(store, tenant).await.checkpoint().size
+}
+
+async fn remove<S: Objects>(store: &S, tenant: &Tenant<'_>, expected: Option<u64>) -> Result<(), StoreError> {
+    let access = tenant.authorize::<Delete<on::Agent>>().unwrap();
+    let id = id::<AgentId>(1).to_string();
+    store.remove::<Agent>(&access, &id, expected, commit(tenant, "removed")).await
+}
+
+pub async fn either_changed_or_removed_also_at_once<B: Backend>(world: World<B>) {
+    world
+        .visit(world.one, async |tenant| {
+            let (store, access) = (world.store(), tenant.authorize::<Update<on::Agent>>().unwrap());
+            for round in 0..10 {
+                create(store, &tenant, 1, "anna").await.unwrap();
+                let changed = agent(1, "changed");
+                let change = store.put(&access, &changed, Some(1), Commit::default());
+                let removal = remove(store, &tenant, Some(1));
+                let (changed, removed) = if round % 2 == 0 {
+                    tokio::join!(change, removal)
+                } else {
+                    let (removed, changed) = tokio::join!(removal, change);
+                    (changed, removed)
+                };
+                // Whoever came later finds that it is no longer what it looked at.
+                match (changed, removed) {
+                    (Ok(2), Err(StoreError::Stale)) => remove(store, &tenant, Some(2)).await.unwrap(),
+                    (Err(StoreError::Stale), Ok(())) => {}
+                    both => panic!("{both:?}"),
+                }
+            }
+        })
+        .await;
 }
 
 fn key(of: KeyId, name: &str) -> ApiKeyRecord {
@@ -119,7 +175,7 @@ pub async fn own_reach_sees_its_own<B: Backend>(world: World<B>) {
             assert_eq!(get.err(), Some(StoreError::NotFound));
             let delete = tenant.authorize::<Delete<on::ApiKey>>().unwrap();
             let remove = async |of: KeyId| {
-                world.store().remove::<ApiKeyRecord>(&delete, &of.to_string(), Commit::default()).await
+                world.store().remove::<ApiKeyRecord>(&delete, &of.to_string(), None, Commit::default()).await
             };
             assert_eq!(remove(other).await, Err(StoreError::NotFound));
             assert_eq!(remove(own).await, Ok(()));

@@ -64,7 +64,7 @@ pub async fn keys_are_as_they_were_before_the_restore<B: Backend>(world: World<B
         .visit(world.one, async |tenant| {
             let access = tenant.authorize::<Delete<on::ApiKey>>().unwrap();
             let id = id::<KeyId>(1).to_string();
-            world.store().remove::<ApiKeyRecord>(&access, &id, Commit::default()).await.unwrap();
+            world.store().remove::<ApiKeyRecord>(&access, &id, None, Commit::default()).await.unwrap();
         })
         .await;
     restore(&world, world.one, &backup, AS_IT_IS).await.unwrap();

@@ -142,9 +142,15 @@ pub trait ObjectStore: Send + Sync {
         commit: Commit,
     ) -> Result<u64, StoreError>;
 
-    /// Removes an object.
-    async fn remove_object(&self, scope: ObjectScope<'_>, id: &str, commit: Commit)
-    -> Result<(), StoreError>;
+    /// Removes an object, if it has the expected version where one is given: looking and removing are one step,
+    /// so that nobody's change in between is lost.
+    async fn remove_object(
+        &self,
+        scope: ObjectScope<'_>,
+        id: &str,
+        expected: Option<u64>,
+        commit: Commit,
+    ) -> Result<(), StoreError>;
 }
 
 /// A typed object with its version.

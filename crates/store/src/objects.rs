@@ -37,7 +37,7 @@ pub trait Objects: ObjectStore {
         fetch(self, access, id).await
     }
 
-    /// One object, to be removed if it is still as expected.
+    /// One object, as it is before it is removed.
     async fn get_to_remove<'t, E: Entity>(
         &self,
         access: &Access<'t, Delete<E::Noun>>,
@@ -106,14 +106,15 @@ pub trait Objects: ObjectStore {
         self.write_object(ObjectScope::of(access, E::KIND), document(entity)?, expected, commit).await
     }
 
-    /// Removes an object.
+    /// Removes an object, if it still has the expected version where one is given.
     async fn remove<E: Entity>(
         &self,
         access: &Access<'_, Delete<E::Noun>>,
         id: &str,
+        expected: Option<u64>,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.remove_object(ObjectScope::of(access, E::KIND), id, commit).await
+        self.remove_object(ObjectScope::of(access, E::KIND), id, expected, commit).await
     }
 }
 

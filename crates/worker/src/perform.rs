@@ -21,9 +21,11 @@ const MARGIN: Duration = Duration::from_millis(250);
 /// What part of an attempt's time is spent on waiting for a place at the most. The rest has to do for what is
 /// to be performed.
 const WAITING_PART: u32 = 4;
-/// How long an attempt that found no place is put off. Meanwhile its run gives up its own place, if nothing
-/// else of it is under way, and each try that is written down stands for a long wait.
-const PUT_OFF: Duration = Duration::from_secs(10);
+/// How long an attempt that found no place is put off the first time, and each time twice as long up to the most.
+/// Meanwhile its run gives up its own place, if nothing else of it is under way, and it has waited before: what is
+/// written down for each try stands for that.
+const PUT_OFF: Duration = Duration::from_secs(1);
+const MOST_PUT_OFF: Duration = Duration::from_secs(10);
 
 /// What an attempt is part of.
 pub(crate) struct Scene {
@@ -63,13 +65,19 @@ pub(crate) async fn perform(
     let own = shared.scheduler.step_places(tenant.id());
     let patience = scene.time_left(shared) / WAITING_PART;
     let Ok(Some(_places)) = tokio::time::timeout(patience, places(shared, &own)).await else {
-        return Outcome::RateLimited { until: shared.app.env.now().plus(PUT_OFF) };
+        return put_off(shared, scene);
     };
     match request {
         Request::Ai { .. } => ai::perform(shared, scene, request).await,
         Request::Http { .. } => http::perform(shared, tenant, scene, request).await,
         Request::Record { .. } => record::perform(shared, tenant, scene, request).await,
     }
+}
+
+/// Tries again a little later, longer each time.
+fn put_off(shared: &Shared, scene: &Scene) -> Outcome {
+    let wait = PUT_OFF.saturating_mul(1 << scene.attempt.saturating_sub(1).min(8)).min(MOST_PUT_OFF);
+    Outcome::RateLimited { until: shared.app.env.now().plus(wait) }
 }
 
 /// A place of the tenant's and one of all tenants'. The tenant's own comes first, so that its slow steps never

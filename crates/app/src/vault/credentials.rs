@@ -157,14 +157,23 @@ impl Vault {
         claim: Option<IdempotencyClaim>,
     ) -> Result<(), Problem> {
         let access = tenant.authorize::<Delete<on::Credential>>()?;
-        let found = self.store().get_to_remove::<Credential>(&access, service.as_str()).await;
-        let (row, version) = row_if_any(tenant, found)?.ok_or(StoreError::NotFound)?;
-        if expected.is_some_and(|expected| expected != version) {
-            return Err(StoreError::Stale.into());
+        for _ in 0..ATTEMPTS {
+            let found = self.store().get_to_remove::<Credential>(&access, service.as_str()).await;
+            let (row, version) = row_if_any(tenant, found)?.ok_or(StoreError::NotFound)?;
+            if expected.is_some_and(|expected| expected != version) {
+                return Err(StoreError::Stale.into());
+            }
+            let event = note(tenant, DELETE, "credential", row.id.to_string(), [("service", json!(service))]);
+            let commit = Commit::event(event).claiming(claim.clone());
+            // At the version that was looked at: it is the one that the event names.
+            match self.store().remove::<Credential>(&access, service.as_str(), Some(version), commit).await {
+                // A refresh or another request was faster; whether a condition holds still is seen above.
+                Err(StoreError::Stale) => {}
+                removed => return Ok(removed?),
+            }
         }
-        let event = note(tenant, DELETE, "credential", row.id.to_string(), [("service", json!(service))]);
-        let commit = Commit::event(event).claiming(claim);
-        Ok(self.store().remove::<Credential>(&access, service.as_str(), commit).await?)
+        // No condition failed, since there was none.
+        Err(StoreError::Unavailable.into())
     }
 }
 

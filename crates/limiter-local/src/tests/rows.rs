@@ -208,7 +208,13 @@ impl ObjectStore for Rows {
         Err(StoreError::Unavailable)
     }
 
-    async fn remove_object(&self, _: ObjectScope<'_>, _: &str, _: Commit) -> Result<(), StoreError> {
+    async fn remove_object(
+        &self,
+        _: ObjectScope<'_>,
+        _: &str,
+        _: Option<u64>,
+        _: Commit,
+    ) -> Result<(), StoreError> {
         Err(StoreError::Unavailable)
     }
 }

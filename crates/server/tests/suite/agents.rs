@@ -44,3 +44,23 @@ async fn an_agent_changes_unless_somebody_else_was_faster() {
     let listed = tenant.owner.get("/v1/agents").await.unwrap();
     assert_eq!(listed["data"][0], cleared.json());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_change_and_a_removal_of_what_both_looked_at_one_is_told_that_it_is_stale() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    for _ in 0..20 {
+        let path = format!("/v1/agents/{}", tenant.agent().await);
+        let tag = send(&tenant.owner, Method::GET, &path).await.header("etag").unwrap().to_owned();
+        let with = |method| tenant.owner.call(method, &path).header("if-match", &tag);
+        let change = with(Method::PATCH).json(&json!({"name": "changed"})).unwrap();
+        let (changed, removed) = tokio::join!(change.send(), with(Method::DELETE).send());
+        match (changed.unwrap().status.as_u16(), removed.unwrap().status.as_u16()) {
+            (200, 412) => assert_eq!(tenant.owner.get(&path).await.unwrap()["name"], "changed"),
+            (404 | 412, 204) => {
+                assert_refused(&send(&tenant.owner, Method::GET, &path).await, 404, "not_found")
+            }
+            both => panic!("{both:?}"),
+        }
+    }
+}

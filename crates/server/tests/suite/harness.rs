@@ -134,6 +134,12 @@ impl Server {
         self.tenant_on("unlimited", &json!({}), name).await
     }
 
+    /// A tenant whose data rests in this region, and its owner.
+    pub(crate) async fn tenant_in(&self, region: &str, name: &str) -> Tenant {
+        let wanted = json!({"name": name, "region": region});
+        Tenant::made(self, &self.operator.post("/v1/tenants", &wanted).await.unwrap())
+    }
+
     /// A tenant on a plan of this name that has these limits alone, and its owner.
     pub(crate) async fn tenant_on(&self, plan: &str, limits: &Value, name: &str) -> Tenant {
         let mut all = json!({

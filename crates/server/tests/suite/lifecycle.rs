@@ -174,3 +174,26 @@ async fn a_restore_is_carried_out_once_per_key_and_a_backup_takes_none() {
     let keyed = server.operator.call(Method::POST, &path).header("idempotency-key", "two");
     assert_refused(&keyed.send().await.unwrap(), 400, "invalid_request");
 }
+
+#[tokio::test]
+async fn a_restore_without_a_body_is_refused_at_once() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let key = server.operator_key();
+    for body in ["transfer-encoding: chunked\r\n\r\n0\r\n\r\n", "content-length: 0\r\n\r\n", "\r\n"] {
+        let request = format!(
+            "POST /v1/tenants/{}/restore HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\n{body}",
+            tenant.id,
+            key.expose(),
+        );
+        let answered =
+            tokio::time::timeout(std::time::Duration::from_secs(10), server.raw(request.as_bytes()));
+        let answered = answered.await.unwrap_or_else(|_| panic!("no answer to {body:?}"));
+        assert!(
+            answered.starts_with("HTTP/1.1 400 ") && answered.contains("invalid_request"),
+            "{body:?}: {answered}"
+        );
+        assert!(answered.contains("The body is empty"), "{answered}");
+    }
+    assert!(tenant.events("action=tenant.restore").await.is_empty());
+}

@@ -110,13 +110,17 @@ impl ObjectStore for EmbeddedStore {
         &self,
         scope: ObjectScope<'_>,
         id: &str,
+        expected: Option<u64>,
         commit: Commit,
     ) -> Result<(), StoreError> {
         let (kind, id, only_of) = (scope.kind(), id.to_owned(), scope.only_of().map(str::to_owned));
         let handle = self.handle(scope.tenant()).await?;
         handle
             .write(false, commit, move |txn| {
-                read(txn.tables(), kind, &id, only_of.as_deref())?;
+                let found = read(txn.tables(), kind, &id, only_of.as_deref())?;
+                if expected.is_some_and(|expected| expected != found.version) {
+                    return Err(StoreError::Stale.into());
+                }
                 txn.delete(Table::Object, vec![Cell::from(kind.as_str()), Cell::from(id)])
             })
             .await

@@ -1,16 +1,22 @@
-//! The isolation check of what was put back: each tenant's key, identity, journal entries and log go together,
-//! and nothing of one tenant opens under the next one's key.
+//! The isolation check of what was put back: each tenant's key, identity, journal entries, log and credentials go
+//! together, and nothing of one tenant opens under the next one's key.
 
 use crate::EmbeddedStore;
 use crate::error::Fault;
 use crate::journal::{Journal, JournalKey};
 use crate::keys::TenantKeys;
+use crate::platform::subject_id;
 use crate::tenant::{Database, Home, TenantHandle, blocking};
 use crate::tree::{LogBase, Tree};
 use audit::export::follow_leaves;
+use context::IndexedSubject;
+use env::Timestamp;
 use ids::TenantId;
 use serde::Serialize;
+use serde_json::Value;
+use sqlcipher::{OptionalExtension, params};
 use std::sync::Arc;
+use store::{ApiKeyRecord, Entity, SigningKey};
 
 /// A tenant of whom not everything goes together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +52,7 @@ pub(super) async fn check(store: &EmbeddedStore, tenants: &[TenantId]) -> Checke
 
 async fn check_one(store: &EmbeddedStore, id: TenantId, other: TenantId) -> Result<u64, Fault> {
     let handle = store.handle_of(id).await?;
+    let lines = store.inner().platform.lines_of(id).await?;
     // A neighbour whose own key is damaged fails in its turn.
     let other = match other == id {
         true => None,
@@ -57,6 +64,7 @@ async fn check_one(store: &EmbeddedStore, id: TenantId, other: TenantId) -> Resu
         }
         let checked = handle.with_database(|database| {
             authenticate(database)?;
+            lines.iter().try_for_each(|(subject, end)| is_held(database, subject, *end))?;
             follow_log(database, &handle.keys())
         });
         handle.close()?;
@@ -89,6 +97,38 @@ fn authenticate(database: &Database) -> Result<(), Fault> {
         return Ok(());
     }
     sqlcipher::integrity(&database.connection).map_err(|_| Fault::Damaged("the tenant's file"))
+}
+
+/// A key that the index takes for this tenant's is one that the tenant has, and gives what the tenant's row says. A
+/// key's row is written before its line and removed after it, so that this holds at every moment. The line of an
+/// inbound address may outlive its workflow, and leads nowhere then.
+fn is_held(database: &Database, subject: &IndexedSubject, end: Option<Timestamp>) -> Result<(), Fault> {
+    let held = match subject {
+        IndexedSubject::ApiKey { id, role, scopes, agent } => {
+            let row: Option<ApiKeyRecord> = stored(database, &id.to_string())?;
+            row.is_some_and(|row| {
+                row.role == *role && row.scopes == *scopes && row.agent == *agent && row.expires_at == end
+            })
+        }
+        IndexedSubject::SigningKey { id, algorithm, public_jwk, role } => {
+            let row: Option<SigningKey> = stored(database, &id.to_string())?;
+            let jwk: Option<Value> = serde_json::from_str(public_jwk).ok();
+            row.is_some_and(|row| row.alg == *algorithm && row.role == *role && Some(row.public_jwk) == jwk)
+        }
+        IndexedSubject::Hook { .. } => true,
+        // Neither is any tenant's.
+        IndexedSubject::Operator { .. } | IndexedSubject::VerifyGrant { .. } => false,
+    };
+    if held { Ok(()) } else { Err(Fault::ForeignCredential(subject_id(subject))) }
+}
+
+fn stored<E: Entity>(database: &Database, id: &str) -> Result<Option<E>, Fault> {
+    let mut select =
+        database.connection.prepare_cached("SELECT body FROM object WHERE kind = ?1 AND id = ?2")?;
+    let body: Option<String> =
+        select.query_row(params![E::KIND.as_str(), id], |row| row.get(0)).optional()?;
+    let read = |body: String| serde_json::from_str(&body).map_err(|_| Fault::Damaged("a credential's row"));
+    body.map(read).transpose()
 }
 
 /// Opening has checked whose file it is, and that the journal's entries open under the tenant's key. The log's

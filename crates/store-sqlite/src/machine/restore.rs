@@ -212,9 +212,10 @@ async fn keep_out(store: &EmbeddedStore, tenant: TenantId) -> Result<(), Fault> 
     sync_folder_of(&path)
 }
 
-/// Says that the server before is gone: the one in this folder may start, under the next generation. `beyond`
+/// Says that the server before is gone: the one in this folder may start, under a later generation. `beyond`
 /// is the highest generation that any server is known to have had, where that is above the backup's. Gives back
-/// the generation.
+/// the generation. The server may start once the event that says so is durable; where that failed, it is to be said
+/// again.
 pub async fn confirm_put_back(
     folder: &Path,
     beyond: u64,
@@ -234,13 +235,16 @@ pub async fn confirm_put_back(
         from
     };
     let settings = Settings { folder: folder.to_owned(), regions: vec![home], durable: true };
-    let store = EmbeddedStore::open(settings, kms, env).await?;
+    let store = EmbeddedStore::open_put_back(settings, kms, env).await?;
     let generation = store.inner().generation;
     // The first event of the log that begins: the one before has ended with the backup.
     let told = store.append_outsiders_events(vec![event(&from, generation)]).await;
+    let released = match told {
+        Ok(_) => store.inner().platform.release().map_err(PutBackError::from),
+        Err(error) => Err(PutBackError::Other(error.to_string())),
+    };
     store.close().await;
-    told.map_err(|error| PutBackError::Other(error.to_string()))?;
-    Ok(generation)
+    released.map(|()| generation)
 }
 
 fn event(from: &str, generation: u64) -> Draft {

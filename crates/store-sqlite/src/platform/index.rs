@@ -13,7 +13,7 @@ use std::sync::Arc;
 use store::StoreError;
 
 /// The id that a subject has, by which it is revoked.
-fn subject_id(subject: &IndexedSubject) -> String {
+pub(crate) fn subject_id(subject: &IndexedSubject) -> String {
     match subject {
         IndexedSubject::ApiKey { id, .. }
         | IndexedSubject::Operator { id, .. }
@@ -178,6 +178,27 @@ impl Platform {
                 connection.prepare_cached("SELECT subject_id FROM credential WHERE tenant = ?1")?;
             let rows = select.query_map(params![tenant.to_bytes()], |row| row.get(0))?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// What the lines of one tenant stand for, and when each ends.
+    pub(crate) async fn lines_of(
+        self: &Arc<Self>,
+        tenant: TenantId,
+    ) -> Result<Vec<(IndexedSubject, Option<Timestamp>)>, Fault> {
+        self.read(move |connection| {
+            let mut select =
+                connection.prepare_cached("SELECT subject, expires_at FROM credential WHERE tenant = ?1")?;
+            let mut rows = select.query(params![tenant.to_bytes()])?;
+            let mut lines = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (subject, end): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
+                let subject =
+                    serde_json::from_str(&subject).map_err(|_| Fault::Damaged("the credential index"))?;
+                lines.push((subject, end.map(Timestamp::from_millis)));
+            }
+            Ok(lines)
         })
         .await
     }

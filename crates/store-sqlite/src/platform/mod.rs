@@ -11,6 +11,7 @@ mod tenants;
 mod verify_grants;
 
 pub(crate) use cache::Cache;
+pub(crate) use index::subject_id;
 pub(crate) use server::{FileState, PlatformSnapshot};
 pub(crate) use tenants::Making;
 

@@ -9,11 +9,17 @@ use secret::SecretBytes;
 use sqlcipher::{Connection, params};
 use std::collections::BTreeMap;
 use std::path::Path;
+use store::StoreError;
 
-/// How often the server was restored, and whether it may start.
+/// By how much a restore raises the generation at the most.
+const MOST_STEP: u64 = 1024;
+/// The last generation that there can be. The operators' log has it for its epoch, and rows have room for no more.
+const LAST_GENERATION: u64 = 1 << 22;
+
+/// Which server of those that came one after the other it is, and whether it may start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerRow {
-    /// From 1. A restore of everything counts.
+    /// From 1. Each restore of everything raises it.
     pub(crate) generation: u64,
     /// The backup that it was put back from and the region of the operators' log, until somebody says that the
     /// server before it is gone.
@@ -55,19 +61,36 @@ impl Platform {
         )
     }
 
-    /// Lets a server that was put back be the only one: its generation is above the backup's and above
-    /// `beyond`, and every tenant's log ends and another begins, as events after the backup may be lost. Gives
-    /// back the generation. For blocking threads.
-    pub(crate) fn begin_generation(&self, beyond: u64) -> Result<u64, Fault> {
+    /// Begins another generation of a server that was put back: above the backup's and above `beyond`, by a step that
+    /// is drawn, so that two servers from one backup do not go on as the same one. Every tenant's log ends and another
+    /// begins, as events after the backup may be lost. The server may not start before [`Self::release`]; until then
+    /// this may be repeated. For blocking threads.
+    pub(crate) fn begin_generation(&self, beyond: u64) -> Result<(), Fault> {
+        let [high, low] = self.env.random::<2>();
+        let step = 1 + u64::from(u16::from_be_bytes([high, low])) % MOST_STEP;
         self.write_now(
             |connection| {
                 let before: u64 =
                     connection.query_row("SELECT generation FROM server", [], |row| row.get(0))?;
-                let next = before.max(beyond) + 1;
-                let begin = "UPDATE server SET generation = ?1, put_back_from = NULL, put_back_home = NULL";
-                connection.execute(begin, params![next])?;
+                let next = before.max(beyond).saturating_add(step);
+                if next > LAST_GENERATION {
+                    let detail = format!("A generation is at most {LAST_GENERATION}.");
+                    return Err(StoreError::Invalid(detail).into());
+                }
+                connection.execute("UPDATE server SET generation = ?1", params![next])?;
                 connection.execute("UPDATE tenant SET log_epoch = log_epoch + ?1", params![next - before])?;
-                Ok(next)
+                Ok(())
+            },
+            |_| (),
+        )
+    }
+
+    /// Lets a server that was put back start. For blocking threads.
+    pub(crate) fn release(&self) -> Result<(), Fault> {
+        self.write_now(
+            |connection| {
+                connection.execute("UPDATE server SET put_back_from = NULL, put_back_home = NULL", [])?;
+                Ok(())
             },
             |_| (),
         )

@@ -93,7 +93,7 @@ async fn take<S: Store>(store: &S, tenant: &Tenant<'_>, env: &env::Env, step: &S
         Step::RemoveAgent { number } => {
             let access = tenant.authorize::<Delete<on::Agent>>().unwrap();
             let id = agent(*number, "").id.to_string();
-            told(store::Objects::remove::<store::Agent>(store, &access, &id, commit()).await)
+            told(store::Objects::remove::<store::Agent>(store, &access, &id, None, commit()).await)
         }
         Step::Append { count } => {
             let event = |number: usize| {

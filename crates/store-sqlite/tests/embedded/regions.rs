@@ -5,8 +5,8 @@ use crate::folder::{Embedded, data, open_as};
 use context::Tenant;
 use ids::TenantId;
 use serde_json::json;
-use store::{PlatformStore as _, StoreError, TenantRow};
-use store_sqlite::EmbeddedStore;
+use store::{OperatorStore as _, PlatformStore as _, StoreError, TenantRow};
+use store_sqlite::{EmbeddedStore, regions_of};
 use store_tests::samples::record;
 use store_tests::{World, audit_trail, records};
 use tempfile::TempDir;
@@ -82,5 +82,28 @@ fn without_waiting_for_the_disk_the_end_of_the_process_still_loses_nothing() {
             }
         };
         world.visit(tenant, look).await;
+    });
+}
+
+#[test]
+fn a_folder_says_by_itself_where_the_operators_log_is() {
+    World::<Embedded>::run(async |world| {
+        // In alphabetical order the home comes last, and is asked for while its log is in the journal alone, too.
+        let place = TempDir::new().unwrap();
+        let said = || -> Vec<String> {
+            regions_of(&data(place.path())).unwrap().iter().map(ToString::to_string).collect()
+        };
+        let store = open_as(place.path(), &["local", "eu", "ap"], true, world.env()).await;
+        let event = context::event::operator_draft(
+            &world.operator,
+            audit::event::Action::new("keys.rotate"),
+            "master_key",
+            "tenant_keys",
+        );
+        store.append_operator_events(&world.operator, vec![event]).await.unwrap();
+        assert_eq!(said(), ["local", "ap", "eu"]);
+        store.close().await;
+        drop(store);
+        assert_eq!(said(), ["local", "ap", "eu"]);
     });
 }

@@ -1,7 +1,7 @@
 //! `http` steps: a call to an outside service. That it will be made is durable before its first byte
 //! leaves, and how it went is written down after.
 
-use super::{Scene, Turn, call_id, outcome};
+use super::{Scene, Turn, call_id, outcome, put_off};
 use crate::open::open;
 use crate::worker::Shared;
 use audit::event::{Action, Draft, Outcome as Ending};
@@ -257,6 +257,9 @@ async fn end(
 
 fn failed(scene: &Scene, error: EgressError, shared: &Shared) -> Outcome {
     let sent = error.sent();
+    if matches!(error, EgressError::Busy) {
+        return put_off(shared, scene);
+    }
     let problem = Problem::from(error);
     if !sent {
         return outcome::of(problem, shared.app.env.now());

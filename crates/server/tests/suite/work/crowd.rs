@@ -1,6 +1,6 @@
 //! Many runs at once: a tenant has as many under way as it may, and what one does another does not feel.
 
-use super::{over, stage, start, workflow};
+use super::{over, stage, start, step, workflow};
 use crate::harness::{assert_refused, send_json};
 use http::Method;
 use serde_json::{Value, json};
@@ -59,6 +59,27 @@ async fn an_upstream_that_hangs_takes_only_its_tenants_places() {
     // A run whose call finds no place outside is put off, and may be seen on its way there.
     assert!(running["data"].as_array().unwrap().len() <= 32, "{running}");
     assert!(service.peak("/slow") <= 16, "{}", service.peak("/slow"));
+}
+
+#[tokio::test]
+async fn more_calls_than_may_be_outside_at_once_go_in_turn_and_none_is_put_off() {
+    let (server, service) = stage().await;
+    let tenant = server.tenant("Busy").await;
+    let flow = workflow(&tenant, &call(&service.url("/slow/500"))).await;
+    let mut runs = Vec::new();
+    for _ in 0..32 {
+        runs.push(start(&tenant.owner, &flow, Value::Null).await);
+    }
+    for run in &runs {
+        let run = over(&tenant.owner, run).await;
+        assert_eq!(
+            (&run["status"], &step(&run, "call")["attempts"]),
+            (&json!("succeeded"), &json!(1)),
+            "{run}"
+        );
+    }
+    assert_eq!(service.peak("/slow"), 16);
+    assert_eq!(service.seen("/slow").len(), 32);
 }
 
 #[tokio::test]
