@@ -69,9 +69,10 @@ pub struct VerifyGrantView {
     pub tenants_now: usize,
 }
 
-/// When each grant made tenants in the last hour. Of grants that have ended, nothing stays.
+/// When each grant made tenants in the last hour, of which nothing stays of grants that have ended; and whose turn it is
+/// to take those away.
 #[derive(Default)]
-pub struct GrantPace(Mutex<HashMap<KeyId, Vec<Timestamp>>>);
+pub struct GrantPace(Mutex<HashMap<KeyId, Vec<Timestamp>>>, tokio::sync::Mutex<()>);
 
 impl GrantPace {
     fn admit(&self, grant: &Grant, now: Timestamp) -> Result<(), Problem> {
@@ -108,17 +109,27 @@ pub async fn create(
     }
     let expires_at = end(&input, app.env.now())?;
     let tenants = within("tenants", input.tenants.unwrap_or(4), 2, MAX_TENANTS)?;
-    for ended in app.platform.verify_grants(operator).await? {
-        if ended.expires_at <= app.env.now() {
-            revoke(app, operator, ended.id).await?;
-        }
-    }
+    clear_ended(app, operator).await?;
     let key = issue_verify_grant(app.env.id(), &app.env);
     let row = VerifyGrantRow { id: key.id, name: input.name, tenants, expires_at };
     let hash = app.authenticator.hash(CredentialKind::VerifyGrant, key.text.expose());
     let work = async { Ok(app.platform.add_verify_grant(operator, hash, row.clone()).await?) };
     record(app, operator, CREATE, ("verify_grant", &key.id.to_string()), work).await?;
     Ok(IssuedVerifyGrant { row, secret: key.text })
+}
+
+/// Takes away what has ended. One at a time, since two would erase the same tenants; what cannot be erased now, because
+/// its own grant is about it, goes with the next.
+async fn clear_ended(app: &App, operator: &Operator) -> Result<(), Problem> {
+    let _alone = app.grant_pace.1.lock().await;
+    for ended in app.platform.verify_grants(operator).await? {
+        if ended.expires_at <= app.env.now()
+            && let Err(problem) = revoke(app, operator, ended.id).await
+        {
+            tracing::warn!(grant = %ended.id, %problem, "a grant that has ended could not be taken away yet");
+        }
+    }
+    Ok(())
 }
 
 fn end(input: &NewVerifyGrant, now: Timestamp) -> Result<Timestamp, Problem> {

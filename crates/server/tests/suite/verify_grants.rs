@@ -3,11 +3,13 @@
 use crate::description::operations;
 use crate::harness::{Server, assert_refused, events, refusal, send, send_json};
 use client::Client;
+use env::Timestamp;
 use http::Method;
 use secret::SecretText;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const PATH: &str = "/v1/verify-grants";
 
@@ -123,6 +125,28 @@ async fn a_grants_deletion_is_bound_to_a_version_like_any_other() {
     assert_refused(&delete(&foreign, "\"999999999999\"").await, 404, "not_found");
     let shown = send(&server.operator, Method::GET, &format!("/v1/tenants/{own}")).await;
     assert_eq!(delete(&own, shown.header("etag").unwrap()).await.status, 200);
+}
+
+// Each of them clears away what has ended, and all but one find it gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_are_made_side_by_side_where_one_has_ended() {
+    let server = Server::start();
+    for _ in 0..3 {
+        // By the server's clock, which says when a tenant was made.
+        let now =
+            send(&server.operator, Method::GET, &format!("/v1/tenants/{}", server.tenant("Any").await.id))
+                .await;
+        let now: Timestamp = serde_json::from_value(now.json()["created_at"].clone()).unwrap();
+        let ends = json!({"name": "ends", "expires_at": now.plus(Duration::from_secs(1))});
+        let (_, granted) = grant(&server, &ends).await;
+        make(&granted, "left").await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let wanted = json!({"name": "next"});
+        let made = (0..8).map(|_| send_json(&server.operator, Method::POST, PATH, &wanted));
+        for answer in futures::future::join_all(made).await {
+            assert_eq!(answer.status, 201, "{}", answer.text());
+        }
+    }
 }
 
 #[tokio::test]
