@@ -72,6 +72,24 @@ impl DataFolder {
         Ok(tenants)
     }
 
+    /// The copies that migrations kept of a region's files, with the file that each is of.
+    pub(crate) fn migration_copies(&self, region: &Slug) -> Result<Vec<(PathBuf, PathBuf)>, Fault> {
+        let folder = self.region(region).join("tenants");
+        let files = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files?,
+        };
+        let mut copies = Vec::new();
+        for file in files {
+            let file = file?;
+            let name = file.file_name();
+            if let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".before-migration.db")) {
+                copies.push((file.path(), folder.join(format!("{stem}.db"))));
+            }
+        }
+        Ok(copies)
+    }
+
     fn region(&self, region: &Slug) -> PathBuf {
         self.0.join("regions").join(region.as_str())
     }

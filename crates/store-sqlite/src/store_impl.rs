@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     env: Env,
     /// When the journals are looked at again for what waits to be folded.
     pub(crate) next_look: AtomicI64,
+    /// When the copies that migrations kept are looked at again.
+    pub(crate) next_tidying: AtomicI64,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -97,6 +99,7 @@ impl EmbeddedStore {
             durable: settings.durable,
             env,
             next_look: AtomicI64::new(0),
+            next_tidying: AtomicI64::new(0),
             _lock: lock,
         }));
         store.open_journals(&settings.regions)?;

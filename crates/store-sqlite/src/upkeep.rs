@@ -3,7 +3,9 @@
 use crate::EmbeddedStore;
 use crate::error::Fault;
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
 
 /// The journal's size beyond which tenants without a file get one, so that it can shrink again: a tenant that nobody
 /// has used takes 3 KB in the journal and 140 as a file. A test fills a smaller one.
@@ -18,6 +20,20 @@ const LOOK_SHARE: i64 = 100;
 /// The longest that a look is taken to have lasted, whatever the clock did meanwhile.
 const LONGEST_LOOK_MILLIS: i64 = 1000;
 
+/// For how long the copy of a tenant's file from before a migration is kept.
+const KEPT_COPY_MILLIS: i64 = 7 * DAY_MILLIS;
+const DAY_MILLIS: i64 = 24 * 3_600_000;
+
+/// When a file was last written to, in milliseconds since the Unix epoch; `None` where it is not there.
+fn modified(path: &Path) -> Result<Option<i64>, Fault> {
+    let written = match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        metadata => metadata?.modified()?,
+    };
+    let since = written.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    Ok(Some(i64::try_from(since).unwrap_or(i64::MAX)))
+}
+
 impl EmbeddedStore {
     /// Folds, closes and writes down what has waited for it. To be called every second or so.
     pub async fn maintain(&self) {
@@ -28,6 +44,33 @@ impl EmbeddedStore {
         if let Err(fault) = self.inner().platform.write_due_uses().await {
             tracing::error!(%fault, "the times of last use could not be written");
         }
+        if let Err(fault) = self.forget_migration_copies().await {
+            tracing::error!(%fault, "copies from before a migration could not be removed");
+        }
+    }
+
+    /// Removes, once a day, the copies that migrations made of tenants' files, when they have been there long enough
+    /// to be gone back to, and the file has been written to since: then the migration was not in vain.
+    async fn forget_migration_copies(&self) -> Result<(), Fault> {
+        let (now, next) = (self.env().now().millis(), &self.inner().next_tidying);
+        if (1..=DAY_MILLIS).contains(&(next.load(Ordering::Relaxed) - now)) {
+            return Ok(());
+        }
+        next.store(now + DAY_MILLIS, Ordering::Relaxed);
+        let regions: Vec<_> = self.all_journals().into_iter().map(|(region, _)| region).collect();
+        let folder = self.inner().folder.clone();
+        crate::tenant::blocking(move || {
+            for region in regions {
+                for (copy, of) in folder.migration_copies(&region)? {
+                    let (Some(kept), Some(written)) = (modified(&copy)?, modified(&of)?) else { continue };
+                    if kept < now - KEPT_COPY_MILLIS && written >= kept {
+                        crate::files::remove_database(&copy)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Closes what is idle whenever many tenants' databases were opened, so that nobody who opens one waits for

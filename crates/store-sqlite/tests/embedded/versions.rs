@@ -8,7 +8,8 @@ use crate::folder::{Embedded, data};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
-use store::{CallKind, CallStatus, Commit, RunStatus, UsageStore as _};
+use std::time::{Duration, UNIX_EPOCH};
+use store::{CallKind, CallStatus, Commit, RunStatus, TenantLifecycle as _, UsageStore as _};
 use store_tests::samples::{NOW, call, outcome, record, run};
 use store_tests::{World, audit_trail, records, runs, usage};
 use tempfile::TempDir;
@@ -90,6 +91,40 @@ fn what_every_earlier_version_wrote_is_read() {
                 world = world.reopen().await;
             }
         }
+    });
+}
+
+#[test]
+fn the_copy_of_a_migration_is_kept_for_a_week_and_goes_with_its_tenant() {
+    World::<Embedded>::run(async |mut world| {
+        let place = TempDir::new().unwrap();
+        crate::crash::copy(&fixtures().join("version-1"), place.path());
+        let key = place.path().join("master.key");
+        fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        world.backend = Embedded::at(place, world.env()).await;
+        let place = world.backend.place();
+        let copy =
+            |tenant| data(place.path()).join(format!("regions/local/tenants/{tenant}.before-migration.db"));
+        for (tenant, _) in world.tenants() {
+            world
+                .visit(tenant, async |tenant| drop(records::get(world.store(), &tenant, 1).await.unwrap()))
+                .await;
+            assert!(copy(tenant).exists());
+        }
+        let aged = |tenant, days: u64| {
+            let age = Duration::from_secs(days * 24 * 3600);
+            let at = UNIX_EPOCH + Duration::from_millis(NOW.millis().unsigned_abs()) - age;
+            fs::File::options().write(true).open(copy(tenant)).unwrap().set_modified(at).unwrap();
+        };
+        aged(world.one, 6);
+        world.store().maintain().await;
+        assert!(copy(world.one).exists() && copy(world.two).exists());
+        world = world.reopen().await;
+        aged(world.one, 8);
+        world.store().maintain().await;
+        assert!(!copy(world.one).exists() && copy(world.two).exists());
+        world.store().erase(&world.operator, world.two).await.unwrap();
+        assert!(!copy(world.two).exists());
     });
 }
 
