@@ -2,7 +2,8 @@
 //!
 //! `tests/fixtures/version-N/` is a data folder with its master key, as the program wrote it when tenants'
 //! tables had version N. Whoever raises the version raises `PRESENT` with it; the first run then writes the
-//! new version's folder, to be checked in while that version is the present one.
+//! new version's folder, to be checked in while that version is the present one. Versions 1 to 3 were enciphered anew
+//! when pages came to be authenticated with HMAC-SHA-256.
 
 use crate::folder::{Embedded, data};
 use serde_json::json;
