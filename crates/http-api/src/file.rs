@@ -23,15 +23,8 @@ fn failed(error: &io::Error) -> Problem {
     Problem::new(Code::Unavailable, "The server could not keep the file. Try again.").retry_after(30)
 }
 
-/// A body that arrived whole.
-pub(crate) struct Received {
-    pub(crate) bytes: u64,
-    /// SHA-256.
-    pub(crate) hash: [u8; 32],
-}
-
-/// Writes a request's body of at most `limit` bytes into the file.
-pub(crate) async fn receive(request: Request, file: &ScratchFile, limit: u64) -> Result<Received, Problem> {
+/// Writes a request's body of at most `limit` bytes into the file, and gives back the body's hash.
+pub(crate) async fn receive(request: Request, file: &ScratchFile, limit: u64) -> Result<[u8; 32], Problem> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file.path()).await;
     let mut output = made.map_err(|error| failed(&error))?;
     let mut body = request.into_body();
@@ -52,7 +45,7 @@ pub(crate) async fn receive(request: Request, file: &ScratchFile, limit: u64) ->
         output.write_all(&data).await.map_err(|error| failed(&error))?;
     }
     output.flush().await.map_err(|error| failed(&error))?;
-    Ok(Received { bytes: received, hash: hash.finalize().into() })
+    Ok(hash.finalize().into())
 }
 
 /// Answers with the file, piece by piece. It is removed once it was sent, or the caller has gone.

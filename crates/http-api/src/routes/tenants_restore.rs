@@ -7,7 +7,6 @@ use crate::respond::{Answer, Written, write_as_operator};
 use crate::{Api, Audited, Operation, file};
 use app::lifecycle::{self, MAX_BACKUP_BYTES, Restored};
 use axum::extract::{Request, State};
-use errors::Problem;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use store::RestoreOptions;
@@ -45,12 +44,9 @@ async fn handle(
     let id = named(&id)?;
     call.operator.must_change()?;
     let arrived = api.app.scratch.place(&api.app.env).await?;
-    let received = file::receive(request, &arrived, MAX_BACKUP_BYTES).await?;
-    if received.bytes == 0 {
-        return Err(Problem::invalid("The body is empty. Send the tenant's backup as the body.").into());
-    }
+    let hash = file::receive(request, &arrived, MAX_BACKUP_BYTES).await?;
     let options = RestoreOptions { allow_older: wanted.allow_older, accept_loss: wanted.accept_loss };
-    write_as_operator(&api, call, received.hash, async |operator, _| {
+    write_as_operator(&api, call, hash, async |operator, _| {
         Written::json(StatusCode::OK, &lifecycle::restore(&api.app, operator, id, &arrived, options).await?)
     })
     .await
