@@ -69,14 +69,18 @@ pub struct VerifyGrantView {
     pub tenants_now: usize,
 }
 
-/// When each grant made tenants in the last hour, of which nothing stays of grants that have ended; and whose turn it is
-/// to take those away.
+/// What all grants share.
 #[derive(Default)]
-pub struct GrantPace(Mutex<HashMap<KeyId, Vec<Timestamp>>>, tokio::sync::Mutex<()>);
+pub struct GrantPace {
+    /// When each made tenants in the last hour. Of grants that have ended, nothing stays.
+    made: Mutex<HashMap<KeyId, Vec<Timestamp>>>,
+    /// Held by whoever takes away what has ended.
+    clearing: tokio::sync::Mutex<()>,
+}
 
 impl GrantPace {
     fn admit(&self, grant: &Grant, now: Timestamp) -> Result<(), Problem> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, times| {
             times.retain(|time| now < time.plus(HOUR));
             !times.is_empty()
@@ -121,7 +125,7 @@ pub async fn create(
 /// Takes away what has ended. One at a time, since two would erase the same tenants; what cannot be erased now, because
 /// its own grant is about it, goes with the next.
 async fn clear_ended(app: &App, operator: &Operator) -> Result<(), Problem> {
-    let _alone = app.grant_pace.1.lock().await;
+    let _alone = app.grant_pace.clearing.lock().await;
     for ended in app.platform.verify_grants(operator).await? {
         if ended.expires_at <= app.env.now()
             && let Err(problem) = revoke(app, operator, ended.id).await
