@@ -216,20 +216,20 @@ impl EmbeddedStore {
         tenant: &Tenant<'t>,
         query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Private<'t, T>, StoreError> {
-        self.read_private_of(tenant, Tables::ALL, query).await
+        let handle = self.handle(tenant).await?;
+        let (identity, value) = handle.read(with_identity(&handle, query)).await?;
+        Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
     }
 
-    /// The same for a query that looks at no other tables than these.
-    pub(crate) async fn read_private_of<'t, T: Send + 'static>(
+    /// The same for a look-up by key in no other tables than these.
+    pub(crate) async fn look_up_private<'t, T: Send + 'static>(
         &self,
         tenant: &Tenant<'t>,
         tables: Tables,
         query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Private<'t, T>, StoreError> {
         let handle = self.handle(tenant).await?;
-        let keys_of = handle.clone();
-        let read = move |database: &Database| Ok((database.identity, query(database, &keys_of.keys())?));
-        let (identity, value) = handle.read_of(tables, read).await?;
+        let (identity, value) = handle.look_up(tables, with_identity(&handle, query)).await?;
         Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
     }
 
@@ -285,6 +285,15 @@ impl CredentialIndex for EmbeddedStore {
     async fn standing(&self, tenant: TenantId) -> Result<Option<TenantStanding>, IndexUnavailable> {
         self.0.platform.standing(tenant).await.map_err(unavailable)
     }
+}
+
+/// A query together with the tenant that the database says it is of.
+fn with_identity<T>(
+    handle: &Arc<TenantHandle>,
+    query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
+) -> impl FnOnce(&Database) -> Result<(TenantId, T), Fault> + Send + 'static {
+    let keys_of = handle.clone();
+    move |database| Ok((database.identity, query(database, &keys_of.keys())?))
 }
 
 fn unavailable(fault: Fault) -> IndexUnavailable {

@@ -2,7 +2,8 @@
 
 use super::{from_text, one_more, paged, to_text};
 use crate::error::Fault;
-use crate::rows::{Cell, Table};
+use crate::rows::{Cell, Table, Tables};
+use crate::tenant::Database;
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
 use context::Private;
@@ -31,10 +32,9 @@ impl ObjectStore for EmbeddedStore {
         id: &str,
     ) -> Result<Private<'t, Object>, StoreError> {
         let (kind, id, only_of) = (scope.kind(), id.to_owned(), scope.only_of().map(str::to_owned));
-        self.read_private(scope.tenant(), move |database, _| {
-            read(&database.connection, kind, &id, only_of.as_deref())
-        })
-        .await
+        let found =
+            move |database: &Database, _: &_| read(&database.connection, kind, &id, only_of.as_deref());
+        self.look_up_private(scope.tenant(), Tables::only(Table::Object), found).await
     }
 
     async fn list_objects<'t>(

@@ -138,7 +138,7 @@ impl RecordStore for EmbeddedStore {
     ) -> Result<Private<'t, Record>, StoreError> {
         let collection = collection.clone();
         let found = move |database: &Database, _: &_| find(&database.connection, &collection, id);
-        self.read_private_of(access.tenant(), Tables::only(Table::Record), found).await
+        self.look_up_private(access.tenant(), Tables::only(Table::Record), found).await
     }
 
     async fn records<'t>(

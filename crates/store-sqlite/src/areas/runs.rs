@@ -169,7 +169,7 @@ impl RunStore for EmbeddedStore {
         let handle = self.handle(access.tenant()).await?;
         // Asked with every step: what waits to be taken over may be missing.
         let used = |database: &Database| crate::tenant::used_bytes(&database.connection);
-        let stored = handle.read_of(Tables::default(), used).await?;
+        let stored = handle.look_up(Tables::default(), used).await?;
         Ok(Some(limit.saturating_sub(stored)))
     }
 
@@ -213,7 +213,7 @@ impl RunStore for EmbeddedStore {
         // The tables have a run as it was put there last, unless it was moved past them since.
         let waits = handle.run_place(id).is_none_or(|place| place.past_tables);
         let tables = if waits { Tables::ALL } else { Tables::default() };
-        self.read_private_of(access.tenant(), tables, move |database, _| {
+        self.look_up_private(access.tenant(), tables, move |database, _| {
             let (run, state) = find(&database.connection, id)?;
             let (definition, config, input) = source(&database.connection, id)?;
             let steps = steps(&database.connection, id)?;

@@ -42,6 +42,22 @@ impl TenantHandle {
         blocking(reading).await
     }
 
+    /// The same for a look-up by key. Where the tables lack nothing and nobody works at them it is done at once: the way
+    /// to a thread that may block takes several times as long.
+    pub(crate) async fn look_up<T: Send + 'static>(
+        self: &Arc<Self>,
+        tables: Tables,
+        query: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        if self.tail.is_settled(tables)
+            && let Some(slot) = self.database.try_lock_to_read(tables)
+            && let Some(database) = self.whole_in(tables, &slot)?
+        {
+            return query(database);
+        }
+        self.read_of(tables, query).await
+    }
+
     /// The database, if it is open and these tables of it lack nothing that is durable.
     fn whole_in<'a>(
         &self,

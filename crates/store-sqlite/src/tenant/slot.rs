@@ -61,8 +61,17 @@ impl DatabaseSlot {
 
     /// Holds it if nobody else does, and no batch waits.
     pub(super) fn try_lock(&self) -> Option<Held<'_>> {
+        self.at_once(|open| open.is_none())
+    }
+
+    /// Holds it to read these tables if nobody else does, and no batch waits that has changed them.
+    pub(super) fn try_lock_to_read(&self, tables: Tables) -> Option<Held<'_>> {
+        self.at_once(|open| open.is_none_or(|changed| !changed.meets(tables)))
+    }
+
+    fn at_once(&self, ready: impl Fn(Option<Tables>) -> bool) -> Option<Held<'_>> {
         let state = self.state.try_lock().ok()?;
-        state.open.is_none().then_some(Held { slot: self, state })
+        ready(state.open).then_some(Held { slot: self, state })
     }
 }
 
@@ -117,6 +126,8 @@ mod tests {
             begins.recv().unwrap();
             drop(slot.lock_to_read(Tables::only(Table::Record)));
             assert!(slot.try_lock().is_none());
+            assert!(slot.try_lock_to_read(Tables::only(Table::Record)).is_some());
+            assert!(slot.try_lock_to_read(Tables::only(Table::Run)).is_none());
             let (tell, told) = mpsc::channel();
             let waiting = &slot;
             threads.spawn(move || {
