@@ -217,8 +217,7 @@ impl EmbeddedStore {
         query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Private<'t, T>, StoreError> {
         let handle = self.handle(tenant).await?;
-        let (identity, value) = handle.read(with_identity(&handle, query)).await?;
-        Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
+        Ok(arrived(tenant, handle.read(with_identity(&handle, query)).await?))
     }
 
     /// The same for a look-up by key in no other tables than these.
@@ -229,8 +228,7 @@ impl EmbeddedStore {
         query: impl FnOnce(&Database, &TenantKeys) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Private<'t, T>, StoreError> {
         let handle = self.handle(tenant).await?;
-        let (identity, value) = handle.look_up(tables, with_identity(&handle, query)).await?;
-        Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
+        Ok(arrived(tenant, handle.look_up(tables, with_identity(&handle, query)).await?))
     }
 
     /// Writes to the tenant's tables and gives back what was written.
@@ -243,8 +241,7 @@ impl EmbeddedStore {
     ) -> Result<Private<'t, T>, StoreError> {
         let handle = self.handle(tenant).await?;
         let work = move |txn: &mut Txn<'_>| Ok((txn.identity, work(txn)?));
-        let (identity, value) = handle.write(needs_file, commit, work).await?;
-        Ok(Private::arrived(tenant, Origin::authenticated(identity), value))
+        Ok(arrived(tenant, handle.write(needs_file, commit, work).await?))
     }
 
     /// What the tenant's plan lets it store.
@@ -294,6 +291,11 @@ fn with_identity<T>(
 ) -> impl FnOnce(&Database) -> Result<(TenantId, T), Fault> + Send + 'static {
     let keys_of = handle.clone();
     move |database| Ok((database.identity, query(database, &keys_of.keys())?))
+}
+
+/// What came out of the tables of the tenant that they say they are of.
+fn arrived<'t, T>(tenant: &Tenant<'t>, (identity, value): (TenantId, T)) -> Private<'t, T> {
+    Private::arrived(tenant, Origin::authenticated(identity), value)
 }
 
 fn unavailable(fault: Fault) -> IndexUnavailable {
