@@ -1,6 +1,6 @@
 //! Consistent copies of an open database, while it is written to.
 
-use crate::open::{Connection, OpenError, OpenOptions, connect, create_private, open, set_key};
+use crate::open::{Connection, OpenError, OpenOptions, connect, create_private, open, open_memory, set_key};
 use rusqlite::Connection as Raw;
 use rusqlite::ErrorCode;
 use rusqlite::backup::{Backup, StepResult};
@@ -57,6 +57,14 @@ impl Connection {
             // Proves that the copy opens under its key, and puts its log into the file on closing.
             open(target, key, &OpenOptions::default()).map(drop).map_err(CopyError::Target)
         })
+    }
+
+    /// A copy in memory of a database that is in memory itself: a page is copied as it is, which takes a fraction of
+    /// the time of making its tables anew.
+    pub fn twin(&self, options: &OpenOptions) -> Result<Self, CopyError> {
+        let mut twin = open_memory(options).map_err(CopyError::Target)?;
+        copy_pages(self, &mut twin)?;
+        Ok(twin)
     }
 
     /// Writes a consistent, compact copy to `target` under **the same key** (`VACUUM INTO`).

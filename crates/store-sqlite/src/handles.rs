@@ -1,12 +1,11 @@
 //! The tenants in use: found by id, made once, and let go when nobody has needed them for a while.
 
 use crate::error::Fault;
-use crate::tenant::{TenantHandle, blocking};
+use crate::tenant::{Openings, TenantHandle, blocking};
 use env::Timestamp;
 use ids::TenantId;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OnceCell};
@@ -36,8 +35,7 @@ struct Slot {
 #[derive(Default)]
 pub(crate) struct Handles {
     slots: Mutex<HashMap<TenantId, Slot>>,
-    /// Databases that were opened since the idle were looked for.
-    opened: Arc<AtomicUsize>,
+    openings: Arc<Openings>,
     /// Rung when that are many.
     crowd: Notify,
     /// Held while the idle are looked for and closed.
@@ -102,14 +100,14 @@ impl Handles {
         }
     }
 
-    /// Counts databases as they are opened.
-    pub(crate) fn counter(&self) -> Arc<AtomicUsize> {
-        self.opened.clone()
+    /// What the opening of every tenant's database shares.
+    pub(crate) fn openings(&self) -> Arc<Openings> {
+        self.openings.clone()
     }
 
     /// Where many databases were opened, has the idle let go before a second is over.
     async fn make_room(&self, now: Timestamp) {
-        match self.opened.load(Ordering::Relaxed) {
+        match self.openings.lately() {
             0..CROWD => {}
             CROWD..HOST => self.crowd.notify_one(),
             HOST.. => self.sweep(now).await,
@@ -128,7 +126,7 @@ impl Handles {
     }
 
     async fn close_idle(&self, now: Timestamp) {
-        self.opened.store(0, Ordering::Relaxed);
+        self.openings.begin_to_count();
         for Idle { handle, used, drop } in self.idle(now) {
             let (id, closing) = (handle.id, handle.clone());
             if let Err(fault) = blocking(move || closing.close()).await {

@@ -115,7 +115,7 @@ impl EmbeddedStore {
             unwrapped,
             path,
             self.journal(&row.region)?,
-            inner.handles.counter(),
+            inner.handles.openings(),
             self.env(),
         ))
     }

@@ -169,7 +169,7 @@ impl EmbeddedStore {
             crate::tenant::blocking(move || crate::key_change::finish(&platform, id, &path)).await?;
         }
         let journal = self.journal(&region)?;
-        Ok(TenantHandle::new(id, keys, path, journal, inner.handles.counter(), inner.env.clone()))
+        Ok(TenantHandle::new(id, keys, path, journal, inner.handles.openings(), inner.env.clone()))
     }
 
     /// The journal of a region.

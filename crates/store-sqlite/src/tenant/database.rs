@@ -1,5 +1,6 @@
 //! A tenant's open database, and how it catches up with the journal.
 
+use super::openings::Openings;
 use super::schema;
 use crate::error::Fault;
 use crate::journal::{Journal, JournalKey, Tail};
@@ -54,6 +55,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) path: &'a Path,
     pub(crate) journal: &'a Journal,
     pub(crate) tail: &'a Arc<Tail>,
+    pub(crate) openings: &'a Openings,
     pub(crate) now: Timestamp,
 }
 
@@ -74,7 +76,7 @@ impl Opening<'_> {
             let options = crate::sqlite::tenant_options(true);
             (sqlcipher::open(self.path, self.file_key, &options)?, Home::File)
         } else {
-            (sqlcipher::open_memory(&crate::sqlite::tenant_options(true))?, Home::Memory)
+            (self.openings.empty_tables()?, Home::Memory)
         };
         connection.execute_batch("PRAGMA cache_spill = OFF")?;
         schema::migrate(&connection, || self.keep_copy(&connection))?;

@@ -3,6 +3,7 @@
 use super::database::{Database, Home, Opening, fold};
 use super::log::{LogPosition, Numbered, number};
 use super::moves::{Moved, RunPlaces};
+use super::openings::Openings;
 use super::slot::{DatabaseSlot, Held};
 use super::turns::Turns;
 use super::writes::{Answered, Job, Txn, WriteQueue, carry_out};
@@ -14,7 +15,7 @@ use audit::event::Draft;
 use env::Env;
 use ids::{EventId, TenantId};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use store::{Mark, StoreError};
 use tokio::sync::oneshot;
@@ -30,8 +31,7 @@ pub(crate) struct TenantHandle {
     pub(super) path: PathBuf,
     pub(super) journal: Arc<Journal>,
     pub(super) tail: Arc<Tail>,
-    /// Counts databases as they are opened, of all tenants.
-    opened: Arc<AtomicUsize>,
+    openings: Arc<Openings>,
     env: Env,
     /// Taken before `place` where both are needed.
     pub(super) database: DatabaseSlot,
@@ -100,7 +100,7 @@ impl TenantHandle {
         keys: TenantKeys,
         path: PathBuf,
         journal: Arc<Journal>,
-        opened: Arc<AtomicUsize>,
+        openings: Arc<Openings>,
         env: Env,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -109,7 +109,7 @@ impl TenantHandle {
             path,
             journal,
             tail: Arc::default(),
-            opened,
+            openings,
             env,
             database: DatabaseSlot::default(),
             place: Mutex::new(None),
@@ -166,7 +166,7 @@ impl TenantHandle {
         }
         if slot.is_none() {
             *slot = Some(self.opening(&self.keys()).open(as_file)?);
-            self.opened.fetch_add(1, Ordering::Relaxed);
+            self.openings.count();
         }
         let caught_up = slot.as_mut().map_or(Ok(()), |database| database.catch_up(&self.tail));
         if caught_up.is_err() {
@@ -218,6 +218,7 @@ impl TenantHandle {
             path: &self.path,
             journal: &self.journal,
             tail: &self.tail,
+            openings: &self.openings,
             now: self.env.now(),
         }
     }
