@@ -3,17 +3,22 @@
 
 use anyhow::{Context as _, bail};
 use audit::event::Action;
-use context::{Admission, Authenticator, Caller, FailureLog, IndexKey, Presented, RequestFacts};
+use context::{Admission, Authenticator, Caller, Create, FailureLog, IndexKey, Presented, RequestFacts, on};
 use env::{Clock, Env, Rng, Timestamp};
 use ids::KeyId;
 use kms_file::{FileKms, MasterKey};
 use secret::SecretText;
+use serde_json::{Map, json};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use store::{AuditTrail as _, KeyPurpose, TenantKeyring as _, UsageStore as _};
+use store::{
+    AuditTrail as _, Commit, KeyPurpose, Record, RecordStore as _, TenantKeyring as _, UsageStore as _,
+};
 use store_sqlite::{EmbeddedStore, Settings};
+
+const TOUCH: Action = Action::new("sample.touch");
 
 #[derive(Clone)]
 pub(crate) struct Inside {
@@ -69,7 +74,6 @@ impl Inside {
 
     /// Writes one event into the tenant's log, durably.
     pub(crate) async fn append(&self, admission: Admission) -> anyhow::Result<()> {
-        const TOUCH: Action = Action::new("sample.touch");
         admission
             .enter(async |tenant| {
                 let mut draft = context::event::draft(&tenant, TOUCH, "sample", "rec_1");
@@ -78,6 +82,23 @@ impl Inside {
             })
             .await
             .context("an event was not written")
+    }
+
+    /// Stores a record, so that the tenant has a file.
+    pub(crate) async fn keep_something(&self, key: &str) -> anyhow::Result<()> {
+        let (now, collection) = (self.env.now(), "notes".parse()?);
+        let data = Map::from_iter([("word".to_owned(), json!("kept"))]);
+        let record =
+            Record { id: self.env.id(), collection, data, created_at: now, updated_at: now, version: 1 };
+        self.admission(key)
+            .await?
+            .enter(async |tenant| {
+                let access = tenant.authorize::<Create<on::Record>>()?;
+                let event = context::event::draft(&tenant, TOUCH, "sample", record.id.to_string());
+                self.store.create_record(&access, record, Commit::event(event)).await?;
+                anyhow::Ok(())
+            })
+            .await
     }
 
     /// How often the disk was waited for.
