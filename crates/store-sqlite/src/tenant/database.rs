@@ -17,8 +17,10 @@ const ENTRIES_AT_ONCE: u32 = 500;
 /// How many pieces of work share a transaction of the tables. A commit enciphers every page that was touched,
 /// and pieces that follow each other touch the same ones.
 const PIECES_A_COMMIT: usize = 64;
-/// How much memory the connection may hold by then: what was touched stays there until the commit, so that the
-/// disk is asked for nothing in between.
+/// How many rows may have changed by then, and how much memory the connection may hold: what was touched stays there
+/// until the commit. Once that is more than the cache has room for, pages that are only looked at stay no longer than
+/// the look, and are deciphered again for the next.
+const ROWS_A_COMMIT: u64 = 2048;
 const MEMORY_A_COMMIT: u64 = 8 << 20;
 
 /// The tables lack what they had.
@@ -45,6 +47,8 @@ pub(crate) struct Database {
     pub(crate) folded: u64,
     /// Pieces in the open transaction. What a crash takes of it is in the journal.
     pieces: usize,
+    /// How many rows the connection had changed when it began.
+    changes: u64,
 }
 
 /// What opening needs to know.
@@ -86,7 +90,7 @@ impl Opening<'_> {
         }
         let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
         self.journal.number_beyond(folded)?;
-        let mut database = Database { connection, home, identity, folded, pieces: 0 };
+        let mut database = Database { connection, home, identity, folded, pieces: 0, changes: 0 };
         self.tail.open();
         let caught_up = self.fold_journal(&mut database);
         if caught_up.is_err() {
@@ -125,7 +129,7 @@ impl Opening<'_> {
         connection.execute_batch("PRAGMA cache_spill = OFF; BEGIN IMMEDIATE")?;
         let identity = self.identify(&connection)?;
         let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
-        let mut database = Database { connection, home: Home::File, identity, folded, pieces: 0 };
+        let mut database = Database { connection, home: Home::File, identity, folded, pieces: 0, changes: 0 };
         while let Some((rows, last)) = self.beyond(database.folded)? {
             fold(&database.connection, &rows, last)?;
             database.folded = last;
@@ -136,8 +140,10 @@ impl Opening<'_> {
     /// Takes over everything that the journal has beyond the tables.
     fn fold_journal(&self, database: &mut Database) -> Result<(), Fault> {
         while let Some((rows, last)) = self.beyond(database.folded)? {
-            database.in_one_piece(|connection| fold(connection, &rows, last))?;
+            database.begin()?;
+            fold(&database.connection, &rows, last)?;
             database.folded = last;
+            database.count_piece()?;
         }
         Ok(())
     }
@@ -173,45 +179,43 @@ impl Database {
         let folded = self.folded;
         let rows: Vec<_> =
             waiting.into_iter().filter(|(number, _)| *number > folded).flat_map(|(_, rows)| rows).collect();
-        self.in_one_piece(|connection| fold(connection, &rows, last))?;
+        // Whoever calls lets the database go where this fails, so there is nothing to go back to.
+        self.begin()?;
+        fold(&self.connection, &rows, last)?;
         self.folded = last;
-        Ok(())
+        self.count_piece()
     }
 
-    /// Runs `work` in one piece, undone where it fails.
-    pub(crate) fn in_one_piece<T>(
-        &mut self,
-        work: impl FnOnce(&Connection) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        self.begin_piece()?;
-        match work(&self.connection) {
-            Ok(value) => self.end_piece().map(|()| value),
-            Err(fault) => {
-                if let Err(fault) = self.undo_piece() {
-                    tracing::error!(%fault, "a piece of work could not be undone");
-                }
-                Err(fault)
-            }
-        }
-    }
-
-    /// Begins a piece of work, and a transaction where none is open.
-    pub(crate) fn begin_piece(&mut self) -> Result<(), Fault> {
+    /// Begins a transaction where none is open.
+    fn begin(&mut self) -> Result<(), Fault> {
         if self.has_lost_pieces() {
             return Err(lost());
         }
         if self.connection.is_autocommit() {
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            self.changes = self.connection.total_changes();
         }
+        Ok(())
+    }
+
+    /// Begins a piece of work that can be undone.
+    pub(crate) fn begin_piece(&mut self) -> Result<(), Fault> {
+        self.begin()?;
         Ok(self.connection.execute_batch("SAVEPOINT piece")?)
     }
 
-    /// Ends a piece of work; every now and then that commits.
+    /// Ends a piece of work.
     pub(crate) fn end_piece(&mut self) -> Result<(), Fault> {
         self.connection.execute_batch("RELEASE piece")?;
+        self.count_piece()
+    }
+
+    /// Counts a piece of work; every now and then that commits.
+    fn count_piece(&mut self) -> Result<(), Fault> {
         self.pieces += 1;
-        let full = self.pieces >= PIECES_A_COMMIT || self.connection.memory_used() > MEMORY_A_COMMIT;
-        if full { self.commit() } else { Ok(()) }
+        let rows = self.connection.total_changes().saturating_sub(self.changes);
+        let full = self.pieces >= PIECES_A_COMMIT || rows >= ROWS_A_COMMIT;
+        if full || self.connection.memory_used() > MEMORY_A_COMMIT { self.commit() } else { Ok(()) }
     }
 
     /// Undoes the open piece of work. Where SQLite has undone the whole transaction this fails, unless the piece
