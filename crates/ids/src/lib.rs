@@ -156,6 +156,8 @@ id! {
     RequestId "req";
     /// A backup of a tenant.
     BackupId "bak";
+    /// A message.
+    MessageId "msg";
 }
 
 /// Only the canonical upper-case form counts: two spellings of one id would be two cache keys.
