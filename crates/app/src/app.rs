@@ -7,6 +7,7 @@ use crate::vault::Vault;
 use crate::verify_grants::GrantPace;
 use crate::witnesses::Witnesses;
 use crate::{Credentials, OperatorSecrets, ReadLog, Scratch};
+use bus::Bus;
 use context::{Authenticator, Operator};
 use env::Env;
 use ids::{Slug, TenantId};
@@ -45,6 +46,8 @@ pub struct Parts {
     pub credentials: Arc<dyn Credentials>,
     /// What carries runs out.
     pub dispatch: Arc<dyn Dispatch>,
+    /// Carries messages within a tenant.
+    pub bus: Arc<dyn Bus>,
     /// Who watches the operators' log.
     pub witnesses: Witnesses,
 }
@@ -81,6 +84,8 @@ pub struct App {
     pub credentials: Arc<dyn Credentials>,
     /// What carries runs out.
     pub dispatch: Arc<dyn Dispatch>,
+    /// Carries messages within a tenant.
+    pub bus: Arc<dyn Bus>,
     /// Who watches the operators' log.
     pub witnesses: Witnesses,
     /// How fast grants make throwaway tenants.
@@ -110,6 +115,7 @@ impl App {
             vault: parts.vault,
             credentials: parts.credentials,
             dispatch: parts.dispatch,
+            bus: parts.bus,
             witnesses: parts.witnesses,
             grant_pace: GrantPace::default(),
             definitions: Definitions::default(),
@@ -121,6 +127,7 @@ impl App {
     pub(crate) async fn halt(&self, operator: &Operator, tenant: TenantId) {
         let ended = self.gateway.halt(operator, tenant).await;
         self.definitions.forget(tenant);
+        self.bus.forget(operator, tenant).await;
         if ended {
             self.limiter.forget(operator, tenant).await;
         } else {

@@ -4,7 +4,7 @@ mod follow;
 mod start;
 mod view;
 
-pub use follow::{Notice, follow};
+pub use follow::follow;
 pub(crate) use start::{Started, Starting, begin};
 pub use view::{RunDetail, RunView, StepView};
 

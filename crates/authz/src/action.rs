@@ -80,4 +80,6 @@ resources! {
     Usage "usage";
     /// Budgets.
     Budget "budgets";
+    /// Messages that the tenant's own programs tell each other.
+    Message "messages";
 }

@@ -76,6 +76,8 @@ fn least_roles(action: Action, resource: Resource) -> Option<Least> {
         (Resource::Usage, Read) => all(Developer),
         (Resource::Budget, Read) => all(Developer),
         (Resource::Budget, Create | Update | Delete) => all(Admin),
+        (Resource::Message, Read) => all(Viewer),
+        (Resource::Message, Create) => all(Member),
         _ => None,
     }
 }

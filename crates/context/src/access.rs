@@ -63,6 +63,7 @@ pub mod on {
 
     nouns!(
         Account ApiKey SigningKey Member Agent Credential Model Workflow Run Record Egress Audit Usage Budget
+        Message
     );
 }
 

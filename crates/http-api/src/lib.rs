@@ -6,6 +6,7 @@ mod bodies;
 mod body;
 mod call;
 mod file;
+mod follow;
 mod json;
 mod metered;
 mod openapi;

@@ -1,7 +1,9 @@
 //! The interface description (OpenAPI 3.1), made from the operations.
 
 use crate::operation::{Audited, CallerKind, Form, Operation};
+use bus::{MAX_LENGTH, Pattern, Subject};
 use errors::ProblemBody;
+use http::Method;
 use ids::Slug;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -89,6 +91,10 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         let schema = match name {
             // What the caller names is a slug; what is no id is merely not found.
             "collection" | "service" | "name" => json!({"type": "string", "pattern": Slug::PATTERN}),
+            "subject" if operation.method == Method::GET => {
+                json!({"type": "string", "pattern": Pattern::PATTERN, "maxLength": MAX_LENGTH})
+            }
+            "subject" => json!({"type": "string", "pattern": Subject::PATTERN, "maxLength": MAX_LENGTH}),
             _ => json!({"type": "string"}),
         };
         json!({"name": name, "in": "path", "required": true, "schema": schema})

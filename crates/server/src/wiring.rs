@@ -6,6 +6,7 @@ use crate::serve::{ServeArguments, ServeError};
 use crate::{first_start, models, system, witnesses, work};
 use app::vault::{Vault, VaultParts};
 use app::{App, Parts, Scratch};
+use bus_local::LocalBus;
 use context::{Authenticator, IndexKey};
 use egress::Egress;
 use kms_file::{FileKms, MasterKey};
@@ -70,6 +71,7 @@ pub(crate) async fn wire(
         // The store holds the folder for this process.
         alone: true,
     }));
+    let bus = Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone()));
     let witnesses = witnesses::witnesses(&config.witnesses)?;
     let gateway = models::gateway(&arguments.models, config, arguments.production, &env, vault.clone())?;
     let app = App::new(Parts {
@@ -87,6 +89,7 @@ pub(crate) async fn wire(
         vault: vault.clone(),
         credentials: vault,
         dispatch: Arc::new(scheduler.clone()),
+        bus,
         witnesses,
     });
     Ok(Wired { app: Arc::new(app), store, failures, limiter, scheduler, egress })

@@ -14,6 +14,8 @@ pub enum KeyPurpose {
     Cursor,
     /// Keyed hashes of cache entries.
     Cache,
+    /// Sealing messages on their way.
+    Message,
 }
 
 impl KeyPurpose {
@@ -23,6 +25,7 @@ impl KeyPurpose {
             Self::Vault => "vault",
             Self::Cursor => "cursor",
             Self::Cache => "cache",
+            Self::Message => "message",
         }
     }
 }

@@ -20,6 +20,7 @@ mod replay;
 mod rights;
 mod shared;
 mod standing;
+mod subjects;
 mod sweep;
 mod tenants;
 mod timing;
@@ -185,6 +186,7 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(logs::jobs(world, control));
             jobs.extend(neighbours::jobs(world, control));
             jobs.extend(nodes::jobs(world, control));
+            jobs.extend(subjects::jobs(world, control));
         }
         Caller::Operator => {
             jobs.extend(credentials::on_operators(world, control));

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 /// The collection in which both sides have near-identical records.
 pub(crate) const COLLECTION: &str = "contacts";
+/// What both tenants tell messages about.
+pub(crate) const SUBJECT: &str = "app.orders.created";
 /// The service whose credential signs deliveries to hooks.
 pub(crate) const HOOK_SERVICE: &str = "verify-hook";
 /// A host that the reserved name never resolves for (RFC 2606, section 2), so that nothing is sent.
@@ -55,6 +57,7 @@ pub(crate) fn body(operation: &Operation, side: &Side, course: Course, number: u
         }),
         "POST /v1/workflows/{id}/upgrade" => json!({"version": 2}),
         "POST /v1/workflows" => json!({"name": name, "definition": definition(course), "config": {}}),
+        "POST /v1/subjects/{subject}" => json!({"note": canary}),
         "POST /v1/workflows/{id}/runs" => json!({"input": {"note": canary}}),
         "POST /v1/chat/completions" => json!({
             "model": "offline",

@@ -31,6 +31,8 @@ pub(crate) struct Operation {
     pub(crate) streams: bool,
     /// Whether an `If-Match` binds it to a version.
     pub(crate) conditional: bool,
+    /// Whether an `Idempotency-Key` tells of its repetition.
+    pub(crate) repeatable: bool,
 }
 
 /// All that the server describes.
@@ -76,7 +78,8 @@ fn operation(method: &str, path: &str, described: &Value) -> Option<Operation> {
         () => Caller::Anyone,
     };
     let parameters = described["parameters"].as_array().into_iter().flatten();
-    let conditional = parameters.clone().any(is_if_match);
+    let conditional = parameters.clone().any(|parameter| is_header(parameter, "If-Match"));
+    let repeatable = parameters.clone().any(|parameter| is_header(parameter, "Idempotency-Key"));
     let query = parameters.filter(|parameter| parameter["in"] == "query");
     let answers = described["responses"].as_object().into_iter().flatten();
     let streams = answers
@@ -93,12 +96,13 @@ fn operation(method: &str, path: &str, described: &Value) -> Option<Operation> {
         scope: described["x-scope"].as_str().map(str::to_owned),
         streams,
         conditional,
+        repeatable,
     })
 }
 
-fn is_if_match(parameter: &Value) -> bool {
-    let name = parameter["name"].as_str().unwrap_or_default();
-    parameter["in"] == "header" && name.eq_ignore_ascii_case("If-Match")
+fn is_header(parameter: &Value, name: &str) -> bool {
+    let named = parameter["name"].as_str().unwrap_or_default();
+    parameter["in"] == "header" && named.eq_ignore_ascii_case(name)
 }
 
 impl Operation {

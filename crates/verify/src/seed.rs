@@ -5,7 +5,7 @@
 //! (or by another `POST` that ends in `things`), or else by `PUT /v1/things/{name}` under a name of the
 //! suite's choice.
 
-use crate::bodies::{self, COLLECTION, Course, HOOK_SERVICE};
+use crate::bodies::{self, COLLECTION, Course, HOOK_SERVICE, SUBJECT};
 use crate::description::{Caller, Operation, parameter_of, parent_of};
 use crate::schema::{Members, example};
 use crate::side::Side;
@@ -274,7 +274,7 @@ impl World<'_> {
 
 /// Whether a place names an object that an operation may use up.
 fn is_object(place: &str) -> bool {
-    !["collection", "scope", "token"].contains(&parameter_of(place))
+    !["collection", "scope", "subject", "token"].contains(&parameter_of(place))
 }
 
 /// A name that the suite chooses, where the tenant may choose.
@@ -287,6 +287,7 @@ fn free_name(place: &str, side: &Side) -> Result<String, String> {
         "n" | "version" => "1".to_owned(),
         "service" | "name" => format!("verify-{}", side.mark),
         "code" => "not_found".to_owned(),
+        "subject" => SUBJECT.to_owned(),
         other => return Err(format!("nothing says how `{{{other}}}` of {place} is made")),
     })
 }

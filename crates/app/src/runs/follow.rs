@@ -1,36 +1,18 @@
 //! Following a run: what was journaled so far, then what comes, until it is over.
 
 use crate::App;
+use crate::notice::{Notice, PATIENCE, follower};
 use context::{Admission, Read, Tenant, door, on};
 use env::Timestamp;
 use errors::Problem;
 use ids::RunId;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
 use store::{RunEvent, StoreError};
-use tokio::sync::{mpsc, oneshot};
-use tracing::Instrument as _;
+use tokio::sync::mpsc;
 
-/// Notices that wait for a reader. One that is this far behind for a while is dropped.
-const AHEAD: usize = 64;
-/// How long a reader may take for one notice.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Events read at once.
 const AT_ONCE: u32 = 200;
-/// The longest that a run is followed; a reader asks again with the last number that it saw.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-/// Something that happened to a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Notice {
-    /// Its place in the run's journal.
-    pub number: u64,
-    /// What happened: `admitted`, `attempted`, `succeeded` and so on.
-    pub name: String,
-    /// When, and to which step, as JSON.
-    pub data: Value,
-}
 
 /// Follows a run from this number of its journal on. The receiver ends when the run is over, when its
 /// reader is too slow, or after an hour.
@@ -40,24 +22,19 @@ pub async fn follow(
     id: RunId,
     from: u64,
 ) -> Result<mpsc::Receiver<Notice>, Problem> {
-    let (answer, answered) = oneshot::channel();
     let app = Arc::clone(app);
-    let visit = admission.enter_boxed(move |tenant| {
+    follower(admission, move |tenant, ready| {
         Box::pin(async move {
-            let (sender, receiver) = mpsc::channel(AHEAD);
-            let checked = permitted(&app, &tenant, id).await;
-            let good = checked.is_ok();
-            if answer.send(checked.map(|()| receiver)).is_ok() && good {
-                let following = tell(&app, &tenant, id, from, &sender);
-                if let Ok(Err(error)) = tokio::time::timeout(LONGEST, following).await {
-                    tracing::debug!(run = %id, %error, "a run is not followed any more");
-                }
+            if let Err(problem) = permitted(&app, &tenant, id).await {
+                return ready.refuse(problem);
+            }
+            let Some(sender) = ready.go() else { return };
+            if let Err(error) = tell(&app, &tenant, id, from, &sender).await {
+                tracing::debug!(run = %id, %error, "a run is not followed any more");
             }
         })
-    });
-    // It ends with the run, with its reader, or after LONGEST.
-    tokio::spawn(visit.in_current_span());
-    answered.await.unwrap_or_else(|_| Err(Problem::internal()))
+    })
+    .await
 }
 
 async fn permitted(app: &App, tenant: &Tenant<'_>, id: RunId) -> Result<(), Problem> {
@@ -108,7 +85,7 @@ async fn tell(
 fn notice(event: RunEvent) -> Notice {
     let RunEvent { number, at, event } = event;
     let name = event.get("event").and_then(Value::as_str).unwrap_or("unknown").to_owned();
-    Notice { number, data: data(&name, at, event), name }
+    Notice { id: Some(number.to_string()), data: data(&name, at, event), name }
 }
 
 /// The journal's event, with the status that the run has after it where that changes.
@@ -141,7 +118,7 @@ mod tests {
     fn a_notice_says_what_the_run_is_now() {
         let at = Timestamp::from_millis(0);
         let told = notice(RunEvent { number: 4, at, event: json!({"event": "parked", "until": at}) });
-        assert_eq!((told.number, told.name.as_str()), (4, "parked"));
+        assert_eq!((told.id.as_deref(), told.name.as_str()), (Some("4"), "parked"));
         assert_eq!(told.data["run_status"], "waiting");
         let told = notice(RunEvent { number: 5, at, event: json!({"event": "attempted", "node": "a"}) });
         assert!(told.data.get("run_status").is_none());

@@ -9,6 +9,7 @@ use app::gateway::{
 use app::{App, NoCredentials, Parts, Scratch};
 use async_trait::async_trait;
 use authz::Role;
+use bus_local::LocalBus;
 use context::{Private, Tenant};
 use egress::AddressPolicy;
 use errors::{Code, Problem};
@@ -120,6 +121,7 @@ fn app(world: &World, provider: Arc<AtOnce>, folder: &str) -> Arc<App> {
         vault: world.vault.clone(),
         credentials: Arc::new(NoCredentials),
         dispatch: Arc::new(Idle),
+        bus: Arc::new(LocalBus::new(bus_local::Settings::default(), world.env.clone())),
         witnesses: app::witnesses::Witnesses::default(),
     }))
 }

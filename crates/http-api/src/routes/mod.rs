@@ -61,6 +61,8 @@ mod signing_keys_create;
 mod signing_keys_get;
 mod signing_keys_list;
 mod signing_keys_revoke;
+mod subjects_listen;
+mod subjects_publish;
 mod templates_get;
 mod templates_list;
 mod templates_publish;
@@ -155,6 +157,8 @@ const ROUTES: &[fn() -> Operation] = &[
     signing_keys_get::operation,
     signing_keys_list::operation,
     signing_keys_revoke::operation,
+    subjects_listen::operation,
+    subjects_publish::operation,
     templates_get::operation,
     templates_list::operation,
     templates_publish::operation,

@@ -68,6 +68,10 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
             ("POST /v1/workflows/{id}/runs", "the victim's idempotency key, ids and body")
         }
         Plant::HookTrustsTheBody => ("POST /hooks/{token}", "names the victim"),
+        Plant::SubjectsNameTheTenant => {
+            ("POST /v1/subjects/{subject}", "a message under the victim's whole subject")
+        }
+        Plant::PatternsReachEverybody => ("GET /v1/subjects/{subject}", "everything, while the victim tells"),
         Plant::HeaderChoosesTheTenant => ("GET /v1/me", "X-Tenant-ID names the victim"),
         Plant::TruncatedKeysOpen => ("GET /v1/me", "truncated key"),
         Plant::CacheForgetsTheTenant => ("POST /v1/chat/completions", "whose answer is kept"),

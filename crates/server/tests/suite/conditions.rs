@@ -2,7 +2,7 @@
 
 use crate::description::{Described, operations};
 use crate::harness::assert_refused;
-use crate::samples::{Sample, World};
+use crate::samples::{A_MOMENT, Sample, World};
 use client::Answer;
 use http::Method;
 
@@ -32,7 +32,7 @@ async fn version(world: &World, described: &Described, sample: &Sample) -> Optio
     for _ in 0..beyond {
         object = object.rsplit_once('/')?.0;
     }
-    let shown = world.caller(sample).call(Method::GET, object).send().await.unwrap();
+    let shown = world.caller(sample).call(Method::GET, object).listen(A_MOMENT).await.unwrap();
     shown.header("etag").filter(|_| shown.status.is_success()).map(str::to_owned)
 }
 

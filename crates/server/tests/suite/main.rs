@@ -43,6 +43,7 @@ mod machine;
 #[cfg(test)]
 mod machine_loss;
 #[cfg(test)]
+mod messages;
 mod operator_keys;
 #[cfg(test)]
 mod power;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use client::{Answer, Client};
 use http::Method;
 use serde_json::Value;
+use std::time::Duration;
 
 /// What samples are made in.
 pub(crate) struct World {
@@ -61,6 +62,9 @@ impl World {
     }
 }
 
+/// How long a sample listens that would be answered without end.
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(300);
+
 /// By whom a call is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
@@ -76,16 +80,24 @@ pub(crate) struct Sample {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<(&'static str, Bytes)>,
+    /// Whether it is answered for as long as somebody listens.
+    listens: bool,
 }
 
 impl Sample {
     pub(crate) fn new(by: By, method: Method, path: impl Into<String>) -> Self {
-        Self { by, method, path: path.into(), body: None }
+        Self { by, method, path: path.into(), body: None, listens: false }
     }
 
     /// With a JSON body.
     pub(crate) fn json(mut self, body: &Value) -> Self {
         self.body = Some(("application/json", body.to_string().into()));
+        self
+    }
+
+    /// Listened to for a moment.
+    pub(crate) fn listening(mut self) -> Self {
+        self.listens = true;
         self
     }
 
@@ -101,6 +113,6 @@ impl Sample {
         if let Some((media_type, body)) = &self.body {
             call = call.body(media_type, body.clone());
         }
-        call.send().await.unwrap()
+        if self.listens { call.listen(A_MOMENT).await.unwrap() } else { call.send().await.unwrap() }
     }
 }

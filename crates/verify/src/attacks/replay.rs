@@ -26,15 +26,18 @@ enum Change {
 pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>> {
     let operation = control.operation;
     let mut jobs = Vec::new();
-    if !operation.is_safe() && operation.body.is_some() {
+    if !operation.repeatable {
+        return jobs;
+    }
+    if operation.body.is_some() {
         let pattern = Pattern::new(operation, "header", "the victim's idempotency key and body");
         jobs.push(Job::new(pattern, idempotency(world, control)));
     }
-    if !operation.is_safe() && (operation.body.is_none() || !operation.places().is_empty()) {
+    if operation.body.is_none() || !operation.places().is_empty() {
         let pattern = Pattern::new(operation, "header", "the victim's idempotency key, ids and body");
         jobs.push(Job::new(pattern, of_another_tenant(world, control)));
     }
-    if let Some(scope) = operation.scope.as_deref().filter(|_| !operation.is_safe()) {
+    if let Some(scope) = operation.scope.as_deref() {
         let attack = "the idempotency key and body of another key of the same tenant and role";
         let pattern = Pattern::new(operation, "header", attack);
         jobs.push(Job::new(pattern, of_another_key(world, control)));

@@ -99,11 +99,15 @@ pub(super) enum Plant {
     AnyKeyTakesBackups,
     /// A backup of everything has what tenants wrote as they wrote it.
     BackupsAreReadable,
+    /// The tenant that a subject begins with is believed.
+    SubjectsNameTheTenant,
+    /// A pattern for everything is answered with everybody's.
+    PatternsReachEverybody,
 }
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 47] = [
+    pub(super) const ALL: [Self; 49] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -151,6 +155,8 @@ impl Plant {
         Self::ErasuresStopOthers,
         Self::AnyKeyTakesBackups,
         Self::BackupsAreReadable,
+        Self::SubjectsNameTheTenant,
+        Self::PatternsReachEverybody,
     ];
 
     /// Whether answers are kept under an idempotency key and given to others.

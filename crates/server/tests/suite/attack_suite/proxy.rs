@@ -129,6 +129,12 @@ impl Asked {
         self.path == "/v1/chat/completions" && body["stream"] == true
     }
 
+    /// Whether it is answered for as long as somebody listens.
+    fn follows(&self) -> bool {
+        let run = self.path.starts_with("/v1/runs/") && self.path.ends_with("/events");
+        self.method == Method::GET && (run || self.path.starts_with("/v1/subjects/"))
+    }
+
     pub(super) fn is(&self, method: Method, prefix: &str) -> bool {
         self.method == method && self.path.starts_with(prefix)
     }
@@ -171,7 +177,7 @@ impl Inner {
         if let Some(kind) = asked.text("content-type") {
             call = call.body(kind, asked.body.clone());
         }
-        let answer = match asked.path.ends_with("/events") && asked.path.starts_with("/v1/runs/") {
+        let answer = match asked.follows() {
             true => call.listen(Duration::from_millis(300)).await,
             false => call.send().await,
         };
@@ -252,6 +258,15 @@ impl Inner {
             Plant::QueryNamesTheTenant | Plant::BodyNamesTheTenant | Plant::CursorsCarryTheTenant => {
                 let owner = self.named(asked)?;
                 Some(self.pass(&Self::without_the_tenant(asked), Some(&owner)).await)
+            }
+            Plant::SubjectsNameTheTenant => {
+                let (tenant, _) = asked.path.strip_prefix("/v1/subjects/tenant.")?.split_once('.')?;
+                let owner = self.owner_of(tenant)?;
+                Some(self.pass(asked, Some(&owner)).await)
+            }
+            Plant::PatternsReachEverybody if asked.is(Method::GET, "/v1/subjects/app.%3E") => {
+                let other = self.other(own)?;
+                Some(self.pass(asked, Some(&other)).await)
             }
             Plant::AnyKeyAdministers if asked.is(Method::GET, "/v1/tenants") => {
                 own?;

@@ -30,6 +30,10 @@ pub(super) async fn sample(operation: &str, tenant: &Tenant) -> Option<Sample> {
         "post_audit_erase_personal" => Sample::new(By::Owner, Method::POST, "/v1/audit/erase-personal")
             .json(&json!({"value": "ada@example.com"})),
         "get_audit_export" => get("/v1/audit/export?format=jsonl".into()),
+        "post_subjects_subject" => {
+            Sample::new(By::Owner, Method::POST, "/v1/subjects/app.orders.created").json(&json!({"a": 1}))
+        }
+        "get_subjects_subject" => get("/v1/subjects/app.orders.created".into()).listening(),
         _ => return None,
     })
 }
