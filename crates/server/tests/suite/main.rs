@@ -44,6 +44,7 @@ mod machine;
 mod machine_loss;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
 mod operator_keys;
 #[cfg(test)]
 mod power;

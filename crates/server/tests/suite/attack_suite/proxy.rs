@@ -200,6 +200,15 @@ impl Inner {
         owners.iter().find(|(id, _)| id == tenant).map(|(_, key)| key.clone())
     }
 
+    /// The key of whoever a subject is taken to be of.
+    fn subject_of(&self, asked: &Asked, own: Option<&str>) -> Option<String> {
+        if self.plant == Plant::SubjectsNameTheTenant {
+            let (tenant, _) = asked.path.strip_prefix("/v1/subjects/tenant.")?.split_once('.')?;
+            return self.owner_of(tenant);
+        }
+        self.other(own).filter(|_| asked.is(Method::GET, "/v1/subjects/app.%3E"))
+    }
+
     /// What the answer is kept under, where it is.
     fn replayed<'a>(&self, asked: &'a Asked) -> Option<&'a str> {
         let by_token = asked.key()?.starts_with("ey");
@@ -259,14 +268,9 @@ impl Inner {
                 let owner = self.named(asked)?;
                 Some(self.pass(&Self::without_the_tenant(asked), Some(&owner)).await)
             }
-            Plant::SubjectsNameTheTenant => {
-                let (tenant, _) = asked.path.strip_prefix("/v1/subjects/tenant.")?.split_once('.')?;
-                let owner = self.owner_of(tenant)?;
-                Some(self.pass(asked, Some(&owner)).await)
-            }
-            Plant::PatternsReachEverybody if asked.is(Method::GET, "/v1/subjects/app.%3E") => {
-                let other = self.other(own)?;
-                Some(self.pass(asked, Some(&other)).await)
+            Plant::SubjectsNameTheTenant | Plant::PatternsReachEverybody => {
+                let whose = self.subject_of(asked, own)?;
+                Some(self.pass(asked, Some(&whose)).await)
             }
             Plant::AnyKeyAdministers if asked.is(Method::GET, "/v1/tenants") => {
                 own?;
