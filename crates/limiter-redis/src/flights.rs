@@ -8,6 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// How a call ended: at a cost, or without having left.
 pub(crate) type End = (CallId, Option<Usd>);
 
+/// A call, and the epoch in which it was admitted.
+#[derive(Clone)]
+pub(crate) struct Admitted {
+    pub(crate) packed: String,
+    pub(crate) epoch: String,
+}
+
 #[derive(Default)]
 struct Tenants {
     of: HashMap<TenantId, OfTenant>,
@@ -16,7 +23,7 @@ struct Tenants {
 
 #[derive(Default)]
 struct OfTenant {
-    calls: HashMap<CallId, String>,
+    calls: HashMap<CallId, Admitted>,
     owed: Vec<End>,
 }
 
@@ -34,18 +41,13 @@ impl Flights {
 
     /// Notes a call that was admitted over this connection. `false` where another one took its place meanwhile,
     /// which was not told of the call.
-    pub(crate) fn admit(&self, tenant: TenantId, call: CallId, packed: String, connection: u64) -> bool {
+    pub(crate) fn admit(&self, tenant: TenantId, call: CallId, admitted: Admitted, connection: u64) -> bool {
         let mut tenants = self.lock();
         if tenants.connection != connection {
             return false;
         }
-        tenants.of.entry(tenant).or_default().calls.insert(call, packed);
+        tenants.of.entry(tenant).or_default().calls.insert(call, admitted);
         true
-    }
-
-    /// The call holds nothing any more.
-    pub(crate) fn end(&self, tenant: TenantId, call: CallId) {
-        self.told(tenant, &[], Some(call));
     }
 
     /// The call has ended, and Redis is to be told.
@@ -58,13 +60,17 @@ impl Flights {
         self.lock().of.get(&tenant).map(|of| of.owed.clone()).unwrap_or_default()
     }
 
-    /// Redis was told of these ends.
-    pub(crate) fn told(&self, tenant: TenantId, ends: &[End], also: Option<CallId>) {
+    /// Redis was told of these ends over this connection. Where another one took its place meanwhile, the calls
+    /// were told to that as under way, and their ends are told again.
+    pub(crate) fn told(&self, tenant: TenantId, ends: &[End], connection: u64) {
         let mut tenants = self.lock();
+        if tenants.connection != connection {
+            return;
+        }
         let Some(of) = tenants.of.get_mut(&tenant) else { return };
         of.owed.retain(|owed| !ends.contains(owed));
-        for call in ends.iter().map(|(call, _)| *call).chain(also) {
-            of.calls.remove(&call);
+        for (call, _) in ends {
+            of.calls.remove(call);
         }
         if of.calls.is_empty() && of.owed.is_empty() {
             tenants.of.remove(&tenant);
@@ -72,10 +78,10 @@ impl Flights {
     }
 
     /// The tenant's calls under way here.
-    pub(crate) fn of(&self, tenant: TenantId) -> Vec<(CallId, String)> {
+    pub(crate) fn of(&self, tenant: TenantId) -> Vec<(CallId, Admitted)> {
         let tenants = self.lock();
         let calls = tenants.of.get(&tenant).map(|of| &of.calls);
-        calls.into_iter().flatten().map(|(call, packed)| (*call, packed.clone())).collect()
+        calls.into_iter().flatten().map(|(call, admitted)| (*call, admitted.clone())).collect()
     }
 
     /// Tenants with calls under way here, or of whose ends Redis is to be told.

@@ -69,7 +69,7 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
         all.extend(arguments);
         let reply = self.send(&live, tenant, operation, &all).await?;
         if reply.status != "absent" {
-            self.flights.told(tenant, &owed, None);
+            self.flights.told(tenant, &owed, live.number);
         }
         Ok((live, reply))
     }
@@ -96,12 +96,12 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
         tenant: &Tenant<'_>,
         operation: &str,
         arguments: Vec<String>,
-    ) -> Result<(u64, Reply), LimiterUnavailable> {
+    ) -> Result<(Live, Reply), LimiterUnavailable> {
         let asking = async {
             loop {
                 let (live, reply) = self.ask(tenant.id(), operation, arguments.clone()).await?;
                 if reply.status != "absent" {
-                    return Ok((live.number, reply));
+                    return Ok((live, reply));
                 }
                 self.restore(&live, tenant).await?;
             }
@@ -194,9 +194,11 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
         } else {
             operation
         };
-        match self.with(tenant, operation, arguments).await {
-            Ok(reply) => {
-                self.flights.end(tenant.id(), call);
+        let answer = self.over(tenant, operation, arguments).await;
+        self.flights.owe(tenant.id(), (call, cost));
+        match answer {
+            Ok((live, reply)) => {
+                self.flights.told(tenant.id(), &[(call, cost)], live.number);
                 let closed = || {
                     let reserved = reply.text(1)?.parse().ok()?;
                     let at = Timestamp::from_millis(reply.number(2)?);
@@ -204,10 +206,7 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
                 };
                 Ok(closed())
             }
-            Err(error) => {
-                self.flights.owe(tenant.id(), (call, cost));
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -253,10 +252,11 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for RedisLimiter<S> {
         ];
         // Whoever stops waiting leaves a call of which nobody knows whether it was admitted.
         let asked = Asked::of(&self.flights, tenant.id(), call.id);
-        let (connection, reply) = self.over(tenant, "begin", arguments).await?;
+        let (live, reply) = self.over(tenant, "begin", arguments).await?;
         if reply.status == "ok" {
             let standing = read(standing(&self.settings, tenant, call.kind, &reply))?;
-            if !self.flights.admit(tenant.id(), call.id, packed, connection) {
+            let admitted = crate::flights::Admitted { packed, epoch: live.epoch };
+            if !self.flights.admit(tenant.id(), call.id, admitted, live.number) {
                 return Err(LimiterUnavailable::ForNow.into());
             }
             asked.admitted();

@@ -26,7 +26,7 @@ const LARGE: Duration = Duration::from_secs(5);
 pub(crate) struct Live {
     connection: MultiplexedConnection,
     run: String,
-    epoch: String,
+    pub(crate) epoch: String,
     pub(crate) number: u64,
 }
 
@@ -162,8 +162,8 @@ impl Link {
             return Ok(());
         }
         let mut arguments = vec![calls.len().to_string()];
-        for (call, packed) in calls {
-            arguments.extend([call.to_string(), packed]);
+        for (call, admitted) in calls {
+            arguments.extend([call.to_string(), admitted.epoch, admitted.packed]);
         }
         self.ask(live, tenant, "give", &arguments).await.map(drop)
     }

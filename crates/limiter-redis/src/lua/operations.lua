@@ -51,8 +51,9 @@ if op == 'give' then
   -- Calls that a server has under way, told after what stood here was lost.
   local calls = {}
   for _ = 1, take_number() do
-    local id = take()
-    calls[id] = take()
+    local id, admitted, packed = take(), take(), take()
+    -- What was admitted in this epoch is known here, and may have ended meanwhile.
+    if meter.ready ~= epoch or admitted ~= epoch then calls[id] = packed end
   end
   if meter.ready ~= epoch then
     for id, packed in pairs(calls) do
