@@ -124,7 +124,7 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
             tokio::time::sleep(LOOK).await;
             return Ok(());
         }
-        let Some(token) = self.lock(live, tenant.id()).await? else {
+        let Some(token) = self.lock(live, tenant.id(), true).await? else {
             tokio::time::sleep(LOOK).await;
             return Ok(());
         };
@@ -143,9 +143,15 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
         restored
     }
 
-    async fn lock(&self, live: &Live, tenant: TenantId) -> Result<Option<String>, LimiterUnavailable> {
+    async fn lock(
+        &self,
+        live: &Live,
+        tenant: TenantId,
+        absent: bool,
+    ) -> Result<Option<String>, LimiterUnavailable> {
         let token = self.env.id::<EventId>().to_string();
-        let arguments = [token.clone(), LOCK.as_millis().to_string()];
+        let absent = if absent { "1" } else { "0" }.to_owned();
+        let arguments = [token.clone(), LOCK.as_millis().to_string(), absent];
         let reply = self.send(live, tenant, "lock", &arguments).await?;
         Ok((reply.status == "ok").then_some(token))
     }
@@ -160,7 +166,7 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
         // The state is there from here on, so that the lock is not in the way of its restoring.
         self.with(tenant, "tell", Vec::new()).await?;
         let live = self.link.live(&self.flights).await?;
-        let Some(token) = self.lock(&live, tenant.id()).await? else { return Ok(false) };
+        let Some(token) = self.lock(&live, tenant.id(), false).await? else { return Ok(false) };
         let refreshed = async {
             let (source, now): (&S, _) = (&self.source, self.env.now());
             let budgets = limiter_local::budgets(source, tenant).await?;

@@ -30,7 +30,9 @@ end
 
 -- Whoever holds the lock restores the tenant, or reads its budgets; the others wait.
 if op == 'lock' then
-  local token, millis = take(), take()
+  local token, millis, absent = take(), take(), take()
+  -- Another restored it before this one had the lock.
+  if absent == '1' and meter.ready == epoch then return { 'busy' } end
   if redis.call('SET', LOCK, token, 'NX', 'PX', millis) then return { 'ok' } end
   return { 'busy' }
 elseif op == 'unlock' then

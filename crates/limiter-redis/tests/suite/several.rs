@@ -81,12 +81,14 @@ impl Servers {
 
     /// What the rows tell is what Redis tells, and no more than the budget; what is left admits no further call.
     async fn check(self: &Arc<Self>, budget: &str) {
-        for limiter in &self.limiters {
-            limiter.sweep().await;
-        }
         self.owner
             .clone()
             .enter(async |tenant| {
+                // The first restores where nobody has; then all tell of ends that they could not tell of before.
+                for limiter in &self.limiters {
+                    limiter.budgets(&tenant).await.unwrap();
+                    limiter.sweep().await;
+                }
                 loop {
                     let call = self.call();
                     if self.limiters[0].begin(&tenant, &call).await.is_err() {
