@@ -87,7 +87,7 @@ pub async fn limits<'t>(app: &App, tenant: &Tenant<'t>) -> Result<Private<'t, Li
             view.concurrency.push(ConcurrencyView { name: kind.as_str(), limit: parallel.limit, under_way });
         }
     }
-    let Standing { limit, remaining, reset_seconds } = app.limiter.requests(tenant);
+    let Standing { limit, remaining, reset_seconds } = app.limiter.requests(tenant).await?;
     view.windows.push(WindowView { name: "requests", limit, remaining, window_seconds: 1, reset_seconds });
     let under_way = app.dispatch.under_way(tenant);
     view.concurrency.push(ConcurrencyView { name: "runs", limit: limits.concurrent_runs, under_way });

@@ -13,3 +13,5 @@ mod restore;
 mod tests;
 
 pub use limiter::{LocalLimiter, Settings};
+pub use meter::Budgets;
+pub use restore::{Source, budgets, state};

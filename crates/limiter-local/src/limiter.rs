@@ -155,8 +155,8 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
         self.requests.admit(tenant, self.env.now()).map_err(LimitError::Requests)
     }
 
-    fn requests(&self, tenant: &Tenant<'_>) -> Standing {
-        self.requests.standing(tenant, self.env.now())
+    async fn requests(&self, tenant: &Tenant<'_>) -> Result<Standing, LimiterUnavailable> {
+        Ok(self.requests.standing(tenant, self.env.now()))
     }
 
     async fn begin(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<Admitted, LimitError> {

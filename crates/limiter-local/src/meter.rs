@@ -44,7 +44,7 @@ pub(crate) struct Charges {
 }
 
 /// The budgets of a tenant as they are kept.
-pub(crate) type Budgets = BTreeMap<(BudgetScope, Per), Usd>;
+pub type Budgets = BTreeMap<(BudgetScope, Per), Usd>;
 
 /// What one tenant has used, holds and may spend.
 pub(crate) struct Meter {

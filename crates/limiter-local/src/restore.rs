@@ -16,7 +16,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MOMENTS: Duration = Duration::from_secs(120);
 
 /// The stores that meters are restored from.
-pub(crate) trait Source: UsageStore + ObjectStore {}
+pub trait Source: UsageStore + ObjectStore {}
 
 impl<S: UsageStore + ObjectStore + ?Sized> Source for S {}
 
@@ -50,7 +50,7 @@ pub(crate) async fn charges(
 }
 
 /// The budgets that are set.
-pub(crate) async fn budgets(
+pub async fn budgets(
     source: &(impl Source + ?Sized),
     tenant: &Tenant<'_>,
 ) -> Result<Budgets, LimiterUnavailable> {
@@ -77,7 +77,8 @@ pub(crate) async fn budgets(
     }
 }
 
-async fn state(
+/// What the rows of the tenant's calls tell.
+pub async fn state(
     source: &(impl Source + ?Sized),
     tenant: &Tenant<'_>,
     now: Timestamp,

@@ -28,7 +28,7 @@ pub trait Limiter: Send + Sync {
     async fn request(&self, tenant: &Tenant<'_>) -> Result<Standing, LimitError>;
 
     /// Where the tenant's rate of requests stands, without a request.
-    fn requests(&self, tenant: &Tenant<'_>) -> Standing;
+    async fn requests(&self, tenant: &Tenant<'_>) -> Result<Standing, LimiterUnavailable>;
 
     /// Admits a call: a place among those under way, a use of its window, its worst case in every budget that
     /// covers it. All of them or none. A call without a price is refused where a budget covers it.

@@ -35,6 +35,8 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("kms-file", "hardening", "key material is kept in locked memory"),
     ("limiter", "store", "the call that asks to be admitted is the one of which its row tells"),
     ("limiter-local", "store", "what the limiter keeps in memory is restored from usage and budgets at rest"),
+    ("limiter-redis", "store", "what the limiter keeps in Redis is restored from usage and budgets at rest"),
+    ("limiter-redis", "limiter-local", "both limiters read the rows that they restore from in the same way"),
     ("store-sqlite", "hardening", "tenants' keys are kept in locked memory"),
     ("store-sqlite", "sqlcipher", "the unsafe part of the embedded store has a crate of its own"),
     ("cli", "client", "commands are calls of the server's own API"),

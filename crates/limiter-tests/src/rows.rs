@@ -18,7 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Row = (TenantId, Call, Option<(CallStatus, Usd)>);
 
-pub(super) struct Rows {
+/// Rows of calls and budgets.
+pub struct Rows {
     calls: Mutex<BTreeMap<CallId, Row>>,
     budgets: Mutex<BTreeMap<(TenantId, String), Object>>,
     /// Readers of calls pass one at a time, after they have read.
@@ -42,7 +43,7 @@ impl Default for Rows {
 }
 
 impl Rows {
-    pub(super) fn begin(&self, tenant: TenantId, planned: &PlannedCall) {
+    pub fn begin(&self, tenant: TenantId, planned: &PlannedCall) {
         let call = Call {
             id: planned.id,
             kind: CallKind::Model,
@@ -59,45 +60,49 @@ impl Rows {
         self.calls.lock().unwrap().insert(call.id, (tenant, call, None));
     }
 
-    pub(super) fn end(&self, tenant: TenantId, call: CallId, status: CallStatus, cost: Usd) {
+    pub fn end(&self, tenant: TenantId, call: CallId, status: CallStatus, cost: Usd) {
         let mut calls = self.calls.lock().unwrap();
         let row = calls.get_mut(&call).unwrap();
         assert_eq!(row.0, tenant);
         row.2 = Some((status, cost));
     }
 
-    pub(super) fn spent(&self, tenant: TenantId) -> Usd {
+    pub fn spent(&self, tenant: TenantId) -> Usd {
         let calls = self.calls.lock().unwrap();
         calls.values().filter(|row| row.0 == tenant).filter_map(|row| row.2).map(|(_, cost)| cost).sum()
     }
 
-    pub(super) fn put_budget(&self, tenant: TenantId, scope: &str, id: &str, per: &str, usd: &str) {
+    pub fn put_budget(&self, tenant: TenantId, scope: &str, id: &str, per: &str, usd: &str) {
         let key = format!("{scope}/{id}/{per}");
         let body = json!({ "scope": scope, "id": id, "per": per, "usd": usd });
         let object = Object { id: key.clone(), owner: None, body, version: 1 };
         self.budgets.lock().unwrap().insert((tenant, key), object);
     }
 
-    pub(super) fn remove_budgets(&self, tenant: TenantId) {
+    pub fn remove_budgets(&self, tenant: TenantId) {
         self.budgets.lock().unwrap().retain(|(owner, _), _| *owner != tenant);
     }
 
+    pub fn remove_calls(&self, tenant: TenantId) {
+        self.calls.lock().unwrap().retain(|_, row| row.0 != tenant);
+    }
+
     /// Lets no reader go on until the permit is dropped.
-    pub(super) fn hold_readers(&self) -> OwnedSemaphorePermit {
+    pub fn hold_readers(&self) -> OwnedSemaphorePermit {
         self.gate.clone().try_acquire_owned().unwrap()
     }
 
-    pub(super) async fn reader_waits(&self) {
+    pub async fn reader_waits(&self) {
         while self.waiting.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
     }
 
-    pub(super) fn fail(&self, failing: bool) {
+    pub fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
     }
 
-    pub(super) fn readings(&self) -> usize {
+    pub fn readings(&self) -> usize {
         self.readings.load(Ordering::SeqCst)
     }
 

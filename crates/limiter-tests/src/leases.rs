@@ -1,16 +1,58 @@
-//! A call that ended here and whose outcome did not become durable.
+//! What a call holds between its beginning and its end, and where nobody tells of its end.
 
-use super::{MANY, World, code, hourly, usd};
-use crate::Settings;
+use crate::{Backend, Settings, World, code, hourly, usd};
 use errors::Code;
-use limiter::{Held, Limiter as _};
+use limiter::Held;
 use money::Usd;
 use std::time::Duration;
 use store::CallStatus;
 
-#[tokio::test]
-async fn a_call_whose_outcome_was_lost_holds_again_and_costs_no_other_its_hold() {
-    let world = World::new(Settings { parallel_model_calls: 2, ..MANY });
+pub async fn what_nobody_wrote_down_is_given_back<B: Backend>(world: World<B>) {
+    let world = world.with(Settings { parallel_model_calls: 1, ..Settings::default() }).await;
+    let (_, owner) = world.owner(hourly(9)).await;
+    owner
+        .enter(async |tenant| {
+            world.budget(&tenant, "1.00").await;
+            let planned = world.call(Some("1.00"));
+            let (held, _) = Held::begin(world.limiter.as_ref(), &tenant, &planned).await.unwrap();
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, usd("1.00"));
+            drop(held);
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, Usd::ZERO);
+            let planned = world.call(Some("1.00"));
+            let (held, _) = Held::begin(world.limiter.as_ref(), &tenant, &planned).await.unwrap();
+            held.written();
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].reserved, usd("1.00"));
+        })
+        .await;
+}
+
+pub async fn a_call_of_which_no_row_tells_is_charged_after_its_lease<B: Backend>(world: World<B>) {
+    let world = world.with(Settings { parallel_model_calls: 1, ..Settings::default() }).await;
+    let (_, owner) = world.owner(hourly(9)).await;
+    owner
+        .enter(async |tenant| {
+            world.budget(&tenant, "1.00").await;
+            let lost = world.begin(&tenant, "0.75").await.unwrap();
+            let seconds = |count: i64| world.fixture.clock().advance(count * 1000);
+            seconds(3600 + 59);
+            world.sweep().await;
+            assert_eq!(code(world.begin(&tenant, "0").await.unwrap_err()), Code::ConcurrencyLimited);
+            seconds(2);
+            world.sweep().await;
+            let standing = world.limiter.budgets(&tenant).await.unwrap()[0];
+            assert_eq!((standing.reserved, standing.spent), (Usd::ZERO, usd("0.75")));
+            world.begin(&tenant, "0").await.unwrap();
+            // A late word corrects it.
+            world.end(&tenant, lost, "0.50").await;
+            assert_eq!(world.limiter.budgets(&tenant).await.unwrap()[0].spent, usd("0.50"));
+        })
+        .await;
+}
+
+pub async fn a_call_whose_outcome_was_lost_holds_again_and_costs_no_other_its_hold<B: Backend>(
+    world: World<B>,
+) {
+    let world = world.with(Settings { parallel_model_calls: 2, ..Settings::default() }).await;
     let (tenant_id, owner) = world.owner(hourly(9)).await;
     owner
         .enter(async |tenant| {
@@ -44,10 +86,11 @@ async fn a_call_whose_outcome_was_lost_holds_again_and_costs_no_other_its_hold()
         .await;
 }
 
-#[tokio::test]
-async fn a_released_call_whose_outcome_was_lost_holds_again_until_its_lease_ends() {
+pub async fn a_released_call_whose_outcome_was_lost_holds_again_until_its_lease_ends<B: Backend>(
+    world: World<B>,
+) {
     // The meter stays, so that it is not the row that tells.
-    let world = World::new(Settings { idle: Duration::from_secs(7200), ..MANY });
+    let world = world.with(Settings { idle: Duration::from_secs(7200), ..Settings::default() }).await;
     let (tenant_id, owner) = world.owner(hourly(9)).await;
     owner
         .enter(async |tenant| {
@@ -65,15 +108,14 @@ async fn a_released_call_whose_outcome_was_lost_holds_again_until_its_lease_ends
             };
             assert_eq!(standing().await, (usd("0.75"), Usd::ZERO));
             world.fixture.clock().advance((3600 + 61) * 1000);
-            world.limiter.sweep();
+            world.sweep().await;
             assert_eq!(standing().await, (Usd::ZERO, usd("0.75")));
         })
         .await;
 }
 
-#[tokio::test]
-async fn where_no_meter_is_in_memory_the_rows_tell_what_is_held() {
-    let mut world = World::new(MANY);
+pub async fn where_no_meter_is_in_memory_the_rows_tell_what_is_held<B: Backend>(world: World<B>) {
+    let mut world = world;
     let (tenant_id, owner) = world.owner(hourly(9)).await;
     owner
         .clone()
@@ -83,7 +125,7 @@ async fn where_no_meter_is_in_memory_the_rows_tell_what_is_held() {
         .await;
     let lost = world.call(Some("0.75"));
     world.rows.begin(tenant_id, &lost);
-    world.restart(MANY);
+    world.restart().await;
     owner
         .enter(async |tenant| {
             world.limiter.reopen(&tenant, &lost).await.unwrap();

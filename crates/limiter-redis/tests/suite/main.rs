@@ -1,0 +1,64 @@
+//! The limiter in Redis passes the suite, and holds where several servers share it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in a test has failed it"
+)]
+
+mod model;
+mod redis_server;
+mod several;
+
+use async_trait::async_trait;
+use env::Env;
+use ids::TenantId;
+use limiter_redis::{RedisLimiter, Time};
+use limiter_tests::{Backend, Rows, Settings, Sweeping, Swept};
+use redis_server::RedisServer;
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Shared(RedisServer);
+
+/// Tests run beside others on machines with few cores, so that commands may take longer.
+fn settings(Settings { parallel_model_calls, lease_margin, .. }: Settings) -> limiter_redis::Settings {
+    limiter_redis::Settings {
+        parallel_model_calls,
+        lease_margin,
+        command: Duration::from_secs(10),
+        patience: Duration::from_secs(30),
+        time: Time::Caller,
+        ..limiter_redis::Settings::default()
+    }
+}
+
+#[async_trait]
+impl Backend for Shared {
+    async fn open() -> Self {
+        Self(RedisServer::start().await)
+    }
+
+    async fn limiter(&self, rows: &Arc<Rows>, env: Env, wanted: Settings) -> Swept {
+        let limiter = RedisLimiter::new(rows.clone(), env, &self.0.address(), settings(wanted)).unwrap();
+        let limiter = Arc::new(limiter);
+        let swept = limiter.clone();
+        let sweep: Sweeping = Box::new(move || {
+            let swept = swept.clone();
+            Box::pin(async move { swept.sweep().await })
+        });
+        Swept { limiter, sweep }
+    }
+
+    async fn lose(&self) {
+        self.0.command(&["FLUSHALL"]).await;
+    }
+
+    async fn drop_idle(&self, tenant: TenantId) {
+        for key in self.0.keys().await.iter().filter(|key| key.contains(&tenant.to_string())) {
+            self.0.command(&["DEL", key]).await;
+        }
+    }
+}
+
+limiter_tests::conformance!(Shared);

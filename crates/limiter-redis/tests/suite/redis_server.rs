@@ -1,0 +1,89 @@
+//! A private Redis on a socket in a folder of its own, ended with the test.
+
+use limiter_redis::Address;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub(crate) struct RedisServer {
+    folder: TempDir,
+    process: Mutex<Child>,
+}
+
+impl RedisServer {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Mutex::new(run(&folder));
+        let server = Self { folder, process };
+        server.ready().await;
+        server
+    }
+
+    /// The process is killed, and another one begins with nothing.
+    pub(crate) async fn restart(&self) {
+        self.stop();
+        *self.process.lock().unwrap() = run(&self.folder);
+        self.ready().await;
+    }
+
+    pub(crate) fn stop(&self) {
+        let mut process = self.process.lock().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address::parse(&self.url()).unwrap()
+    }
+
+    fn url(&self) -> String {
+        format!("redis+unix://{}/s", self.folder.path().display())
+    }
+
+    pub(crate) async fn command(&self, words: &[&str]) -> redis::Value {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
+    }
+
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        redis::from_redis_value(self.command(&["KEYS", "*"]).await).unwrap()
+    }
+
+    async fn ready(&self) {
+        let client = redis::Client::open(self.url()).unwrap();
+        for _ in 0..500 {
+            if let Ok(mut connection) = client.get_multiplexed_async_connection().await
+                && redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("Redis does not answer");
+    }
+}
+
+fn run(folder: &TempDir) -> Child {
+    let socket = folder.path().join("s");
+    let _ = std::fs::remove_file(&socket);
+    let mut command = Command::new("redis-server");
+    command.current_dir(folder.path()).args([
+        "--port",
+        "0",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--unixsocket",
+    ]);
+    command.arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("`redis-server` is there: scripts/test-deps installs it")
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
