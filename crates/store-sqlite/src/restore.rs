@@ -151,7 +151,7 @@ fn unseal(keys: &TenantKeys, tenant: TenantId, source: &Path, staged: &Path) -> 
 
 /// The staged file must be whole, of this tenant, and what its manifest says.
 fn check(keys: &TenantKeys, staged: &Path, manifest: &Manifest) -> Result<(), Fault> {
-    let connection = sqlcipher::open(staged, keys.file(), &crate::sqlite::tenant_options(false))
+    let connection = sqlcipher::open(staged, keys.content(), &crate::sqlite::tenant_options(false))
         .map_err(|_| refused("The backup's content does not open under the tenant's key."))?;
     let identity: [u8; 16] = connection.query_row("SELECT tenant FROM identity", [], |row| row.get(0))?;
     if TenantId::from_bytes(identity) != manifest.tenant {

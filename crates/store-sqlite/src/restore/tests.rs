@@ -1,7 +1,7 @@
 //! What a restore refuses before anything is replaced.
 
 use super::{BACKUP, FORMAT, Fault, LATEST, Manifest, unseal};
-use crate::keys::{FIRST_EPOCH, LogAge, TenantKeys, WrappedKeys};
+use crate::keys::{FIRST_EPOCH, LogAge, WrappedKeys};
 use env::{Env, Timestamp};
 use ids::TenantId;
 use kms::stream::SealingStream;
@@ -18,7 +18,7 @@ async fn a_backup_of_a_newer_program_is_refused() {
     let kms = FileKms::new(env.clone(), master, None);
     let tenant = env.id::<TenantId>();
     let wrapped = WrappedKeys::make(&kms, tenant, &env).await.unwrap();
-    let keys = TenantKeys::unwrap(
+    let keys = crate::keys::unwrap(
         &kms,
         tenant,
         &"local".parse().unwrap(),
