@@ -10,7 +10,7 @@ use secret::SecretBytes;
 use store::KeyPurpose;
 
 /// Keys of backups.
-pub const BACKUP: Purpose = Purpose::new("backup");
+pub(crate) const BACKUP: Purpose = Purpose::new("backup");
 /// Keys for the layers above the store.
 const LAYERS_ABOVE: Purpose = Purpose::new("layers above");
 

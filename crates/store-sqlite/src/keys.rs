@@ -4,7 +4,7 @@ use crate::error::Fault;
 use ids::{Slug, TenantId};
 use kms::{Kms, Purpose};
 
-pub(crate) use store_core::keys::{BACKUP, FIRST_EPOCH, LogAge, NamedKey, TenantKeys, WrappedKeys};
+pub(crate) use store_core::keys::{FIRST_EPOCH, LogAge, NamedKey, TenantKeys, WrappedKeys};
 
 /// The key of the tenant's file.
 pub(crate) const FILE: Purpose = Purpose::new("tenant file");
