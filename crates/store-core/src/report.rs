@@ -47,6 +47,7 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// Sums by group, which calls are added to one after the other.
 pub struct Report<'q> {
     group_by: &'q [GroupBy],
     groups: BTreeMap<Vec<Option<String>>, (Totals, Totals)>,
