@@ -7,6 +7,7 @@ pub mod cursor;
 mod fault;
 pub mod keys;
 pub mod log;
+pub mod merge;
 pub mod page;
 pub mod query;
 pub mod report;
