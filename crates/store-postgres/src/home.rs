@@ -110,6 +110,11 @@ impl Home {
         Ok((origin, rows?))
     }
 
+    /// Gives a transaction that may take longer than its token a fresh one.
+    pub(crate) async fn renew(&self, session: &Session, tenant: TenantId) -> Result<(), Fault> {
+        taken_for(tenant, &self.bind(session, tenant).await?).map(drop)
+    }
+
     async fn bind(&self, session: &Session, tenant: TenantId) -> Result<Option<Vec<u8>>, Fault> {
         let token = self.tokens.make(tenant);
         let values = params![token.expose() => TEXT, self.search_path => TEXT];

@@ -5,10 +5,12 @@
 //! and the database may give every transaction another connection.
 
 mod areas;
+mod backup;
 mod error;
 mod home;
 mod init;
 mod platform;
+mod restore;
 mod schema;
 mod store_impl;
 mod tenant;

@@ -14,7 +14,7 @@ use store::{
 };
 
 fn no_backups() -> StoreError {
-    StoreError::BackupRefused("Backups of a PostgreSQL database are taken with its own tools.".into())
+    StoreError::BackupRefused("Backups of a whole PostgreSQL database are taken with its own tools.".into())
 }
 
 impl PostgresStore {
@@ -70,18 +70,25 @@ impl WholeBackups for PostgresStore {
 
 #[async_trait]
 impl TenantLifecycle for PostgresStore {
-    async fn backup(&self, _: &Operator, _: TenantId, _: &Path) -> Result<BackupId, StoreError> {
-        Err(no_backups())
+    async fn backup(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        target: &Path,
+    ) -> Result<BackupId, StoreError> {
+        let generation = self.tenant(operator, tenant).await?.generation;
+        Ok(self.write_backup(tenant, generation, target).await?)
     }
 
     async fn restore(
         &self,
-        _: &Operator,
-        _: TenantId,
-        _: PathBuf,
-        _: RestoreOptions,
+        operator: &Operator,
+        tenant: TenantId,
+        source: PathBuf,
+        options: RestoreOptions,
     ) -> Result<Restored, StoreError> {
-        Err(no_backups())
+        self.tenant(operator, tenant).await?;
+        Ok(self.restore_tenant(tenant, source, options).await?)
     }
 
     async fn change_data_key(&self, operator: &Operator, tenant: TenantId) -> Result<(), StoreError> {

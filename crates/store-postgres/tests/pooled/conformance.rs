@@ -17,7 +17,7 @@ struct Pooled {
 impl Backend for Pooled {
     type Store = PostgresStore;
     const SURVIVES: bool = true;
-    const BACKS_UP: bool = false;
+    const BACKS_UP: bool = true;
 
     async fn open(env: Env) -> Self {
         let place = Place::make(&env).await;
