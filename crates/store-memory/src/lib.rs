@@ -12,7 +12,6 @@ mod operator_log;
 mod operators;
 mod page;
 mod platform;
-mod query;
 mod records;
 mod runs;
 mod tables;

@@ -1,6 +1,5 @@
 //! Records: a map by collection and id, and queries that look at all of it.
 
-use crate::query::{Key, check_field, field, holds};
 use crate::{MemoryStore, page};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, Update, on};
@@ -8,6 +7,7 @@ use env::Timestamp;
 use ids::{RecordId, Slug};
 use serde_json::{Map, Value};
 use store::{CollectionSettings, Commit, Page, Record, RecordChange, RecordQuery, RecordStore, StoreError};
+use store_core::query::{Key, check_field, field, holds};
 
 fn length(data: &Map<String, Value>) -> usize {
     serde_json::to_string(data).map_or(0, |text| text.len())

@@ -2,43 +2,32 @@
 //! own, so that it opens for that tenant and no other.
 
 use crate::error::Fault;
-use crate::keys::BACKUP;
 use crate::tenant::{LATEST, TenantHandle};
-use env::{Env, Timestamp};
-use ids::{BackupId, TenantId};
-use kms::stream::{SealingStream, StreamError};
-use serde::{Deserialize, Serialize};
+use env::Env;
+use ids::BackupId;
+use kms::stream::StreamError;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use store::StoreError;
-
-/// What a backup says of itself. Readable by anyone, and authenticated with every part of the content.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    pub(crate) format: u32,
-    pub(crate) tenant: TenantId,
-    pub(crate) backup: BackupId,
-    pub(crate) generation: u64,
-    pub(crate) created_at: Timestamp,
-    pub(crate) schema: u32,
-    pub(crate) audit_events: u64,
-    /// The name of the data key that it is sealed under.
-    pub(crate) key: String,
-}
-
-pub(crate) const FORMAT: u32 = 1;
+use store_core::backup::{BackupError, Content, Manifest};
 
 pub(crate) fn refused(detail: &str) -> Fault {
     Fault::Answer(StoreError::BackupRefused(detail.to_owned()))
 }
 
+impl From<BackupError> for Fault {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Io(error) => error.into(),
+            BackupError::Refused(detail) => refused(&detail),
+        }
+    }
+}
+
 impl From<StreamError> for Fault {
     fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Io(error) => error.into(),
-            other => refused(&format!("The backup cannot be opened: {other}.")),
-        }
+        BackupError::from(error).into()
     }
 }
 
@@ -52,16 +41,8 @@ pub(crate) fn write(
     let _alone = handle.as_a_whole();
     handle.settle()?;
     let (size, _) = handle.checkpoint()?;
-    let manifest = Manifest {
-        format: FORMAT,
-        tenant: handle.id,
-        backup: env.id(),
-        generation,
-        created_at: env.now(),
-        schema: LATEST,
-        audit_events: size,
-        key: handle.keys().data_name().to_owned(),
-    };
+    let keys = handle.keys();
+    let manifest = Manifest::new(env, handle.id, &keys, generation, size, Content::File, LATEST);
     let copy = handle.path().with_extension("backup.db");
     crate::files::remove_database(&copy)?;
     let mut output = Some(crate::files::create_private(target)?);
@@ -70,12 +51,14 @@ pub(crate) fn write(
         Ok(database.connection.snapshot(&copy)?)
     });
     let written = copied.and_then(|()| {
-        let header = serde_json::to_vec(&manifest).map_err(|_| Fault::Damaged("a manifest"))?;
         let output = output.take().ok_or(Fault::Damaged("a backup's target"))?;
-        let mut sealing =
-            SealingStream::begin(BufWriter::new(output), env, handle.keys().data(), &BACKUP, &header)?;
+        let mut sealing = manifest.begin(env, &keys, BufWriter::new(output))?;
         std::io::copy(&mut File::open(&copy)?, &mut sealing)?;
-        let output = sealing.finish()?.into_inner().map_err(|error| Fault::from(error.into_error()))?;
+        let output = sealing
+            .finish()
+            .map_err(BackupError::from)?
+            .into_inner()
+            .map_err(|error| Fault::from(error.into_error()))?;
         output.sync_all()?;
         crate::files::sync_folder_of(target)
     });

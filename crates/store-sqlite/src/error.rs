@@ -138,15 +138,19 @@ impl From<kms::KmsError> for Fault {
     }
 }
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Self::Answer(error)
+impl From<store_core::Fault> for Fault {
+    fn from(fault: store_core::Fault) -> Self {
+        match fault {
+            store_core::Fault::Answer(answer) => Self::Answer(answer),
+            store_core::Fault::Damaged(what) => Self::Damaged(what),
+            store_core::Fault::Keys(text) => Self::Io(text),
+        }
     }
 }
 
-impl From<audit::event::EventError> for Fault {
-    fn from(error: audit::event::EventError) -> Self {
-        Self::Answer(StoreError::Invalid(error.to_string()))
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Answer(error)
     }
 }
 

@@ -28,7 +28,7 @@ impl EmbeddedStore {
         let next = wrapped.with_new_data_key(inner.kms.as_ref(), id, &self.env()).await?;
         let epoch = inner.platform.log_epoch(id).await?;
         let keys =
-            TenantKeys::unwrap(inner.kms.as_ref(), id, &row.region, inner.log_age(epoch), &next).await?;
+            crate::keys::unwrap(inner.kms.as_ref(), id, &row.region, inner.log_age(epoch), &next).await?;
         let platform = inner.platform.clone();
         let changed = blocking(move || change(&handle, &platform, &next.data, keys)).await;
         if changed.is_err() {

@@ -8,7 +8,6 @@
 
 mod areas;
 mod backup;
-mod cursor;
 mod error;
 mod files;
 mod handles;
@@ -27,7 +26,8 @@ mod tenant;
 mod tree;
 mod upkeep;
 
-pub use cursor::CursorKey;
 pub use machine::{FailedCheck, PutBack, PutBackError, WholeRestore, confirm_put_back, put_back};
 pub use opening::{OpenError, Settings, regions_of};
+use store_core::cursor;
+pub use store_core::cursor::CursorKey;
 pub use store_impl::EmbeddedStore;

@@ -2,7 +2,7 @@
 //! restoring it, erasing it. None of it looks into the tenant's store.
 
 use crate::error::Fault;
-use crate::keys::{FIRST_EPOCH, TenantKeys, WrappedKeys};
+use crate::keys::{FIRST_EPOCH, WrappedKeys};
 use crate::platform::Making;
 use crate::rows::{Cell, RowChange, Table};
 use crate::store_impl::operator_log;
@@ -107,7 +107,7 @@ impl EmbeddedStore {
     async fn unborn(&self, row: &TenantRow, keys: &WrappedKeys) -> Result<Arc<TenantHandle>, Fault> {
         let inner = self.inner();
         let unwrapped =
-            TenantKeys::unwrap(inner.kms.as_ref(), row.id, &row.region, inner.log_age(FIRST_EPOCH), keys)
+            crate::keys::unwrap(inner.kms.as_ref(), row.id, &row.region, inner.log_age(FIRST_EPOCH), keys)
                 .await?;
         let path = inner.folder.tenant(&row.region, row.id)?;
         Ok(TenantHandle::new(

@@ -9,15 +9,14 @@ mod lossy;
 mod marks;
 
 use crate::EmbeddedStore;
-use crate::backup::{FORMAT, Manifest, refused};
+use crate::backup::refused;
 use crate::error::Fault;
 use crate::files::remove_database;
-use crate::keys::{BACKUP, TenantKeys};
+use crate::keys::TenantKeys;
 use crate::platform::Platform;
 use crate::tenant::{Database, LATEST, TenantHandle, blocking, is_damage};
 use carry_over::carry_over;
 use ids::{Id, TenantId};
-use kms::stream::ClaimedStream;
 use lossy::Lossy;
 use marks::Marks;
 use sqlcipher::Connection;
@@ -26,6 +25,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use store::{RestoreLoss, RestoreOptions, Restored};
+use store_core::backup::{Content, Manifest, Target};
 
 impl EmbeddedStore {
     /// Puts a backup in the place of the tenant's file.
@@ -78,11 +78,7 @@ impl Restoring<'_> {
     fn staged(&self, generation: u64, source: &Path, staged: &Path) -> Result<Restored, Fault> {
         let (handle, keys) = (self.handle, self.handle.keys());
         let manifest = unseal(&keys, handle.id, source, staged)?;
-        if manifest.generation < generation && !self.options.allow_older {
-            return Err(refused(
-                "The backup is older than the last restore. Say so to restore it all the same.",
-            ));
-        }
+        manifest.check_generation(generation, self.options)?;
         check(&keys, staged, &manifest)?;
         let (loss, over) = handle.replace_file(staged, |present, next| {
             let loss = self.fill(&manifest, present, next)?;
@@ -124,24 +120,8 @@ impl Restoring<'_> {
 }
 
 fn unseal(keys: &TenantKeys, tenant: TenantId, source: &Path, staged: &Path) -> Result<Manifest, Fault> {
-    let claimed = ClaimedStream::read(BufReader::new(File::open(source)?))?;
-    let parse = |bytes: &[u8]| {
-        serde_json::from_slice::<Manifest>(bytes).map_err(|_| refused("The backup has no manifest."))
-    };
-    let manifest = parse(claimed.claimed_header())?;
-    if manifest.tenant != tenant {
-        return Err(refused("The backup is of another tenant."));
-    }
-    if manifest.key != keys.data_name() {
-        return Err(refused(
-            "The backup is from before the tenant's data key was changed. Its key is destroyed.",
-        ));
-    }
-    let mut opened = claimed.open(keys.data(), &BACKUP)?;
-    let manifest = parse(opened.header())?;
-    if manifest.format != FORMAT || manifest.schema > LATEST {
-        return Err(refused("The backup was written by a newer version of this program."));
-    }
+    let target = Target { tenant, keys, content: Content::File, schema: LATEST };
+    let (manifest, mut opened) = target.open(BufReader::new(File::open(source)?))?;
     let mut output = crate::files::create_private(staged)?;
     std::io::copy(&mut opened, &mut output)
         .map_err(|_| refused("The backup has been altered or cut off."))?;
@@ -151,7 +131,7 @@ fn unseal(keys: &TenantKeys, tenant: TenantId, source: &Path, staged: &Path) -> 
 
 /// The staged file must be whole, of this tenant, and what its manifest says.
 fn check(keys: &TenantKeys, staged: &Path, manifest: &Manifest) -> Result<(), Fault> {
-    let connection = sqlcipher::open(staged, keys.file(), &crate::sqlite::tenant_options(false))
+    let connection = sqlcipher::open(staged, keys.content(), &crate::sqlite::tenant_options(false))
         .map_err(|_| refused("The backup's content does not open under the tenant's key."))?;
     let identity: [u8; 16] = connection.query_row("SELECT tenant FROM identity", [], |row| row.get(0))?;
     if TenantId::from_bytes(identity) != manifest.tenant {
@@ -160,6 +140,3 @@ fn check(keys: &TenantKeys, staged: &Path, manifest: &Manifest) -> Result<(), Fa
     sqlcipher::integrity(&connection).map_err(|_| refused("The backup's content is damaged."))?;
     Ok(connection.close()?)
 }
-
-#[cfg(test)]
-mod tests;

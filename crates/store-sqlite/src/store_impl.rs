@@ -162,7 +162,7 @@ impl EmbeddedStore {
             (row.region, inner.platform.log_epoch(id).await?)
         };
         let keys =
-            TenantKeys::unwrap(inner.kms.as_ref(), id, &region, inner.log_age(epoch), &wrapped).await?;
+            crate::keys::unwrap(inner.kms.as_ref(), id, &region, inner.log_age(epoch), &wrapped).await?;
         let path = inner.folder.tenant(&region, id)?;
         if wrapped.changing {
             let (platform, path) = (inner.platform.clone(), path.clone());

@@ -37,6 +37,10 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("limiter-local", "store", "what the limiter keeps in memory is restored from usage and budgets at rest"),
     ("limiter-redis", "store", "what the limiter keeps in Redis is restored from usage and budgets at rest"),
     ("limiter-redis", "limiter-local", "both limiters read the rows that they restore from in the same way"),
+    ("store-core", "hardening", "tenants' keys are kept in locked memory"),
+    ("store-memory", "store-core", "the reference and the durable backends mean the same by a filter"),
+    ("store-postgres", "store-core", "what every durable backend does alike is written once"),
+    ("store-sqlite", "store-core", "what every durable backend does alike is written once"),
     ("store-sqlite", "hardening", "tenants' keys are kept in locked memory"),
     ("store-sqlite", "sqlcipher", "the unsafe part of the embedded store has a crate of its own"),
     ("cli", "client", "commands are calls of the server's own API"),
@@ -50,11 +54,15 @@ const ARROWS: &[(&str, &str, &str)] = &[
 ];
 
 /// Other people's crates that bring I/O or async, which floors 0 and 1 do without.
-const IO: &[&str] = &["async-trait", "axum", "futures", "futures-util", "hyper", "rusqlite", "tokio"];
+const IO: &[&str] =
+    &["async-trait", "axum", "futures", "futures-util", "hyper", "rusqlite", "tokio", "tokio-postgres"];
 
 /// Other people's crates that only some of ours may name: crate, ours, why.
-const CONFINED: &[(&str, &[&str], &str)] =
-    &[("rusqlite", &["sqlcipher", "store-sqlite"], "nobody above the embedded store sees SQL")];
+const CONFINED: &[(&str, &[&str], &str)] = &[
+    ("rusqlite", &["sqlcipher", "store-sqlite"], "nobody above the embedded store sees SQL"),
+    ("tokio-postgres", &["store-postgres"], "nobody above the backend sees SQL"),
+    ("deadpool-postgres", &["store-postgres"], "no connection is handed out that no tenant is bound to"),
+];
 
 /// Crates that must build without the encrypted store's C code, so that their tests start soon.
 const WITHOUT_SQLCIPHER: &[&str] = &["sim", "compile-fail"];

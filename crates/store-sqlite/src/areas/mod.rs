@@ -21,6 +21,7 @@ use crate::error::Fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Page, PageRequest, StoreError};
+use store_core::page::one_more;
 
 /// A value as the text that a table keeps.
 fn to_text<T: Serialize>(value: &T) -> Result<String, Fault> {
@@ -45,24 +46,12 @@ fn or_none(forgotten: Result<u64, StoreError>) -> Result<u64, StoreError> {
     }
 }
 
-/// How many rows to ask for, to learn whether there are more than fit the page.
-fn one_more(page: &PageRequest) -> u32 {
-    page.limit.clamp(1, PageRequest::MAX_LIMIT) + 1
-}
-
-/// Cuts off the row that was asked for beyond the page, and seals where to go on after the last one left.
+/// [`store_core::page::paged`], as this backend fails.
 fn paged<T, P>(
     page: &PageRequest,
-    mut rows: Vec<T>,
+    rows: Vec<T>,
     place: impl FnOnce(&T) -> P,
-    seal: impl FnOnce(P) -> Result<String, Fault>,
+    seal: impl FnOnce(P) -> Result<String, store_core::Fault>,
 ) -> Result<Page<T>, Fault> {
-    let fits = page.limit.clamp(1, PageRequest::MAX_LIMIT) as usize;
-    let more = rows.len() > fits;
-    rows.truncate(fits);
-    let next_cursor = match rows.last() {
-        Some(last) if more => Some(seal(place(last))?),
-        _ => None,
-    };
-    Ok(Page { data: rows, next_cursor })
+    Ok(store_core::page::paged(page, rows, place, seal)?)
 }

@@ -1,7 +1,6 @@
 //! Usage: calls from their reservation to their settlement. Written through the journal without touching
 //! the tables, since every request writes it and few read it.
 
-use super::usage_hours::Totals;
 use super::{from_text, or_none, some_forgotten, to_text, usage_report};
 use crate::EmbeddedStore;
 use crate::error::Fault;
@@ -18,6 +17,7 @@ use store::{
     Call, CallKind, CallOutcome, CallStatus, Commit, LookBack, Mark, MeterState, Payer, Placed, Spent,
     StoreError, UsageQuery, UsageRow, UsageStore, WorkKind,
 };
+use store_core::totals::Totals;
 
 pub(super) const fn kind_name(kind: CallKind) -> &'static str {
     match kind {

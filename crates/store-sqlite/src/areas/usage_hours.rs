@@ -3,62 +3,13 @@
 use super::{from_text, to_text};
 use crate::error::Fault;
 use crate::rows::{Cell, Table};
-use money::Usd;
-use serde::{Deserialize, Serialize};
 use sqlcipher::{Executor, OptionalExtension, params, params_from_iter};
 use std::collections::HashMap;
 use store::{Call, CallOutcome, CallStatus};
+use store_core::totals::Totals;
 
 /// How long it is known of a call that it ended a moment ago.
 const MOMENTS_MILLIS: i64 = 10 * 60_000;
-
-/// Sums over calls.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Totals {
-    pub(super) calls: u64,
-    pub(super) input_tokens: u64,
-    pub(super) output_tokens: u64,
-    pub(super) cost: Usd,
-    pub(super) unpriced: u64,
-    pub(super) cached: u64,
-    pub(super) unknown: u64,
-}
-
-impl Totals {
-    /// What one call came to. One that was released cost nothing.
-    pub(super) fn of(outcome: &CallOutcome) -> Self {
-        let released = outcome.status == CallStatus::Released;
-        Self {
-            calls: 1,
-            input_tokens: outcome.tokens.input(),
-            output_tokens: outcome.tokens.output(),
-            cost: if released { Usd::ZERO } else { outcome.cost },
-            unpriced: u64::from(outcome.unpriced),
-            cached: u64::from(outcome.cached),
-            unknown: u64::from(outcome.status == CallStatus::Unknown),
-        }
-    }
-
-    pub(super) fn plus(&self, other: &Self) -> Self {
-        Self { cost: self.cost.plus(other.cost), ..self.counts(other, u64::saturating_add) }
-    }
-
-    fn minus(&self, other: &Self) -> Self {
-        Self { cost: self.cost.minus(other.cost), ..self.counts(other, u64::saturating_sub) }
-    }
-
-    fn counts(&self, other: &Self, of: fn(u64, u64) -> u64) -> Self {
-        Self {
-            calls: of(self.calls, other.calls),
-            input_tokens: of(self.input_tokens, other.input_tokens),
-            output_tokens: of(self.output_tokens, other.output_tokens),
-            cost: Usd::ZERO,
-            unpriced: of(self.unpriced, other.unpriced),
-            cached: of(self.cached, other.cached),
-            unknown: of(self.unknown, other.unknown),
-        }
-    }
-}
 
 /// Changes of the sums that were gathered and are not in the tables yet: most calls of a tenant that end together
 /// belong to the same sum.

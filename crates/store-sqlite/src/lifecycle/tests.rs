@@ -1,7 +1,7 @@
 //! The ends of tenants, where only the inside of the store can bring them about.
 
 use crate::error::Fault;
-use crate::keys::{FIRST_EPOCH, TenantKeys};
+use crate::keys::FIRST_EPOCH;
 use crate::tenant::{Append, blocking};
 use crate::{EmbeddedStore, Settings};
 use async_trait::async_trait;
@@ -112,7 +112,7 @@ async fn stop_a_key_change(world: &World<Embedded>, commit: bool, place: bool) {
     let wrapped = inner.platform.wrapped_keys(world.one).await.unwrap().unwrap();
     let kms = inner.kms.as_ref();
     let next = wrapped.with_new_data_key(kms, world.one, &world.env()).await.unwrap();
-    let keys = TenantKeys::unwrap(kms, world.one, &local, inner.log_age(FIRST_EPOCH), &next).await.unwrap();
+    let keys = crate::keys::unwrap(kms, world.one, &local, inner.log_age(FIRST_EPOCH), &next).await.unwrap();
     let handle = world.store().handle_of(world.one).await.unwrap();
     let platform = inner.platform.clone();
     let id = world.one;

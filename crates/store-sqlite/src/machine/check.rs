@@ -79,7 +79,7 @@ async fn check_one(store: &EmbeddedStore, id: TenantId, other: TenantId) -> Resu
 /// Another tenant's key opens neither the file nor an entry in the journal.
 fn opens_for_nobody_else(handle: &TenantHandle, other: &Arc<TenantKeys>) -> Result<(), Fault> {
     let options = crate::sqlite::tenant_options(false);
-    if handle.path().exists() && sqlcipher::open(handle.path(), other.file(), &options).is_ok() {
+    if handle.path().exists() && sqlcipher::open(handle.path(), other.content(), &options).is_ok() {
         return Err(Fault::WrongTenant);
     }
     let journal: &Journal = handle.journal();

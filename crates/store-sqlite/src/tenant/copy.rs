@@ -59,7 +59,7 @@ impl TenantHandle {
     fn folded_of_closed(&self) -> Option<u64> {
         let read = || -> Result<u64, Fault> {
             let options = crate::sqlite::tenant_options(false);
-            let connection = sqlcipher::open(&self.path, self.keys().file(), &options)?;
+            let connection = sqlcipher::open(&self.path, self.keys().content(), &options)?;
             let folded = connection.query_row("SELECT through FROM folded", [], |row| row.get(0))?;
             if !connection.checkpoint()? {
                 return Err(Fault::Io("a write-ahead log that could not be emptied".into()));

@@ -213,7 +213,7 @@ impl TenantHandle {
     pub(super) fn opening<'a>(&'a self, keys: &'a TenantKeys) -> Opening<'a> {
         Opening {
             tenant: self.id,
-            file_key: keys.file(),
+            file_key: keys.content(),
             tenant_key: keys.data(),
             path: &self.path,
             journal: &self.journal,
@@ -376,7 +376,7 @@ impl TenantHandle {
         for draft in events {
             let mut draft = draft.clone();
             audit::event::hide_people(&mut draft, |id| self.keys().pseudonym(id));
-            audit::event::seal(draft, &start, &self.env)?;
+            audit::event::seal(draft, &start, &self.env).map_err(store_core::Fault::from)?;
         }
         Ok(())
     }

@@ -5,18 +5,17 @@ use crate::error::Fault;
 use crate::keys::TenantKeys;
 use crate::rows::{Cell, RowChange, Table};
 use crate::tree::{LogBase, Tree};
-use audit::event::{Draft, NO_PREVIOUS_LEAF, Position, Sealed, hide_people, seal};
-use audit::merkle::Frontier;
+use audit::event::{Draft, NO_PREVIOUS_LEAF, Position};
 use audit::note::Origin;
 use env::Env;
 use ids::EventId;
 use sqlcipher::{Executor, OptionalExtension};
+use store_core::log::{LogHead, NumberedEvent};
 
 /// Where a tenant's log stands.
 #[derive(Clone)]
 pub(crate) struct LogPosition {
-    place: Position,
-    frontier: Frontier,
+    head: LogHead,
     /// The journal's epoch in which this was true: a failed transaction makes it stale.
     pub(crate) epoch: u64,
 }
@@ -35,12 +34,13 @@ impl LogPosition {
         let (index, prev_leaf_hash) =
             last.map_or((0, NO_PREVIOUS_LEAF), |(row, hash)| (LogBase::number(row) + 1, hash));
         let place = Position { index, prev_leaf_hash, ..Position::start(log.clone()) };
-        Ok(Self { place, frontier: Tree::new(connection, base).frontier(index)?, epoch })
+        let frontier = Tree::new(connection, base).frontier(index)?;
+        Ok(Self { head: LogHead { place, frontier }, epoch })
     }
 
     /// How many events there are, and the root over them.
     pub(crate) fn size_and_root(&self) -> (u64, [u8; 32]) {
-        (self.frontier.size(), self.frontier.root())
+        self.head.size_and_root()
     }
 }
 
@@ -59,34 +59,22 @@ pub(crate) fn number(
     keys: &TenantKeys,
     env: &Env,
 ) -> Result<Numbered, Fault> {
-    let mut numbered =
-        Numbered { next: position.clone(), rows: Vec::with_capacity(drafts.len()), ids: Vec::new() };
-    for draft in drafts {
-        let mut draft = draft.clone();
-        hide_people(&mut draft, |id| keys.pseudonym(id));
-        let place = &numbered.next.place;
-        let row = LogBase::of(place.epoch).row(place.index);
-        let about = [draft.action.as_str(), &draft.actor.id, &draft.resource.id].map(Cell::from);
-        let sealed = seal(draft, place, env)?;
-        numbered.ids.push(sealed.event_id);
-        numbered.next.frontier.append(sealed.leaf_hash);
-        numbered.next.place.advance(sealed.leaf_hash);
-        numbered.rows.push(event_row(row, about, sealed)?);
-    }
-    Ok(numbered)
+    let numbered = store_core::log::number(&position.head, drafts, keys, env)?;
+    let ids = numbered.ids();
+    let rows = numbered.events.into_iter().map(event_row).collect::<Result<_, _>>()?;
+    Ok(Numbered { next: LogPosition { head: numbered.next, epoch: position.epoch }, rows, ids })
 }
 
-/// The row of an event, given its action, actor and resource.
-fn event_row(number: u64, about: [Cell; 3], sealed: Sealed) -> Result<RowChange, Fault> {
+fn event_row(event: NumberedEvent) -> Result<RowChange, Fault> {
+    let NumberedEvent { epoch, index, action, actor, resource, sealed } = event;
     let disclosures =
         serde_json::to_string(&sealed.disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
-    let [action, actor, resource] = about;
     let cells = vec![
-        Cell::from(number),
+        Cell::from(LogBase::of(epoch).row(index)),
         Cell::from(sealed.time),
-        action,
-        actor,
-        resource,
+        Cell::from(action),
+        Cell::from(actor),
+        Cell::from(resource),
         Cell::from(sealed.leaf),
         Cell::from(sealed.leaf_hash.to_vec()),
         Cell::from(disclosures),

@@ -43,7 +43,7 @@ impl TenantHandle {
             Err(fault) if is_damage(&fault) => false,
             Err(fault) => return Err(fault),
         };
-        let next = sqlcipher::open(staged, self.keys().file(), &crate::sqlite::tenant_options(false))?;
+        let next = sqlcipher::open(staged, self.keys().content(), &crate::sqlite::tenant_options(false))?;
         schema::migrate(&next, || Ok(()))?;
         let carried = carry_over(slot.as_ref().filter(|_| readable), &next)?;
         let whole = next.checkpoint()?;
@@ -74,7 +74,7 @@ impl TenantHandle {
         }
         // The journal's entries are sealed under the present key; the file contains them all.
         self.journal.forget(self.id, database.folded);
-        database.connection.export_copy(staged, keys.file())?;
+        database.connection.export_copy(staged, keys.content())?;
         self.let_go(&mut slot);
         commit()?;
         crate::files::replace_database(staged, &self.path)?;

@@ -11,14 +11,18 @@ use store::{Comparison, FilterOperator, Record, Sort, StoreError};
 
 /// A value as an order sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Key {
+pub enum Key {
+    /// Nothing there.
     Null,
+    /// A number, or false and true as 0 and 1.
     Number(Number),
+    /// Text, or the compact JSON of a list or an object.
     Text(String),
 }
 
 impl Key {
-    pub(crate) fn of(value: &Value) -> Self {
+    /// What an order sees of a value.
+    pub fn of(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(truth) => Self::Number(u8::from(*truth).into()),
@@ -28,7 +32,8 @@ impl Key {
         }
     }
 
-    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+    /// Which of two values comes first.
+    pub fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Number(one), Self::Number(two)) => compare_numbers(one, two),
             (Self::Text(one), Self::Text(two)) => one.cmp(two),
@@ -48,13 +53,13 @@ impl Key {
 fn compare_numbers(one: &Number, two: &Number) -> Ordering {
     match (one.as_i64(), two.as_i64()) {
         (Some(one), Some(two)) => one.cmp(&two),
-        // The suite's whole numbers are small enough to be exact as fractions.
+        // Whole numbers beyond 64 bits with a sign are compared as fractions, as JSON readers do.
         _ => one.as_f64().partial_cmp(&two.as_f64()).unwrap_or(Ordering::Equal),
     }
 }
 
 /// The value of a record's field; null where it is absent.
-pub(crate) fn field(record: &Record, name: &str) -> Value {
+pub fn field(record: &Record, name: &str) -> Value {
     match name {
         "id" => Value::String(record.id.to_string()),
         "created_at" => Value::from(record.created_at.millis()),
@@ -72,13 +77,13 @@ pub(crate) fn field(record: &Record, name: &str) -> Value {
 }
 
 /// Refuses what is no field.
-pub(crate) fn check_field(name: &str) -> Result<(), StoreError> {
+pub fn check_field(name: &str) -> Result<(), StoreError> {
     let sort = Sort::parse(name).map_err(|error| StoreError::Invalid(error.to_string()))?;
     if sort.descending { Err(StoreError::Invalid(format!("`{name}` is no field."))) } else { Ok(()) }
 }
 
 /// Whether the comparison holds of the record.
-pub(crate) fn holds(record: &Record, comparison: &Comparison) -> Result<bool, StoreError> {
+pub fn holds(record: &Record, comparison: &Comparison) -> Result<bool, StoreError> {
     check_field(&comparison.field)?;
     let value = field(record, &comparison.field);
     let operand = operand(comparison)?;

@@ -1,7 +1,7 @@
 //! Cursors: where a list goes on, sealed under the tenant's key, so that they can hold the last row's
 //! values and mean nothing to anyone else.
 
-use crate::error::Fault;
+use crate::Fault;
 use crate::keys::TenantKeys;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,16 +42,11 @@ impl CursorKey {
 }
 
 /// Seals where a list of this tenant's goes on.
-pub(crate) fn seal<T: Serialize>(
-    keys: &TenantKeys,
-    env: &Env,
-    list: &str,
-    place: &T,
-) -> Result<String, Fault> {
+pub fn seal<T: Serialize>(keys: &TenantKeys, env: &Env, list: &str, place: &T) -> Result<String, Fault> {
     CursorKey::of(keys).seal(env, list, place).map_err(Fault::Answer)
 }
 
 /// Opens a cursor of this tenant and this list.
-pub(crate) fn open<T: DeserializeOwned>(keys: &TenantKeys, list: &str, cursor: &str) -> Result<T, Fault> {
+pub fn open<T: DeserializeOwned>(keys: &TenantKeys, list: &str, cursor: &str) -> Result<T, Fault> {
     CursorKey::of(keys).open(list, cursor).map_err(Fault::Answer)
 }

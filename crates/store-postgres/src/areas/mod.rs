@@ -1,0 +1,28 @@
+//! What a tenant's store can do, area by area.
+
+mod audit_trail;
+mod idempotency;
+mod lifecycle;
+mod objects;
+mod operators;
+mod platform;
+mod records;
+mod rekey;
+mod runs;
+mod usage;
+
+use crate::error::Fault;
+use store::StoreError;
+
+/// How many were forgotten. Where there were none the write is undone, and its events with it.
+fn some_forgotten(count: u64) -> Result<u64, Fault> {
+    if count == 0 { Err(StoreError::NotFound.into()) } else { Ok(count) }
+}
+
+/// The other end of [`some_forgotten`].
+fn or_none(forgotten: Result<u64, Fault>) -> Result<u64, StoreError> {
+    match forgotten {
+        Err(Fault::Answer(StoreError::NotFound)) => Ok(0),
+        forgotten => Ok(forgotten?),
+    }
+}

@@ -1,0 +1,190 @@
+//! A tenant's home: where its tables are and how they are reached. Every statement about a tenant goes through a
+//! transaction that begins here with the tenant's token, and names tables without their schema, so that another
+//! way to keep tenants apart is another home and no other statement.
+
+use crate::error::Fault;
+use crate::token::Tokens;
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use futures::join;
+use ids::{Id as _, TenantId};
+use std::ops::Deref;
+use std::sync::Arc;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Config, NoTls, Row};
+
+/// A value with the type that the statement takes it as.
+pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Values with their types: `params![name => TEXT, at => INT8]`.
+macro_rules! params {
+    ($($value:expr => $type:ident),* $(,)?) => {
+        &[$((&$value as &(dyn tokio_postgres::types::ToSql + Sync), tokio_postgres::types::Type::$type)),*]
+    };
+}
+pub(crate) use params;
+
+/// Binds the transaction to the token's tenant and says which tenant the database takes it for.
+const BIND: &str = "SELECT tenantry.current_tenant()
+    FROM set_config('tenantry.tenant', $1, true) AS token, set_config('search_path', $2, true) AS tables";
+
+/// The time at the database, in milliseconds.
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+
+/// Where tenants' tables are.
+pub(crate) struct Home {
+    pool: Pool,
+    search_path: &'static str,
+    tokens: Arc<Tokens>,
+}
+
+impl Home {
+    /// The shared tables of the database that `config` names.
+    pub(crate) fn pooled(config: Config, connections: usize, tokens: Arc<Tokens>) -> Result<Self, Fault> {
+        Ok(Self { pool: pool(config, connections, tokens.clone())?, search_path: "pooled", tokens })
+    }
+
+    /// A connection, which goes back to the pool only when what was begun on it has ended.
+    pub(crate) async fn session(&self) -> Result<Session, Fault> {
+        Ok(Session { object: self.pool.get().await?, busy: false })
+    }
+
+    /// Begins a transaction of a tenant's, and says which tenant the database took it for.
+    pub(crate) async fn begin(&self, tenant: TenantId, how: &str) -> Result<(Session, TenantId), Fault> {
+        let first = self.try_begin(tenant, how).await;
+        if !matches!(first, Err(Fault::NotBound)) {
+            return first;
+        }
+        self.ask_the_time().await?;
+        self.try_begin(tenant, how).await
+    }
+
+    async fn try_begin(&self, tenant: TenantId, how: &str) -> Result<(Session, TenantId), Fault> {
+        let mut session = self.session().await?;
+        session.busy = true;
+        let (begun, bound) = join!(session.batch_execute(how), self.bind(&session, tenant));
+        begun?;
+        let origin = taken_for(tenant, &bound?)?;
+        Ok((session, origin))
+    }
+
+    /// Where a token was refused the clocks may have come apart since the connection was made.
+    async fn ask_the_time(&self) -> Result<(), Fault> {
+        let session = self.session().await?;
+        self.tokens.database_time(session.query_typed_one(NOW, &[]).await?.try_get(0)?);
+        Ok(())
+    }
+
+    /// Reads with one statement, in one round trip: nothing is waited for before all has been sent.
+    pub(crate) async fn read(
+        &self,
+        tenant: TenantId,
+        statement: &str,
+        values: &[Param<'_>],
+    ) -> Result<(TenantId, Vec<Row>), Fault> {
+        let first = self.try_read(tenant, statement, values).await;
+        if !matches!(first, Err(Fault::NotBound)) {
+            return first;
+        }
+        self.ask_the_time().await?;
+        self.try_read(tenant, statement, values).await
+    }
+
+    async fn try_read(
+        &self,
+        tenant: TenantId,
+        statement: &str,
+        values: &[Param<'_>],
+    ) -> Result<(TenantId, Vec<Row>), Fault> {
+        let mut session = self.session().await?;
+        session.busy = true;
+        let (begun, bound, rows, ended) = join!(
+            session.batch_execute("BEGIN READ ONLY"),
+            self.bind(&session, tenant),
+            session.query_typed(statement, values),
+            session.batch_execute("COMMIT"),
+        );
+        begun?;
+        ended?;
+        session.busy = false;
+        let origin = taken_for(tenant, &bound?)?;
+        Ok((origin, rows?))
+    }
+
+    /// Gives a transaction that may take longer than its token a fresh one.
+    pub(crate) async fn renew(&self, session: &Session, tenant: TenantId) -> Result<(), Fault> {
+        taken_for(tenant, &self.bind(session, tenant).await?).map(drop)
+    }
+
+    async fn bind(&self, session: &Session, tenant: TenantId) -> Result<Option<Vec<u8>>, Fault> {
+        let token = self.tokens.make(tenant);
+        let values = params![token.expose() => TEXT, self.search_path => TEXT];
+        Ok(session.query_typed_one(BIND, values).await?.try_get(0)?)
+    }
+}
+
+/// The tenant that the database took the transaction for, which must be the one that was meant.
+fn taken_for(meant: TenantId, bound: &Option<Vec<u8>>) -> Result<TenantId, Fault> {
+    let bytes = bound.as_deref().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    let origin = bytes.map(TenantId::from_bytes).ok_or(Fault::NotBound)?;
+    if origin == meant { Ok(origin) } else { Err(Fault::NotBound) }
+}
+
+fn pool(config: Config, connections: usize, tokens: Arc<Tokens>) -> Result<Pool, Fault> {
+    let recycling_method = RecyclingMethod::Fast;
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
+    let clock = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        let tokens = tokens.clone();
+        Box::pin(async move {
+            let row = client.query_typed_one(NOW, &[]).await.map_err(HookError::Backend)?;
+            tokens.database_time(row.try_get(0).map_err(HookError::Backend)?);
+            Ok(())
+        })
+    });
+    Pool::builder(manager).max_size(connections).post_create(clock).build().map_err(|_| Fault::Lost)
+}
+
+/// A connection of the pool's. One that is let go of in the middle of a transaction is closed, since the next
+/// who got it would be inside somebody else's.
+pub(crate) struct Session {
+    object: Object,
+    busy: bool,
+}
+
+impl Session {
+    /// Begins a transaction that is no tenant's.
+    pub(crate) async fn begin(&mut self) -> Result<(), Fault> {
+        self.busy = true;
+        Ok(self.batch_execute("BEGIN").await?)
+    }
+
+    /// Ends the transaction with what it wrote.
+    pub(crate) async fn commit(mut self) -> Result<(), Fault> {
+        self.batch_execute("COMMIT").await?;
+        self.busy = false;
+        Ok(())
+    }
+
+    /// Ends the transaction without it.
+    pub(crate) async fn roll_back(mut self) -> Result<(), Fault> {
+        self.batch_execute("ROLLBACK").await?;
+        self.busy = false;
+        Ok(())
+    }
+}
+
+impl Deref for Session {
+    type Target = tokio_postgres::Client;
+
+    fn deref(&self) -> &Self::Target {
+        &self.object
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.busy {
+            // The pool finds it closed and makes another. Its own way to take one out needs it by value.
+            self.object.__private_api_close();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The PostgreSQL backend: tenants share tables behind row-level security, a token says in every transaction which
+//! tenant it is of, and content is sealed under the tenant's own key before it leaves the process.
+//!
+//! Statements are unnamed, and nothing is set for longer than a transaction, so that a pooler between the server
+//! and the database may give every transaction another connection.
+
+mod areas;
+mod backup;
+mod error;
+mod home;
+mod init;
+mod platform;
+mod restore;
+mod schema;
+mod store_impl;
+mod tenant;
+mod token;
+
+pub use init::{SetupError, init};
+pub use store_impl::{PostgresStore, Settings};

@@ -1,0 +1,130 @@
+//! What belongs to no tenant: who there is, their wrapped keys, the credential index, plans, templates, endpoints.
+//! Nothing of it is remembered between requests, so that what one server changes holds at once on all others.
+
+mod catalog;
+mod index;
+mod operators;
+mod tenants;
+
+pub(crate) use tenants::Making;
+
+use crate::error::Fault;
+use crate::home::{Home, Param, Session, params};
+use env::Env;
+use ids::{Id as _, KeyId, TenantId};
+use kms::{Binding, Kms, WrappedKey};
+use lru::LruCache;
+use secret::SecretBytes;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use store_core::keys::{NamedKey, WrappedKeys};
+use tokio_postgres::Row;
+
+/// Of how many keys it is known when they were last used.
+const USES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+
+pub(crate) struct Platform {
+    home: Arc<Home>,
+    env: Env,
+    /// The minute in which a key's use was last written down, so that it is written once a minute.
+    uses: Mutex<LruCache<(TenantId, KeyId), i64>>,
+}
+
+impl Platform {
+    pub(crate) fn new(home: Arc<Home>, env: Env) -> Self {
+        Self { home, env, uses: Mutex::new(LruCache::new(USES)) }
+    }
+
+    /// One statement.
+    pub(crate) async fn query(&self, statement: &str, values: &[Param<'_>]) -> Result<Vec<Row>, Fault> {
+        Ok(self.home.session().await?.query_typed(statement, values).await?)
+    }
+
+    /// One statement of whose rows nothing is wanted but how many there were.
+    pub(crate) async fn execute(&self, statement: &str, values: &[Param<'_>]) -> Result<u64, Fault> {
+        Ok(self.home.session().await?.execute_typed(statement, values).await?)
+    }
+
+    /// A transaction that no other server's change comes between: what is checked in it still holds when it ends.
+    pub(crate) async fn change(&self) -> Result<Session, Fault> {
+        let mut session = self.home.session().await?;
+        session.begin().await?;
+        session.batch_execute("SELECT pg_advisory_xact_lock(1952542576)").await?;
+        Ok(session)
+    }
+
+    /// A key of the server's own, made when it is first asked for.
+    pub(crate) async fn own_key(&self, kms: &dyn Kms, name: &'static str) -> Result<SecretBytes<32>, Fault> {
+        let binding = Binding::new(crate::store_impl::operator_log(), name);
+        let fresh = SecretBytes::fill_with(|bytes| self.env.fill(bytes));
+        let sealed = kms.wrap(&binding, &fresh).await?.to_bytes();
+        // Whichever server is first makes it, and all take what there is.
+        let make = "INSERT INTO tenantry.own_key(name, sealed) VALUES($1, $2) ON CONFLICT DO NOTHING";
+        self.execute(make, params![name => TEXT, sealed => BYTEA]).await?;
+        let rows =
+            self.query("SELECT sealed FROM tenantry.own_key WHERE name = $1", params![name => TEXT]).await?;
+        let row = rows.first().ok_or(Fault::Damaged("a key of the server's own"))?;
+        let wrapped = WrappedKey::from_bytes(row.try_get(0)?).map_err(|_| Fault::Damaged("a wrapped key"))?;
+        Ok(kms.unwrap(&binding, &wrapped).await?)
+    }
+
+    /// A tenant's wrapped keys.
+    pub(crate) async fn wrapped_keys(&self, id: TenantId) -> Result<Option<WrappedKeys>, Fault> {
+        let session = self.home.session().await?;
+        self.keys_in(&session, id).await
+    }
+
+    /// A tenant's wrapped keys, in a transaction that goes on.
+    pub(crate) async fn keys_in(
+        &self,
+        session: &Session,
+        id: TenantId,
+    ) -> Result<Option<WrappedKeys>, Fault> {
+        let bytes = id.to_bytes();
+        let select = "SELECT kind, name, wrapped FROM tenantry.tenant_key WHERE tenant = $1";
+        let rows = session.query_typed(select, params![bytes.as_slice() => BYTEA]).await?;
+        let key = |kind: &str| -> Result<Option<NamedKey>, Fault> {
+            for row in &rows {
+                if row.try_get::<_, &str>(0)? == kind {
+                    let wrapped = WrappedKey::from_bytes(row.try_get(2)?)
+                        .map_err(|_| Fault::Damaged("a wrapped key"))?;
+                    return Ok(Some(NamedKey { name: row.try_get(1)?, wrapped }));
+                }
+            }
+            Ok(None)
+        };
+        let all = key(WrappedKeys::DATA)?.zip(key(WrappedKeys::LOG)?).zip(key(WrappedKeys::LAYERS)?);
+        Ok(all.map(|((data, log), layers)| WrappedKeys { data, log, layers, changing: false }))
+    }
+
+    /// Stores a tenant's keys, unless it has some: then nothing is changed.
+    pub(crate) async fn add_keys(
+        &self,
+        session: &Session,
+        id: TenantId,
+        keys: &WrappedKeys,
+    ) -> Result<bool, Fault> {
+        let mut added = 0;
+        for (kind, key) in keys.named() {
+            let (bytes, wrapped) = (id.to_bytes(), key.wrapped.to_bytes());
+            added += session
+                .execute_typed(
+                    "INSERT INTO tenantry.tenant_key(tenant, kind, name, wrapped) VALUES($1, $2, $3, $4)
+                     ON CONFLICT DO NOTHING",
+                    params![bytes.as_slice() => BYTEA, kind => TEXT, key.name => TEXT, wrapped => BYTEA],
+                )
+                .await?;
+        }
+        Ok(added == 3)
+    }
+}
+
+/// Sixteen bytes of a row's.
+pub(crate) fn bytes_of<const N: usize>(row: &Row, place: usize) -> Result<[u8; N], Fault> {
+    row.try_get::<_, &[u8]>(place)?.try_into().map_err(|_| Fault::Damaged("an id"))
+}
+
+/// A tenant's id of a row's.
+pub(crate) fn id_of(row: &Row, place: usize) -> Result<TenantId, Fault> {
+    Ok(TenantId::from_bytes(bytes_of(row, place)?))
+}

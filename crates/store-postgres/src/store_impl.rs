@@ -1,0 +1,274 @@
+//! The store: opening it, and how a visit becomes a transaction.
+
+use crate::error::Fault;
+use crate::home::{Home, Param, Session, params};
+use crate::init::{SetupError, check};
+use crate::platform::Platform;
+use crate::tenant::{CONTENT, TenantHandle, Txn, work_name};
+use crate::token::{self, Tokens};
+use async_trait::async_trait;
+use audit::event::Draft;
+use context::{AuditLog, AuditUnavailable, Origin, Private, Tenant};
+use env::{Env, Timestamp};
+use ids::{Id as _, Slug, TenantId};
+use kms::Kms;
+use lru::LruCache;
+use secret::SecretBytes;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
+use store_core::keys::{FIRST_EPOCH, LogAge, TenantKeys, WrappedKeys};
+use tokio_postgres::{Config, Row};
+
+/// How the store is opened.
+pub struct Settings {
+    /// The address of the database, with the run-time role.
+    pub url: String,
+    /// The regions whose data rests here. The first is that of the operators' own log.
+    pub regions: Vec<Slug>,
+    /// How many connections there are at most.
+    pub connections: usize,
+}
+
+/// How many tenants are in use at once.
+const IN_USE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// All tenants of a database, and what is known of them.
+#[derive(Clone)]
+pub struct PostgresStore(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) platform: Platform,
+    pub(crate) kms: Arc<dyn Kms>,
+    pub(crate) regions: Vec<Slug>,
+    home: Arc<Home>,
+    handles: Mutex<LruCache<TenantId, Arc<TenantHandle>>>,
+    env: Env,
+}
+
+/// The operators' own log is kept as a tenant's is, under an id that no tenant has.
+pub(crate) fn operator_log() -> TenantId {
+    TenantId::from_bytes([0; 16])
+}
+
+impl PostgresStore {
+    /// Opens the database, which [`crate::init`] has made, and sees to it that it keeps tenants apart.
+    pub async fn open(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, SetupError> {
+        let config: Config = settings.url.parse().map_err(|_| SetupError::Address)?;
+        let home_region = settings.regions.first().ok_or(SetupError::Missing("region"))?.clone();
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        // It ends with the client.
+        tokio::spawn(async move { connection.await.is_ok() });
+        check(&client).await?;
+        let sealed = "SELECT sealed FROM tenantry.own_key WHERE name = $1";
+        let row = client.query_typed_opt(sealed, params![token::NAME => TEXT]).await?;
+        let sealed: Vec<u8> = row.ok_or(Fault::Damaged("the token key"))?.try_get(0)?;
+        let key = token::unseal(kms.as_ref(), &sealed).await.map_err(|_| SetupError::WrongMasterKey)?;
+        let tokens = Arc::new(Tokens::new(key, env.clone()));
+        let home = Arc::new(Home::pooled(config, settings.connections, tokens)?);
+        let store = Self(Arc::new(Inner {
+            platform: Platform::new(home.clone(), env.clone()),
+            kms,
+            regions: settings.regions,
+            home,
+            handles: Mutex::new(LruCache::new(IN_USE)),
+            env,
+        }));
+        store.make_operator_log(home_region).await?;
+        Ok(store)
+    }
+
+    /// The key of the credential index.
+    pub async fn index_key(&self) -> Result<SecretBytes<32>, StoreError> {
+        Ok(self.0.platform.own_key(self.0.kms.as_ref(), "credential index").await?)
+    }
+
+    /// The key of what operators keep sealed.
+    pub async fn operator_secrets_key(&self) -> Result<SecretBytes<32>, StoreError> {
+        Ok(self.0.platform.own_key(self.0.kms.as_ref(), "operator secrets").await?)
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn env(&self) -> Env {
+        self.0.env.clone()
+    }
+
+    async fn make_operator_log(&self, region: Slug) -> Result<(), Fault> {
+        let id = operator_log();
+        if self.0.platform.wrapped_keys(id).await?.is_none() {
+            let keys = WrappedKeys::make(self.0.kms.as_ref(), id, &self.0.env).await?;
+            let handle = self.unborn(id, &region, &keys).await?;
+            let (session, _) = self.0.home.begin(id, "BEGIN").await?;
+            // Another server may have been first.
+            if self.0.platform.add_keys(&session, id, &keys).await? {
+                begin_log(&session, &handle).await?;
+                session.commit().await?;
+            } else {
+                session.roll_back().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a tenant will be in use, before it is there.
+    pub(crate) async fn unborn(
+        &self,
+        id: TenantId,
+        region: &Slug,
+        keys: &WrappedKeys,
+    ) -> Result<Arc<TenantHandle>, Fault> {
+        let inner = &self.0;
+        let age = LogAge { epoch: FIRST_EPOCH, generation: 1 };
+        let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, region, age, keys, &CONTENT).await?;
+        Ok(Arc::new(TenantHandle::new(id, inner.home.clone(), keys, inner.env.clone())))
+    }
+
+    fn handles(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, Arc<TenantHandle>>> {
+        self.0.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The home of the tenant.
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.0.home
+    }
+
+    /// Lets go of a tenant's keys.
+    pub(crate) fn forget(&self, id: TenantId) {
+        self.handles().pop(&id);
+    }
+
+    pub(crate) async fn handle(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
+        if let Some(handle) = self.handles().get(&id).filter(|handle| !handle.is_stale()) {
+            return Ok(handle.clone());
+        }
+        let wrapped = self.0.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
+        let region = match id == operator_log() {
+            true => self.0.regions.first().cloned().ok_or(Fault::KeyGone)?,
+            false => self.0.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?.region,
+        };
+        let handle = self.unborn(id, &region, &wrapped).await?;
+        self.handles().put(id, handle.clone());
+        Ok(handle)
+    }
+
+    /// Reads with one statement, and states where the answer came from.
+    pub(crate) async fn read<'t, T>(
+        &self,
+        tenant: &Tenant<'t>,
+        statement: &str,
+        values: &[Param<'_>],
+        shape: impl FnOnce(&TenantHandle, Vec<Row>) -> Result<T, Fault>,
+    ) -> Result<Private<'t, T>, StoreError> {
+        let handle = self.handle(tenant.id()).await?;
+        let (origin, rows) = handle.home.read(handle.id, statement, values).await?;
+        let value = shape(&handle, rows)?;
+        Ok(Private::arrived(tenant, Origin::authenticated(origin), value))
+    }
+
+    /// Reads with several statements that see the same moment.
+    pub(crate) async fn read_with<'t, T, F>(
+        &self,
+        tenant: &Tenant<'t>,
+        read: impl FnOnce(Arc<TenantHandle>, Arc<Session>) -> F,
+    ) -> Result<Private<'t, T>, StoreError>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let handle = self.handle(tenant.id()).await?;
+        let (origin, value) = snapshot(handle, read).await?;
+        Ok(Private::arrived(tenant, Origin::authenticated(origin), value))
+    }
+
+    /// Writes.
+    pub(crate) async fn write<'t, T, F>(
+        &self,
+        tenant: &Tenant<'t>,
+        commit: Commit,
+        work: impl FnOnce(Txn) -> F + Send + 'static,
+    ) -> Result<Private<'t, T>, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        let written = self.handle(tenant.id()).await?.write(commit, work).await?;
+        Ok(Private::arrived(tenant, Origin::authenticated(written.origin), written.value))
+    }
+}
+
+/// Reads with several statements that see the same moment.
+pub(crate) async fn snapshot<T, F>(
+    handle: Arc<TenantHandle>,
+    read: impl FnOnce(Arc<TenantHandle>, Arc<Session>) -> F,
+) -> Result<(TenantId, T), Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    let (session, origin) = handle.home.begin(handle.id, begin).await?;
+    let session = Arc::new(session);
+    let value = read(handle, session.clone()).await;
+    if let Ok(session) = Arc::try_unwrap(session) {
+        session.roll_back().await?;
+    }
+    Ok((origin, value?))
+}
+
+/// Writes the head of a log that has just begun.
+pub(crate) async fn begin_log(session: &Session, handle: &TenantHandle) -> Result<(), Fault> {
+    let head = crate::tenant::new_head(handle.keys().log().origin());
+    let (epoch, frontier) = (head.place.epoch.cast_signed(), head.frontier.to_bytes());
+    session
+        .execute_typed(
+            "INSERT INTO log_head(data_key, epoch, size, last_hash, frontier, stored_bytes, at_rest)
+             VALUES($4, $1, 0, $2, $3, 0, false)",
+            params![epoch => INT8, head.place.prev_leaf_hash.as_slice() => BYTEA, frontier => BYTEA, handle.keys().data_name() => TEXT],
+        )
+        .await?;
+    Ok(())
+}
+
+#[async_trait]
+impl AuditLog for PostgresStore {
+    async fn append(&self, tenant: &Tenant<'_>, draft: Draft) -> Result<(), AuditUnavailable> {
+        let written = self.write(tenant, Commit::event(draft), |_| async { Ok(()) }).await;
+        written.map(drop).map_err(|error| {
+            tracing::error!(tenant.id = %tenant.id(), %error, "an audit event could not be written");
+            AuditUnavailable
+        })
+    }
+}
+
+#[async_trait]
+impl TenantKeyring for PostgresStore {
+    async fn key(&self, tenant: &Tenant<'_>, purpose: KeyPurpose) -> Result<SecretBytes<32>, StoreError> {
+        Ok(self.handle(tenant.id()).await?.keys().derived(purpose))
+    }
+}
+
+#[async_trait]
+impl WorkIndex for PostgresStore {
+    async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError> {
+        let select = "SELECT tenant, id, due FROM tenantry.work WHERE kind = $1 ORDER BY id";
+        let rows = self.0.platform.query(select, params![work_name(kind) => TEXT]).await?;
+        let work = |row: &Row| {
+            let due: Option<i64> = row.try_get(2)?;
+            let (tenant, id) = (crate::platform::id_of(row, 0)?, crate::platform::bytes_of(row, 1)?);
+            Ok(PendingWork { tenant, id, due: due.map(Timestamp::from_millis) })
+        };
+        Ok(rows.iter().map(work).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn tenants_at_rest(
+        &self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        let after = after.map_or(Vec::new(), |id| id.to_bytes().to_vec());
+        let select = "SELECT tenant FROM tenantry.at_rest WHERE tenant > $1 ORDER BY tenant LIMIT $2";
+        let rows = self.0.platform.query(select, params![after => BYTEA, i64::from(limit) => INT8]).await?;
+        Ok(rows.iter().map(|row| crate::platform::id_of(row, 0)).collect::<Result<_, Fault>>()?)
+    }
+}

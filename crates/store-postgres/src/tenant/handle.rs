@@ -1,0 +1,115 @@
+//! What a server keeps of a tenant while it is in use.
+
+use super::writes::WriteQueue;
+use crate::error::Fault;
+use crate::home::Home;
+use env::Env;
+use ids::{Id as _, TenantId};
+use kms::aead::Cipher;
+use kms::{Purpose, derive, framed};
+use secret::SecretBytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use store::KeyPurpose;
+use store_core::keys::TenantKeys;
+use zeroize::Zeroizing;
+
+/// What content is sealed under.
+pub(crate) const CONTENT: Purpose = Purpose::new("postgres content");
+/// What tokens of values are made under, by which rows are found that are equal in them.
+const EQUALITY: Purpose = Purpose::new("postgres equality");
+
+/// A tenant in use.
+pub(crate) struct TenantHandle {
+    pub(crate) id: TenantId,
+    pub(crate) home: Arc<Home>,
+    pub(crate) env: Env,
+    pub(crate) queue: WriteQueue,
+    keys: TenantKeys,
+    content: Cipher,
+    equality: SecretBytes<32>,
+    /// Whether the keys were found to be others than the tables are sealed under.
+    stale: AtomicBool,
+}
+
+impl TenantHandle {
+    pub(crate) fn new(id: TenantId, home: Arc<Home>, keys: TenantKeys, env: Env) -> Self {
+        let content = Cipher::new(keys.content());
+        // From a key that a change of the data key leaves as it is, and the tokens with it.
+        let equality = derive(&keys.derived(KeyPurpose::Cursor), &EQUALITY, &[]);
+        Self {
+            id,
+            home,
+            env,
+            queue: WriteQueue::default(),
+            keys,
+            content,
+            equality,
+            stale: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> &TenantKeys {
+        &self.keys
+    }
+
+    /// Says that the keys are to be read anew.
+    pub(crate) fn make_stale(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Opens content. Where it does not open the key may have been changed meanwhile.
+    fn open_content(&self, table: &str, row: &[&str], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        self.content.open(&self.place(table, row), sealed).map_err(|error| {
+            self.make_stale();
+            error.into()
+        })
+    }
+
+    fn place(&self, table: &str, row: &[&str]) -> Vec<u8> {
+        let id = self.id.to_bytes();
+        let mut parts = vec![id.as_slice(), table.as_bytes()];
+        parts.extend(row.iter().map(|part| part.as_bytes()));
+        framed("tenantry/postgres/row", &parts)
+    }
+
+    /// Seals bytes for one place of one row, and no other.
+    pub(crate) fn seal_bytes(&self, table: &str, row: &[&str], bytes: &[u8]) -> Result<Vec<u8>, Fault> {
+        Ok(self.content.seal(&self.env, &self.place(table, row), bytes)?)
+    }
+
+    /// Opens what was sealed for this place. What does not open was damaged, or belongs elsewhere.
+    pub(crate) fn open_bytes(&self, table: &str, row: &[&str], sealed: &[u8]) -> Result<Vec<u8>, Fault> {
+        Ok(self.open_content(table, row, sealed)?.to_vec())
+    }
+
+    /// Seals a value for one place.
+    pub(crate) fn seal<T: Serialize>(&self, table: &str, row: &[&str], value: &T) -> Result<Vec<u8>, Fault> {
+        let plain =
+            serde_json::to_vec(value).map_err(|_| Fault::Damaged("a value that does not serialise"))?;
+        self.seal_bytes(table, row, &plain)
+    }
+
+    /// Opens a value.
+    pub(crate) fn open<T: DeserializeOwned>(
+        &self,
+        table: &str,
+        row: &[&str],
+        sealed: &[u8],
+    ) -> Result<T, Fault> {
+        let plain = self.open_content(table, row, sealed)?;
+        serde_json::from_slice(&plain).map_err(|_| Fault::Damaged("a stored value"))
+    }
+
+    /// What stands for a value where rows are found by it: the same for the same parts, and nothing to others.
+    pub(crate) fn token(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let token = derive(&self.equality, &EQUALITY, &framed("tenantry/postgres/token", parts));
+        token.expose()[..16].to_vec()
+    }
+}

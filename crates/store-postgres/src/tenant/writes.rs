@@ -1,0 +1,317 @@
+//! The one path that a tenant's writes take: what has come in while the last transaction was under way becomes the
+//! next one. It holds the audit log's head, so that several servers may write for one tenant, and each job in it
+//! is undone alone where it fails.
+
+use super::TenantHandle;
+use super::log::{HEAD, head_row, new_head};
+use crate::error::Fault;
+use crate::home::{Session, params};
+use audit::event::Draft;
+use futures::future::BoxFuture;
+use ids::{EventId, TenantId};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Commit, IdempotencyClaim, Mark, StoreError};
+use store_core::log::number;
+use tokio::sync::oneshot;
+
+/// How many jobs one transaction takes.
+const MAX_BATCH: usize = 64;
+/// How many jobs of one tenant's may wait.
+const MAX_WAITING: usize = 1024;
+/// How long idempotency keys are kept.
+const KEPT_MILLIS: i64 = 24 * 3_600_000;
+
+type Answer = Box<dyn Any + Send>;
+type Work = Box<dyn FnOnce(Txn) -> BoxFuture<'static, Result<Answer, Fault>> + Send>;
+type Done = oneshot::Sender<Result<(Answer, Vec<EventId>, TenantId), Fault>>;
+
+struct Job {
+    work: Work,
+    events: Vec<Draft>,
+    marks: Vec<Mark>,
+    done: Done,
+}
+
+/// A job that has done its part of the transaction.
+struct Finished {
+    done: Done,
+    answer: Answer,
+    ids: Vec<EventId>,
+}
+
+/// What a write came to.
+pub(crate) struct Written<T> {
+    pub(crate) value: T,
+    pub(crate) ids: Vec<EventId>,
+    /// The tenant that the database took the transaction for.
+    pub(crate) origin: TenantId,
+}
+
+/// What is waiting to be written.
+#[derive(Default)]
+pub(crate) struct WriteQueue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    busy: bool,
+}
+
+impl WriteQueue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What comes next, or nothing, with which whoever carries out is done.
+    fn next(&self) -> Vec<Job> {
+        let mut waiting = self.lock();
+        let take = waiting.jobs.len().min(MAX_BATCH);
+        let jobs: Vec<_> = waiting.jobs.drain(..take).collect();
+        waiting.busy = !jobs.is_empty();
+        jobs
+    }
+}
+
+impl TenantHandle {
+    /// Writes what `work` does together with the commit, or neither.
+    pub(crate) async fn write<T, F>(
+        self: &Arc<Self>,
+        commit: Commit,
+        work: impl FnOnce(Txn) -> F + Send + 'static,
+    ) -> Result<Written<T>, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        let (done, answer) = oneshot::channel();
+        let Commit { events, marks, claim } = commit;
+        let work: Work = Box::new(move |txn| {
+            Box::pin(async move {
+                if let Some(claim) = &claim {
+                    txn.claim(claim).await?;
+                }
+                Ok(Box::new(work(txn).await?) as Answer)
+            })
+        });
+        let begin = {
+            let mut waiting = self.queue.lock();
+            if waiting.jobs.len() >= MAX_WAITING {
+                return Err(StoreError::Unavailable.into());
+            }
+            waiting.jobs.push_back(Job { work, events, marks, done });
+            !std::mem::replace(&mut waiting.busy, true)
+        };
+        if begin {
+            // A task of its own, so that no caller who goes away takes others' writes along.
+            let handle = self.clone();
+            tokio::spawn(async move {
+                loop {
+                    let jobs = handle.queue.next();
+                    if jobs.is_empty() {
+                        return;
+                    }
+                    handle.carry_out(jobs).await;
+                }
+            });
+        }
+        let (answer, ids, origin) = answer.await.map_err(|_| Fault::Lost)??;
+        let value = answer.downcast::<T>().map_err(|_| Fault::Damaged("a write's answer"))?;
+        Ok(Written { value: *value, ids, origin })
+    }
+
+    /// Writes the events that a tenant's log begins with, and ends the transaction that has made the tenant.
+    pub(crate) async fn first_events(
+        self: &Arc<Self>,
+        session: Session,
+        events: &[Draft],
+    ) -> Result<(), Fault> {
+        let head = new_head(self.keys().log().origin());
+        let numbered = number(&head, events, self.keys(), &self.env)?;
+        let txn = Txn::over(Arc::new(session), self.clone(), 0, false);
+        txn.put_events(head.frontier, numbered.events).await?;
+        txn.put_head(&numbered.next, false).await?;
+        txn.end()?.commit().await
+    }
+
+    async fn carry_out(self: &Arc<Self>, jobs: Vec<Job>) {
+        let mut finished = Vec::with_capacity(jobs.len());
+        let mut jobs = VecDeque::from(jobs);
+        match self.transaction(&mut jobs, &mut finished).await {
+            // The callers may be gone.
+            Ok(origin) => {
+                finished.into_iter().for_each(|it| drop(it.done.send(Ok((it.answer, it.ids, origin)))))
+            }
+            Err(fault) => {
+                let rest = jobs.into_iter().map(|job| job.done);
+                rest.chain(finished.into_iter().map(|it| it.done))
+                    .for_each(|done| drop(done.send(Err(fault.clone()))));
+            }
+        }
+    }
+
+    async fn transaction(
+        self: &Arc<Self>,
+        jobs: &mut VecDeque<Job>,
+        finished: &mut Vec<Finished>,
+    ) -> Result<TenantId, Fault> {
+        let (session, origin) = self.home.begin(self.id, "BEGIN").await?;
+        let session = Arc::new(session);
+        let mut row = session.query_typed(&format!("{HEAD} FOR UPDATE"), &[]).await?;
+        let row = row.pop().ok_or(Fault::KeyGone)?;
+        let mut head = head_row(&row, self.keys().log().origin())?;
+        if row.try_get::<_, &str>(6)? != self.keys().data_name() {
+            self.make_stale();
+            return Err(StoreError::Unavailable.into());
+        }
+        let before = head.frontier.clone();
+        let (stored, at_rest): (i64, bool) = (row.try_get(4)?, row.try_get(5)?);
+        let mut txn = Txn::over(session, self.clone(), stored, at_rest);
+        let (mut events, mut marks) = (Vec::new(), Vec::new());
+        while let Some(job) = jobs.pop_front() {
+            txn.batch_execute("SAVEPOINT job").await?;
+            let counted = (txn.stored.load(Ordering::Relaxed), txn.at_rest.load(Ordering::Relaxed));
+            txn.claimed = Arc::default();
+            let outcome = match (job.work)(txn.clone()).await {
+                Ok(answer) => number(&head, &job.events, self.keys(), &self.env)
+                    .map(|numbered| (answer, numbered))
+                    .map_err(Fault::from),
+                Err(fault) => Err(fault),
+            };
+            match outcome {
+                Ok((answer, numbered)) => {
+                    txn.batch_execute("RELEASE job").await?;
+                    let ids = numbered.ids();
+                    head = numbered.next;
+                    events.extend(numbered.events);
+                    marks.extend(job.marks);
+                    finished.push(Finished { done: job.done, answer, ids });
+                }
+                Err(fault) => {
+                    // The caller may be gone.
+                    let _ = job.done.send(Err(fault));
+                    txn.batch_execute("ROLLBACK TO job; RELEASE job").await?;
+                    txn.stored.store(counted.0, Ordering::Relaxed);
+                    txn.at_rest.store(counted.1, Ordering::Relaxed);
+                }
+            }
+        }
+        if finished.is_empty() {
+            txn.end()?.roll_back().await?;
+        } else {
+            txn.put_events(before, events).await?;
+            txn.put_marks(&marks).await?;
+            txn.put_head(&head, at_rest).await?;
+            txn.end()?.commit().await?;
+        }
+        Ok(origin)
+    }
+}
+
+/// What a job may do inside the transaction.
+#[derive(Clone)]
+pub(crate) struct Txn {
+    session: Arc<Session>,
+    pub(crate) handle: Arc<TenantHandle>,
+    pub(super) stored: Arc<AtomicI64>,
+    pub(super) at_rest: Arc<AtomicBool>,
+    claimed: Arc<Mutex<Option<IdempotencyClaim>>>,
+}
+
+impl Deref for Txn {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Txn {
+    fn over(session: Arc<Session>, handle: Arc<TenantHandle>, stored: i64, at_rest: bool) -> Self {
+        let (stored, at_rest) = (Arc::new(AtomicI64::new(stored)), Arc::new(AtomicBool::new(at_rest)));
+        Self { session, handle, stored, at_rest, claimed: Arc::default() }
+    }
+
+    /// The session alone again, when no job has it any more.
+    fn end(self) -> Result<Session, Fault> {
+        Arc::try_unwrap(self.session).map_err(|_| Fault::Damaged("a transaction that a job has kept"))
+    }
+
+    /// Counts what the tenant stores more, or less.
+    pub(crate) fn stores(&self, growth: i64) {
+        self.stored.fetch_add(growth, Ordering::Relaxed);
+    }
+
+    /// Counts what the tenant stores more, where its plan has room for that.
+    pub(crate) fn admit(&self, limit: Option<u64>, growth: i64) -> Result<(), Fault> {
+        let after = self.stored.load(Ordering::Relaxed).saturating_add(growth);
+        if growth > 0 && limit.is_some_and(|limit| after.max(0).cast_unsigned() > limit) {
+            return Err(StoreError::QuotaExceeded.into());
+        }
+        self.stores(growth);
+        Ok(())
+    }
+
+    /// Says that the tenant stores something that is looked after.
+    pub(crate) fn keeps_data(&self) {
+        self.at_rest.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes an idempotency key, which no other write may have taken while it is kept.
+    async fn claim(&self, claim: &IdempotencyClaim) -> Result<(), Fault> {
+        let key = claim.key.as_slice();
+        let now = claim.until.millis() - KEPT_MILLIS;
+        let taken = self
+            .query_typed(
+                "SELECT 1 FROM remembered WHERE key = $1 AND until > $2",
+                params![key => BYTEA, now => INT8],
+            )
+            .await?;
+        if !taken.is_empty() {
+            return Err(StoreError::Claimed.into());
+        }
+        self.execute_typed(
+            "DELETE FROM remembered WHERE key IN
+                (SELECT key FROM remembered WHERE until <= $1 ORDER BY until LIMIT 4)",
+            params![now => INT8],
+        )
+        .await?;
+        *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = Some(claim.clone());
+        self.put_claim(claim, claim.answer.known()).await
+    }
+
+    /// Writes a claim down, with its answer where that is known.
+    pub(crate) async fn put_claim(
+        &self,
+        claim: &IdempotencyClaim,
+        answer: Option<(u16, Vec<u8>)>,
+    ) -> Result<(), Fault> {
+        let (status, body) = answer.unzip();
+        let name = hex::encode(claim.key);
+        let seal = |body: Vec<u8>| self.handle.seal_bytes("remembered", &[&name], &body);
+        let body = body.map(seal).transpose()?;
+        let (key, request) = (claim.key.as_slice(), claim.request.as_slice());
+        self.execute_typed(
+            "INSERT INTO remembered(key, request, until, status, body) VALUES($1, $2, $3, $4, $5)
+             ON CONFLICT (tenant_id, key) DO UPDATE
+             SET request = $2, until = $3, status = $4, body = $5",
+            params![key => BYTEA, request => BYTEA, claim.until.millis() => INT8,
+                status.map(i64::from) => INT8, body => BYTEA],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Says what this write's idempotency key is answered with, where that is known only now.
+    pub(crate) async fn answer(&self, written: &impl serde::Serialize) -> Result<(), Fault> {
+        let claim = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(claim) = claim.map(|claim| claim.answered(written)) else { return Ok(()) };
+        match claim.answer.known() {
+            Some(answer) => self.put_claim(&claim, Some(answer)).await,
+            None => Ok(()),
+        }
+    }
+}

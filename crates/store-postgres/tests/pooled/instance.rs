@@ -1,0 +1,66 @@
+//! A database server for the tests of one process, or the one that the environment names.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use tokio_postgres::{Client, NoTls};
+
+/// The server, and what keeps it running.
+struct Instance {
+    admin: String,
+    _until_the_input_ends: Option<Child>,
+}
+
+static INSTANCE: OnceLock<Instance> = OnceLock::new();
+
+/// The address of the server's administrator.
+pub fn admin() -> &'static str {
+    &INSTANCE.get_or_init(start).admin
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests may have a server already, and says so there"
+)]
+fn start() -> Instance {
+    if let Ok(admin) = std::env::var("TENANTRY_TEST_POSTGRES_URL") {
+        return Instance { admin, _until_the_input_ends: None };
+    }
+    // The server refuses to run as root.
+    let alone =
+        r#"if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- sh -c "$1"; else exec sh -c "$1"; fi"#;
+    let mut child = Command::new("sh")
+        .args(["-c", alone, "sh", include_str!("instance.sh")])
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut folder = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut folder).unwrap();
+    let folder = folder.trim();
+    assert!(
+        folder.starts_with('/'),
+        "these tests need a PostgreSQL server: install Debian's package `postgresql`, or name one's administrator in \
+         TENANTRY_TEST_POSTGRES_URL"
+    );
+    Instance {
+        admin: format!("host={folder} user=postgres dbname=postgres"),
+        _until_the_input_ends: Some(child),
+    }
+}
+
+/// The address of a role in a database of the same server.
+pub fn address(role: &str, database: &str) -> String {
+    let kept = |part: &&str| !part.starts_with("user=") && !part.starts_with("dbname=");
+    let place: Vec<_> = admin().split_whitespace().filter(kept).collect();
+    format!("{} user={role} dbname={database}", place.join(" "))
+}
+
+/// A connection that no store has anything to do with.
+pub async fn connect(address: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(address, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}

@@ -1,0 +1,48 @@
+//! A database of its own for each test, under a master key of its own.
+
+use crate::instance::{address, admin};
+use env::Env;
+use kms_file::{FileKms, MasterKey};
+use std::sync::Arc;
+use store_postgres::{PostgresStore, Settings, init};
+use tempfile::TempDir;
+
+/// Where a test's data are.
+pub struct Place {
+    folder: TempDir,
+    pub database: String,
+}
+
+impl Place {
+    /// An empty database.
+    pub async fn make(env: &Env) -> Self {
+        let folder = TempDir::new().unwrap();
+        let unique = folder.path().file_name().unwrap().to_string_lossy().to_lowercase();
+        let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
+        let database = format!("t{}_{unique}", std::process::id());
+        MasterKey::create_development(&folder.path().join("master.key"), env).unwrap();
+        let place = Self { folder, database };
+        init(admin(), &place.url(), place.kms(env).as_ref(), env).await.unwrap();
+        place
+    }
+
+    pub fn kms(&self, env: &Env) -> Arc<FileKms> {
+        let key = MasterKey::load(&self.folder.path().join("master.key")).unwrap();
+        Arc::new(FileKms::new(env.clone(), key, None))
+    }
+
+    /// The address of the database with the run-time role.
+    pub fn url(&self) -> String {
+        address(&format!("{}_server", self.database), &self.database)
+    }
+
+    /// The address of the database with the administrator.
+    pub fn admin_url(&self) -> String {
+        address("postgres", &self.database)
+    }
+
+    pub async fn open(&self, env: &Env) -> PostgresStore {
+        let settings = Settings { url: self.url(), regions: vec!["local".parse().unwrap()], connections: 8 };
+        PostgresStore::open(settings, self.kms(env), env.clone()).await.unwrap()
+    }
+}

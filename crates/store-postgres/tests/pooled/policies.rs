@@ -1,0 +1,221 @@
+//! The policies by themselves: what the run-time role sees and writes with no token, a wrong one, and a right one.
+
+use crate::instance::connect;
+use crate::place::Place;
+use env::{Env, Timestamp};
+use ids::{Id as _, TenantId};
+use store_postgres::{SetupError, init};
+use tokio_postgres::Client;
+
+/// Makes a token as whoever has the key would: for a tenant, ending so many milliseconds from now.
+const TOKEN: &str = "SELECT said || '.' || encode(sha256(outer_pad || sha256(inner_pad || convert_to(said, 'UTF8'))), 'hex')
+    FROM tenantry.token_pad, (SELECT $1 || '.' || (extract(epoch FROM clock_timestamp()) * 1000 + $2)::int8 AS said) AS it";
+
+fn env() -> Env {
+    Env::fixed(Timestamp::from_millis(1_790_000_000_000), 1).0
+}
+
+fn run<R>(test: impl Future<Output = R>) -> R {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test)
+}
+
+async fn token(admin: &Client, tenant: TenantId, millis: i64) -> String {
+    use tokio_postgres::types::Type;
+    let (tenant, millis) = (hex(tenant), millis as f64);
+    let row = admin.query_typed_one(TOKEN, &[(&tenant, Type::TEXT), (&millis, Type::FLOAT8)]).await.unwrap();
+    row.get(0)
+}
+
+fn hex(tenant: TenantId) -> String {
+    tenant.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Two tenants with a row each, and a connection of the run-time role's.
+struct Scene {
+    place: Place,
+    admin: Client,
+    server: Client,
+    one: TenantId,
+    two: TenantId,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let env = env();
+        let place = Place::make(&env).await;
+        let (admin, server) = (connect(&place.admin_url()).await, connect(&place.url()).await);
+        let scene = Self { place, admin, server, one: env.id(), two: env.id() };
+        for tenant in [scene.one, scene.two] {
+            let token = token(&scene.admin, tenant, 30_000).await;
+            let insert = format!(
+                "INSERT INTO pooled.object(kind, id, version, body) VALUES('agent', '{tenant}', 1, '')"
+            );
+            scene.within(&token, &insert).await.unwrap();
+        }
+        scene
+    }
+
+    /// Carries out a statement in a transaction with this token.
+    async fn within(&self, token: &str, statement: &str) -> Result<Vec<String>, tokio_postgres::Error> {
+        self.server.batch_execute("BEGIN").await?;
+        let bind = format!("SELECT set_config('tenantry.tenant', '{token}', true)");
+        self.server.batch_execute(&bind).await?;
+        let rows = self.server.query_typed(statement, &[]).await;
+        self.server.batch_execute("COMMIT").await?;
+        Ok(rows?.iter().map(|row| row.get(0)).collect())
+    }
+
+    async fn seen(&self, token: &str) -> Vec<String> {
+        self.within(token, "SELECT id FROM pooled.object").await.unwrap()
+    }
+}
+
+#[test]
+fn a_token_opens_its_own_tenants_rows() {
+    run(async {
+        let scene = Scene::set().await;
+        for tenant in [scene.one, scene.two] {
+            let token = token(&scene.admin, tenant, 30_000).await;
+            assert_eq!(scene.seen(&token).await, [tenant.to_string()]);
+        }
+    });
+}
+
+#[test]
+fn without_a_right_token_there_are_no_rows() {
+    run(async {
+        let scene = Scene::set().await;
+        let right = token(&scene.admin, scene.one, 30_000).await;
+        let (said, mac) = right.rsplit_once('.').unwrap();
+        let end = said.split_once('.').unwrap().1;
+        let mut altered = mac.to_owned();
+        altered.replace_range(..1, if mac.starts_with('0') { "1" } else { "0" });
+        let refused = [
+            String::new(),
+            hex(scene.one),
+            "x".repeat(200),
+            // Another tenant under the code of the first, and another end.
+            format!("{}.{end}.{mac}", hex(scene.two)),
+            format!("{}.{}.{mac}", hex(scene.one), end.parse::<i64>().unwrap() + 1),
+            format!("{said}.{altered}"),
+            token(&scene.admin, scene.one, -1).await,
+            // Longer than a minute from now.
+            token(&scene.admin, scene.one, 120_000).await,
+        ];
+        for token in refused {
+            assert_eq!(scene.seen(&token).await, Vec::<String>::new(), "{token}");
+        }
+        assert!(scene.server.query_typed("SELECT id FROM pooled.object", &[]).await.unwrap().is_empty());
+        // What was set for one transaction holds in no other.
+        assert_eq!(scene.seen(&right).await.len(), 1);
+        assert!(scene.server.query_typed("SELECT id FROM pooled.object", &[]).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn nothing_is_written_for_another_tenant() {
+    run(async {
+        let scene = Scene::set().await;
+        let token = token(&scene.admin, scene.one, 30_000).await;
+        let two = hex(scene.two);
+        let foreign = [
+            format!(
+                "INSERT INTO pooled.object(tenant_id, kind, id, version, body) VALUES('\\x{two}', 'agent', 'a', 1, '')"
+            ),
+            format!("UPDATE pooled.object SET tenant_id = '\\x{two}'"),
+        ];
+        for statement in foreign {
+            let error = scene.within(&token, &statement).await.unwrap_err();
+            assert_eq!(error.code().unwrap().code(), "42501", "{statement}");
+            scene.server.batch_execute("ROLLBACK").await.unwrap();
+        }
+        let others = format!("DELETE FROM pooled.object WHERE id = '{}' RETURNING id", scene.two);
+        assert!(scene.within(&token, &others).await.unwrap().is_empty());
+        let all = scene.admin.query_typed_one("SELECT count(*) FROM pooled.object", &[]).await.unwrap();
+        assert_eq!(all.get::<_, i64>(0), 2);
+    });
+}
+
+#[test]
+fn the_server_cannot_make_tokens_or_step_over_policies() {
+    run(async {
+        let scene = Scene::set().await;
+        for statement in [
+            "SELECT * FROM tenantry.token_pad",
+            "UPDATE tenantry.own_key SET sealed = ''",
+            "TRUNCATE pooled.object",
+            "ALTER TABLE pooled.object NO FORCE ROW LEVEL SECURITY",
+            "CREATE POLICY wide ON pooled.object USING (true)",
+            "CREATE TABLE pooled.mine(id int)",
+            "CREATE TABLE public.mine(id int)",
+            "CREATE FUNCTION tenantry.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "SET ROLE postgres",
+        ] {
+            let error = scene.server.batch_execute(statement).await.unwrap_err();
+            assert_eq!(error.code().unwrap().code(), "42501", "{statement}");
+        }
+        let owner = format!("SET ROLE {}_owner", scene.place.database);
+        assert_eq!(scene.server.batch_execute(&owner).await.unwrap_err().code().unwrap().code(), "42501");
+    });
+}
+
+#[test]
+fn a_later_wider_policy_opens_nothing() {
+    run(async {
+        let scene = Scene::set().await;
+        scene.admin.batch_execute("CREATE POLICY wide ON pooled.object USING (true)").await.unwrap();
+        let token = token(&scene.admin, scene.one, 30_000).await;
+        assert_eq!(scene.seen(&token).await, [scene.one.to_string()]);
+        assert!(scene.seen("").await.is_empty());
+    });
+}
+
+#[test]
+fn a_token_stands_in_no_statement_that_others_can_see() {
+    run(async {
+        let scene = Scene::set().await;
+        let store = scene.place.open(&env()).await;
+        assert!(store::PlatformStore::has_operators(&store).await.is_ok());
+        let seen = "SELECT query FROM pg_stat_activity WHERE datname = current_database()";
+        let rows = scene.admin.query_typed(seen, &[]).await.unwrap();
+        let texts: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let said = |text: &String| text.contains(&hex(scene.one)) || text.contains(&"0".repeat(32));
+        // The test's own connection binds by text; the store's must not.
+        let others = texts.iter().filter(|text| !text.contains("set_config('tenantry.tenant', '"));
+        assert!(others.clone().count() > 1 && !others.clone().any(said), "{texts:?}");
+    });
+}
+
+#[test]
+fn a_database_that_is_open_is_not_served() {
+    run(async {
+        let env = env();
+        let place = Place::make(&env).await;
+        // Made again, nothing changes.
+        init(crate::instance::admin(), &place.url(), place.kms(&env).as_ref(), &env).await.unwrap();
+        place.open(&env).await;
+        let admin = connect(&place.admin_url()).await;
+        let settings = || store_postgres::Settings {
+            url: place.url(),
+            regions: vec!["local".parse().unwrap()],
+            connections: 2,
+        };
+        let open = async || {
+            store_postgres::PostgresStore::open(settings(), place.kms(&env), env.clone()).await.err()
+        };
+        admin.batch_execute("ALTER TABLE pooled.run NO FORCE ROW LEVEL SECURITY").await.unwrap();
+        assert!(matches!(open().await, Some(SetupError::Open(table)) if table == "run"));
+        admin.batch_execute("ALTER TABLE pooled.run FORCE ROW LEVEL SECURITY").await.unwrap();
+        assert!(open().await.is_none());
+        let role = format!("{}_server", place.database);
+        admin.batch_execute(&format!("ALTER ROLE {role} BYPASSRLS")).await.unwrap();
+        assert!(matches!(open().await, Some(SetupError::Role(_))));
+        let other = Place::make(&env).await;
+        let foreign = store_postgres::PostgresStore::open(
+            store_postgres::Settings { url: other.url(), ..settings() },
+            place.kms(&env),
+            env.clone(),
+        );
+        assert!(matches!(foreign.await.err(), Some(SetupError::WrongMasterKey)));
+    });
+}
