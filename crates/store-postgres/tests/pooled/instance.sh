@@ -10,7 +10,16 @@ if [ -z "$bin" ]; then
 fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$bin/initdb" --no-sync --auth=trust --username=postgres --encoding=UTF8 --locale=C -D "$folder/data" >"$folder/log" 2>&1
+# To make a cluster takes as long as most tests, so one is made for all of them and copied.
+kept=${TMPDIR:-/tmp}/tenantry-cluster-$(id -u)-$("$bin/postgres" --version | tr -c 'A-Za-z0-9.\n' -)
+exec 9>"$kept.lock" && flock 9
+if [ ! -O "$kept/whole" ]; then
+    rm -rf "$kept" && mkdir -m 700 "$kept" &&
+        "$bin/initdb" --no-sync --auth=trust --username=postgres --encoding=UTF8 --locale=C -D "$kept/data" \
+            >"$folder/log" 2>&1 && touch "$kept/whole"
+fi
+exec 9>&-
+[ -O "$kept" ] && cp -a "$kept/data" "$folder/data"
 "$bin/postgres" -D "$folder/data" -k "$folder" -h '' -c fsync=off -c full_page_writes=off -c shared_buffers=32MB \
     -c max_connections=60 -c max_wal_size=256MB -c autovacuum=off >>"$folder/log" 2>&1 </dev/null &
 server=$!
