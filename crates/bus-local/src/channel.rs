@@ -81,8 +81,9 @@ impl Channel {
         self.forget_while(|kept, _| kept.at < moment)
     }
 
-    pub(crate) fn keep_within(&mut self, messages: usize, bytes: usize) {
-        self.forget_while(|_, (count, held)| count > messages || held > bytes);
+    /// Forgets the oldest beyond these bounds; gives back how many bytes that was.
+    pub(crate) fn keep_within(&mut self, messages: usize, bytes: usize) -> usize {
+        self.forget_while(|_, (count, held)| count > messages || held > bytes)
     }
 
     fn forget_while(&mut self, is_too_much: impl Fn(&Kept, (usize, usize)) -> bool) -> usize {

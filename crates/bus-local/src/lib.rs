@@ -86,6 +86,11 @@ impl Channels {
             }
             self.bytes -= self.of.remove(&tenant).map_or(0, |channel| channel.bytes());
         }
+        // Where everybody is listened to each keeps its share: a listener that is behind hears that it missed something.
+        let share = goal / self.of.len().max(1);
+        for channel in self.of.values_mut() {
+            self.bytes -= channel.keep_within(settings.tenant_messages, share);
+        }
     }
 }
 
@@ -113,7 +118,9 @@ impl Bus for LocalBus {
     ) -> Result<Box<dyn Subscription>, BusUnavailable> {
         let mut channels = self.channels();
         let channel = channels.channel(tenant.id(), &self.env);
+        let forgotten = channel.forget_before(self.env.now().minus(self.settings.kept));
         let (listener, bell) = channel.listen(pattern, after);
+        channels.bytes -= forgotten;
         Ok(Box::new(Listening { channels: self.channels.clone(), tenant: tenant.id(), listener, bell }))
     }
 
@@ -177,6 +184,7 @@ impl Subscription for Listening {
 mod tests {
     use super::{LocalBus, Settings};
     use crate::channel::Channel;
+    use bus::Heard;
     use bus_tests::Backend;
     use env::Env;
     use metering::plan::Limits;
@@ -208,6 +216,37 @@ mod tests {
             assert_eq!(world.bus.channels().bytes, counted);
             // Whoever is listened to is not forgotten for the others' sake.
             assert_eq!(world.words(world.one, &mut listener, 2).await, ["0", "1"]);
+        });
+    }
+
+    #[test]
+    fn those_who_are_listened_to_keep_no_more_than_they_may_either() {
+        bus_tests::World::<Local>::run(async |mut world| {
+            world.bus.settings.bytes = 4000;
+            let mut listeners = Vec::new();
+            for _ in 0..10 {
+                let tenant = world.fixture.tenant(Limits::default());
+                listeners.push((tenant, world.listen(tenant, "app.>", None).await));
+                world.count(tenant, 0..2).await;
+                assert!(world.bus.channels().bytes <= 4000);
+            }
+            let counted: usize = world.bus.channels().of.values().map(Channel::bytes).sum();
+            assert_eq!(world.bus.channels().bytes, counted);
+            let (tenant, listener) = &mut listeners[0];
+            assert_eq!(world.hear(*tenant, listener).await, Some(Heard::Missed));
+        });
+    }
+
+    #[test]
+    fn what_was_told_long_ago_is_not_heard_again() {
+        bus_tests::World::<Local>::run(async |world| {
+            let mut listener = world.listen(world.one, "app.>", None).await;
+            world.count(world.one, 0..2).await;
+            let (_, place) = world.word(world.one, &mut listener).await;
+            world.fixture.clock().advance(601_000);
+            let mut again = world.listen(world.one, "app.>", Some(place)).await;
+            assert_eq!(world.hear(world.one, &mut again).await, Some(Heard::Missed));
+            assert_eq!(world.bus.channels().bytes, 0);
         });
     }
 
