@@ -15,8 +15,8 @@ use store::{
     CollectionSettings, Commit, FilterOperator, Page, Record, RecordChange, RecordQuery, RecordStore,
     StoreError,
 };
+use store_core::change::change as change_record;
 use store_core::cursor;
-use store_core::merge::merge;
 use store_core::page::{one_more, paged};
 use store_core::query::{Key, check_field, field, holds};
 use tokio_postgres::Row;
@@ -235,12 +235,7 @@ impl RecordStore for PostgresStore {
             if expected.is_some_and(|expected| expected != record.version) {
                 return Err(StoreError::Stale.into());
             }
-            match change {
-                RecordChange::Replace(data) => record.data = data,
-                RecordChange::Merge(patch) => merge(&mut record.data, patch),
-            }
-            record.updated_at = now;
-            record.version += 1;
+            change_record(&mut record, change, now);
             put(&txn, &record, length, limit).await?;
             txn.answer(&record).await?;
             Ok(record)

@@ -12,7 +12,7 @@ use env::Timestamp;
 use ids::{RecordId, Slug};
 use sqlcipher::{Executor, OptionalExtension, Row, params, params_from_iter};
 use store::{CollectionSettings, Commit, Page, Record, RecordChange, RecordQuery, RecordStore, StoreError};
-use store_core::merge::merge;
+use store_core::change::change as change_record;
 
 pub(super) struct RecordRow {
     collection: String,
@@ -162,12 +162,7 @@ impl RecordStore for EmbeddedStore {
         self.write_private(access.tenant(), true, commit, move |txn| {
             let mut record = find_version(txn.tables(), &collection, id, expected)?;
             let before = to_text(&record.data)?.len();
-            match change {
-                RecordChange::Merge(patch) => merge(&mut record.data, patch),
-                RecordChange::Replace(data) => record.data = data,
-            }
-            record.updated_at = now;
-            record.version += 1;
+            change_record(&mut record, change, now);
             let data = to_text(&record.data)?;
             quota.admit(txn, data.len().saturating_sub(before))?;
             put(txn, &record, data)?;

@@ -1,9 +1,21 @@
-//! Changing a part of a document.
+//! Changing records, whole or in part.
 
+use env::Timestamp;
 use serde_json::{Map, Value};
+use store::{Record, RecordChange};
+
+/// Changes a record, which has another version after it.
+pub fn change(record: &mut Record, change: RecordChange, now: Timestamp) {
+    match change {
+        RecordChange::Replace(data) => record.data = data,
+        RecordChange::Merge(patch) => merge(&mut record.data, patch),
+    }
+    record.updated_at = now;
+    record.version += 1;
+}
 
 /// A JSON merge patch (RFC 7396, section 2).
-pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
+fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (name, value) in patch {
         match value {
             Value::Null => {
