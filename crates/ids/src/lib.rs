@@ -36,6 +36,12 @@ pub trait Id: Copy + fmt::Display + FromStr<Err = ParseIdError> + Send + Sync + 
 
     /// The ULID alone, as 26 characters.
     fn ulid(self) -> String;
+
+    /// The id that sorts right after this one: several made within one millisecond keep their order so
+    /// (the ULID specification, "Monotonicity").
+    fn successor(self) -> Self {
+        Self::from_bytes(u128::from_be_bytes(self.to_bytes()).wrapping_add(1).to_be_bytes())
+    }
 }
 
 macro_rules! id {
@@ -194,5 +200,12 @@ mod tests {
         let early = RunId::from_parts(1, [255; 10]);
         let late = RunId::from_parts(2, [0; 10]);
         assert!(early < late && early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn a_successor_sorts_right_after() {
+        let id = RunId::from_parts(1, [255; 10]);
+        assert_eq!(id.successor(), RunId::from_parts(2, [0; 10]));
+        assert_eq!(RunId::from_parts(1, [7; 10]).successor().to_bytes()[15], 8);
     }
 }

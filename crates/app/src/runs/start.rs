@@ -4,8 +4,9 @@ use crate::{App, note};
 use audit::event::{Action, Draft};
 use context::{Access, Create, Private, Tenant, door, on};
 use errors::{Code, Problem};
-use ids::{Id, RunId};
+use ids::{Id, RunId, StepId};
 use serde_json::{Value, json};
+use std::mem::replace;
 use store::{
     Commit, IdempotencyClaim, Mark, Run, RunMode, RunStatus, StoreError, StoredRun, UnknownDelivery,
     WorkKind, Workflow,
@@ -91,7 +92,12 @@ async fn opened(
         delivery,
         now,
     };
-    let opened = workflow::Run::start(&definition, start, &mut || app.env.id());
+    // Steps that begin within one millisecond are listed by their ids: in the definition's order.
+    let mut next: StepId = app.env.id();
+    let opened = workflow::Run::start(&definition, start, &mut || {
+        let after = next.successor();
+        replace(&mut next, after)
+    });
     let (state, _) = opened.map_err(|error| match error {
         StartError::InputTooLarge(_) => {
             Problem::new(Code::PayloadTooLarge, format!("The run cannot start: {error}."))

@@ -88,7 +88,7 @@ pub struct RunDetail {
     /// What started it; absent without the scope `runs:content`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
-    /// Its steps, in the order in which they were first reached.
+    /// Its steps, in the order in which they were first reached; those of one millisecond in the definition's.
     pub steps: Vec<StepView>,
 }
 

@@ -1,6 +1,7 @@
 //! Runs from their beginning to their end.
 
 use super::{over, stage, start, step, until, workflow};
+use crate::harness::Server;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -66,6 +67,26 @@ async fn a_run_goes_through_every_type_of_node() {
         (&row["group"]["workflow"], &row["ai_calls"], &row["api_calls"]),
         (&json!(workflow), &json!(1), &json!(1))
     );
+}
+
+#[tokio::test]
+async fn steps_are_listed_in_the_order_of_the_definition() {
+    let server = Server::start();
+    let tenant = server.tenant("Acme").await;
+    let names = ["start", "zeta", "mid", "alpha", "kappa", "beta"];
+    let mut nodes = vec![json!({"id": "start", "type": "source", "kind": "manual"})];
+    let chain = names.windows(2);
+    nodes.extend(chain.map(
+        |pair| json!({"id": pair[1], "type": "transform", "after": [pair[0]], "output": {"done": true}}),
+    ));
+    let workflow = workflow(&tenant, &json!({"name": "In order", "nodes": nodes})).await;
+    for _ in 0..8 {
+        let run = start(&tenant.owner, &workflow, json!({})).await;
+        let run = over(&tenant.owner, &run).await;
+        let steps = run["steps"].as_array().unwrap();
+        let listed: Vec<_> = steps.iter().map(|step| step["node"].as_str().unwrap()).collect();
+        assert_eq!(listed, names);
+    }
 }
 
 #[tokio::test]
