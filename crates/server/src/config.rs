@@ -1,7 +1,8 @@
 //! The configuration file, TOML.
 
 use ids::Slug;
-use serde::Deserialize;
+use secret::SecretText;
+use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
 /// What the configuration file says; everything has a default.
@@ -39,6 +40,15 @@ pub(crate) struct WitnessConfig {
 pub(crate) struct StoreConfig {
     /// The regions whose data rests in this folder; the first is the default.
     pub(crate) regions: Vec<Slug>,
+    /// The address of the PostgreSQL database that `tenantry store init` made, with the server's role. The
+    /// store is embedded in the data folder where absent.
+    #[serde(deserialize_with = "secret")]
+    pub(crate) url: Option<SecretText>,
+    /// The address with which `tenantry store init` makes database, roles and tables. No server may have it.
+    #[serde(deserialize_with = "secret")]
+    pub(crate) admin_url: Option<SecretText>,
+    /// Connections to the database at most.
+    pub(crate) connections: usize,
     /// `full` survives a power loss; `process` survives the end of the process alone, and is faster.
     pub(crate) durability: Durability,
 }
@@ -54,8 +64,12 @@ pub(crate) enum Durability {
 impl Default for StoreConfig {
     fn default() -> Self {
         let regions = "local".parse().into_iter().collect();
-        Self { regions, durability: Durability::Full }
+        Self { regions, url: None, admin_url: None, connections: 16, durability: Durability::Full }
     }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretText>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(SecretText::new(text)))
 }
 
 /// What tenants may reach.

@@ -10,6 +10,8 @@ mod models;
 mod offline;
 mod restore;
 mod serve;
+mod store_command;
+mod stores;
 mod system;
 mod wiring;
 mod witnesses;
@@ -37,6 +39,9 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(Box<serve::ServeArguments>),
+    /// Make the PostgreSQL database that servers share.
+    #[command(subcommand)]
+    Store(store_command::StoreCommand),
     /// Refused here: the embedded store runs its worker inside `serve`.
     Worker,
     #[command(flatten)]
@@ -56,6 +61,10 @@ fn main() -> ExitCode {
         Command::Serve(serve) => match runtime.block_on(serve::run(*serve)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(problem) => logging::complain(&problem.to_string()),
+        },
+        Command::Store(command) => match runtime.block_on(store_command::run(command)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => logging::complain(&problem),
         },
         Command::Worker => logging::complain(
             "The embedded store runs its worker inside `tenantry serve`. A worker of its own needs a store that \

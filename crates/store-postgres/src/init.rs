@@ -52,8 +52,19 @@ impl From<tokio_postgres::Error> for SetupError {
     }
 }
 
+/// What there is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The database.
+    pub database: String,
+    /// The server's role.
+    pub role: String,
+    /// The version of the schema.
+    pub schema_version: usize,
+}
+
 /// Makes the database that `url` names, with `admin_url`, or brings it to the newest version.
-pub async fn init(admin_url: &str, url: &str, kms: &dyn Kms, env: &Env) -> Result<(), SetupError> {
+pub async fn init(admin_url: &str, url: &str, kms: &dyn Kms, env: &Env) -> Result<Made, SetupError> {
     let admin: Config = admin_url.parse().map_err(|_| SetupError::Address)?;
     let target: Config = url.parse().map_err(|_| SetupError::Address)?;
     let database = name(target.get_dbname(), "database")?;
@@ -78,7 +89,8 @@ pub async fn init(admin_url: &str, url: &str, kms: &dyn Kms, env: &Env) -> Resul
     let client = connect(&inside).await?;
     client.batch_execute("REVOKE ALL ON SCHEMA public FROM PUBLIC").await?;
     schema::migrate(&client, &owner, role).await?;
-    make_token_key(&client, kms, env).await
+    make_token_key(&client, kms, env).await?;
+    Ok(Made { database: database.to_owned(), role: role.to_owned(), schema_version: schema::VERSION })
 }
 
 /// The name, where it needs no quoting.

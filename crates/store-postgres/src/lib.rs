@@ -16,5 +16,5 @@ mod store_impl;
 mod tenant;
 mod token;
 
-pub use init::{SetupError, init};
+pub use init::{Made, SetupError, init};
 pub use store_impl::{PostgresStore, Settings};

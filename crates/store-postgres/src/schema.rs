@@ -23,6 +23,9 @@ pub(crate) const TENANT_TABLES: [&str; 13] = [
 const MIGRATIONS: &[&[&str]] = &[&[include_str!("schema/platform.sql"), include_str!("schema/tenant.sql")]];
 
 /// Brings the database to the newest version, as the owner of all that is made.
+/// The version that this program works with.
+pub(crate) const VERSION: usize = MIGRATIONS.len();
+
 pub(crate) async fn migrate(client: &Client, owner: &str, role: &str) -> Result<(), Fault> {
     client
         .batch_execute(&format!("BEGIN; SET LOCAL ROLE {owner}; SELECT pg_advisory_xact_lock(1952542575)"))

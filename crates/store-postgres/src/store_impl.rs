@@ -13,7 +13,7 @@ use env::{Env, Timestamp};
 use ids::{Id as _, Slug, TenantId};
 use kms::Kms;
 use lru::LruCache;
-use secret::SecretBytes;
+use secret::{SecretBytes, SecretText};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
@@ -23,7 +23,7 @@ use tokio_postgres::{Config, Row};
 /// How the store is opened.
 pub struct Settings {
     /// The address of the database, with the run-time role.
-    pub url: String,
+    pub url: SecretText,
     /// The regions whose data rests here. The first is that of the operators' own log.
     pub regions: Vec<Slug>,
     /// How many connections there are at most.
@@ -54,7 +54,7 @@ pub(crate) fn operator_log() -> TenantId {
 impl PostgresStore {
     /// Opens the database, which [`crate::init`] has made, and sees to it that it keeps tenants apart.
     pub async fn open(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, SetupError> {
-        let config: Config = settings.url.parse().map_err(|_| SetupError::Address)?;
+        let config: Config = settings.url.expose().parse().map_err(|_| SetupError::Address)?;
         let home_region = settings.regions.first().ok_or(SetupError::Missing("region"))?.clone();
         let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
         // It ends with the client.

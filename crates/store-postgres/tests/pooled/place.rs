@@ -3,6 +3,7 @@
 use crate::instance::{address, admin};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
+use secret::SecretText;
 use std::sync::Arc;
 use store_postgres::{PostgresStore, Settings, init};
 use tempfile::TempDir;
@@ -42,7 +43,11 @@ impl Place {
     }
 
     pub async fn open(&self, env: &Env) -> PostgresStore {
-        let settings = Settings { url: self.url(), regions: vec!["local".parse().unwrap()], connections: 8 };
+        let settings = Settings {
+            url: SecretText::new(self.url()),
+            regions: vec!["local".parse().unwrap()],
+            connections: 8,
+        };
         PostgresStore::open(settings, self.kms(env), env.clone()).await.unwrap()
     }
 }

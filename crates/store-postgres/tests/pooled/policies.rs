@@ -4,6 +4,7 @@ use crate::instance::connect;
 use crate::place::Place;
 use env::{Env, Timestamp};
 use ids::{Id as _, TenantId};
+use secret::SecretText;
 use store_postgres::{SetupError, init};
 use tokio_postgres::Client;
 
@@ -196,7 +197,7 @@ fn a_database_that_is_open_is_not_served() {
         place.open(&env).await;
         let admin = connect(&place.admin_url()).await;
         let settings = || store_postgres::Settings {
-            url: place.url(),
+            url: SecretText::new(place.url()),
             regions: vec!["local".parse().unwrap()],
             connections: 2,
         };
@@ -212,7 +213,7 @@ fn a_database_that_is_open_is_not_served() {
         assert!(matches!(open().await, Some(SetupError::Role(_))));
         let other = Place::make(&env).await;
         let foreign = store_postgres::PostgresStore::open(
-            store_postgres::Settings { url: other.url(), ..settings() },
+            store_postgres::Settings { url: SecretText::new(other.url()), ..settings() },
             place.kms(&env),
             env.clone(),
         );
