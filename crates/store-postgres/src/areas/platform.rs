@@ -11,7 +11,8 @@ use ids::{KeyId, Slug, TemplateId, TenantId};
 use metering::plan::Plan;
 use std::collections::HashMap;
 use store::{
-    ApiKeyRecord, Endpoint, Endpoints, Entity as _, NewTenant, PlatformStore, StoreError, Template, TenantRow,
+    ApiKeyRecord, Endpoint, Endpoints, Entity as _, Isolation, NewTenant, PlatformStore, StoreError,
+    Template, TenantRow,
 };
 use store_core::keys::WrappedKeys;
 
@@ -19,6 +20,9 @@ impl PostgresStore {
     /// Everything about a new tenant in one transaction: its row, its keys, its first credential, its log.
     async fn make(&self, tenant: NewTenant) -> Result<(), Fault> {
         let NewTenant { row, key_hash, key, key_record, events } = tenant;
+        if !self.isolations().contains(&row.isolation) {
+            return Err(StoreError::IsolationUnavailable.into());
+        }
         let inner = self.inner();
         if !inner.regions.contains(&row.region) {
             let detail = format!("This server keeps no data in the region `{}`.", row.region);
@@ -46,6 +50,10 @@ impl PostgresStore {
 
 #[async_trait]
 impl PlatformStore for PostgresStore {
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Pooled]
+    }
+
     async fn create_tenant(&self, _: &Operator, tenant: NewTenant) -> Result<(), StoreError> {
         Ok(self.make(tenant).await?)
     }

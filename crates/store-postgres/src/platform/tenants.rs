@@ -8,7 +8,7 @@ use env::Timestamp;
 use ids::{Id as _, Slug, TenantId};
 use metering::plan::{Limits, Plan};
 use std::sync::Arc;
-use store::{StoreError, TenantRow};
+use store::{Isolation, StoreError, TenantRow};
 use store_core::keys::WrappedKeys;
 use tokio_postgres::Row;
 
@@ -27,7 +27,7 @@ fn tenant_row(row: &Row) -> Result<TenantRow, Fault> {
         region: row.try_get::<_, &str>(3)?.parse().map_err(|_| damaged())?,
         plan: row.try_get::<_, &str>(4)?.parse().map_err(|_| damaged())?,
         overrides: serde_json::from_str(row.try_get(5)?).map_err(|_| damaged())?,
-        isolation: row.try_get(6)?,
+        isolation: Isolation::parse(row.try_get(6)?).ok_or_else(damaged)?,
         status: TenantStatus::parse(row.try_get(7)?).ok_or_else(damaged)?,
         created_at: Timestamp::from_millis(row.try_get(8)?),
         generation: row.try_get::<_, i64>(9)?.cast_unsigned(),
@@ -124,7 +124,7 @@ async fn write_row(session: &Session, row: &TenantRow, statement: &str) -> Resul
         .execute_typed(
             statement,
             params![row.id.to_bytes().as_slice() => BYTEA, row.name => TEXT, row.external_id => TEXT,
-                row.region.as_str() => TEXT, row.plan.as_str() => TEXT, overrides => TEXT, row.isolation => TEXT,
+                row.region.as_str() => TEXT, row.plan.as_str() => TEXT, overrides => TEXT, row.isolation.as_str() => TEXT,
                 row.status.as_str() => TEXT, row.created_at.millis() => INT8,
                 row.generation.cast_signed() => INT8, row.version.cast_signed() => INT8,
                 throwaway.map(|it| it.grant.to_string()) => TEXT, throwaway.map(|it| it.until.millis()) => INT8,
@@ -194,6 +194,8 @@ impl Platform {
         let found = find(&session, row.id).await?.ok_or(Fault::Answer(StoreError::NotFound))?;
         let refused = if found.region != row.region {
             Some("A tenant's region does not change: its data would stay behind.")
+        } else if found.isolation != row.isolation {
+            Some("A tenant's isolation does not change.")
         } else if found.throwaway != row.throwaway {
             Some("Which grant made a tenant does not change.")
         } else {

@@ -3,6 +3,7 @@
 use crate::place::Place;
 use async_trait::async_trait;
 use env::Env;
+use store::Isolation;
 use store_postgres::PostgresStore;
 use store_tests::Backend;
 
@@ -18,6 +19,7 @@ impl Backend for Pooled {
     type Store = PostgresStore;
     const SURVIVES: bool = true;
     const BACKS_UP: bool = true;
+    const ISOLATION: Isolation = Isolation::Pooled;
 
     async fn open(env: Env) -> Self {
         let place = Place::make(&env).await;
