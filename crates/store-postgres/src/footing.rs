@@ -6,6 +6,7 @@ use crate::home::params;
 use crate::init::SetupError;
 use crate::link::{Link, Tls};
 use crate::schema::{self, Place};
+use ids::TenantId;
 use std::fmt;
 use tokio_postgres::Client;
 
@@ -19,6 +20,8 @@ pub struct FootingRow {
     pub check: &'static str,
     /// Of which kind of isolation: `pooled`, `schema` or `dedicated`.
     pub tier: &'static str,
+    /// Whose home it is, where it is a tenant's own.
+    pub tenant: Option<TenantId>,
     /// Whether it is as it should be.
     pub ok: bool,
     /// What was found.
@@ -72,18 +75,24 @@ pub(crate) async fn examine(client: &Client, place: &Place<'_>) -> Result<Footin
     for (check, select) in CHECKS {
         let row = client.query_typed_one(select, params![schema => TEXT]).await?;
         let found: String = row.try_get(0)?;
-        rows.push(FootingRow { check, tier, ok: found.is_empty(), found });
+        rows.push(FootingRow { check, tier, tenant: None, ok: found.is_empty(), found });
     }
     if !matches!(place, Place::Platform) {
         let found: String = client.query_typed_one(PLATFORM_RIGHTS, &[]).await?.try_get(0)?;
-        rows.push(FootingRow { check: "the platform's tables", tier, ok: found.is_empty(), found });
+        rows.push(FootingRow {
+            check: "the platform's tables",
+            tier,
+            tenant: None,
+            ok: found.is_empty(),
+            found,
+        });
     }
     let version: i64 = client
         .query_typed_one("SELECT current_setting('server_version_num')::int8", &[])
         .await?
         .try_get(0)?;
     let (ok, found) = (version >= OLDEST_SERVER, version.to_string());
-    rows.push(FootingRow { check: "the server's version", tier, ok, found });
+    rows.push(FootingRow { check: "the server's version", tier, tenant: None, ok, found });
     // Where the role may not even look, the rows above have said so.
     if rows.iter().all(|row| row.ok) {
         rows.push(version_row(client, place, tier).await?);
@@ -103,7 +112,7 @@ async fn version_row(client: &Client, place: &Place<'_>, tier: &'static str) -> 
     let found: i64 = client.query_typed_one(&select, &[]).await?.try_get(0)?;
     let ok = found == schema::VERSION;
     let found = format!("{found}, and this program is of {}", schema::VERSION);
-    Ok(FootingRow { check: "the schema's version", tier, ok, found })
+    Ok(FootingRow { check: "the schema's version", tier, tenant: None, ok, found })
 }
 
 /// Without a token there are no rows, and every table that there should be is there.
@@ -121,7 +130,7 @@ async fn rows_row(
         }
     }
     let ok = found.is_empty();
-    Ok(FootingRow { check: "rows without a token", tier, ok, found: found.join(", ") })
+    Ok(FootingRow { check: "rows without a token", tier, tenant: None, ok, found: found.join(", ") })
 }
 
 /// Each gives a list of what is not as it should be. `$1` is the schema with tenants' tables.

@@ -1,13 +1,14 @@
 //! The homes that are open: the one that tenants share, and of those that have their own the ones in use.
 
 use crate::error::Fault;
-use crate::footing::{Footing, examine};
+use crate::footing::{Footing, FootingRow, examine};
 use crate::home::{Home, params};
 use crate::link::Link;
 use crate::naming::Naming;
 use crate::platform::Platform;
 use crate::schema::{self, Place};
 use crate::token::{self, Tokens};
+use crate::{PostgresStore, SetupError};
 use env::Env;
 use ids::TenantId;
 use kms::{Binding, Kms, WrappedKey};
@@ -51,7 +52,7 @@ impl Homes {
         token_key: SecretBytes<32>,
         (kms, env): (Arc<dyn Kms>, Env),
         own: NonZeroUsize,
-    ) -> Result<Self, crate::SetupError> {
+    ) -> Result<Self, SetupError> {
         let tokens = Arc::new(Tokens::new(token_key.clone(), env.clone()));
         let naming = Naming::of(&link)?;
         let shared = Arc::new(Home::pooled(link.clone(), connections, tokens)?);
@@ -138,6 +139,32 @@ pub(crate) async fn own_footing(
         _ => Place::Schema(schema),
     };
     examine(client, &place).await
+}
+
+impl PostgresStore {
+    /// Looks over the shared tables, and the homes of as many tenants as `sample` of those that have their own.
+    pub async fn footing(&self, sample: u32) -> Result<Footing, SetupError> {
+        let inner = self.inner();
+        let mut all = examine(&*inner.homes.shared().session().await?, &Place::Platform).await?;
+        let some = "SELECT tenant, isolation FROM tenantry.home WHERE version > 0 ORDER BY random() LIMIT $1";
+        for row in inner.platform.query(some, params![i64::from(sample) => INT8]).await? {
+            let tenant = crate::platform::id_of(&row, 0)?;
+            let isolation = Isolation::parse(row.try_get(1)?).ok_or(Fault::Damaged("the row of a home"))?;
+            let found = async {
+                let link = inner.homes.own_link(&inner.platform, tenant, isolation).await?;
+                let client = link.connect().await?;
+                Ok::<_, SetupError>(own_footing(&client, &Naming::schema(tenant), isolation).await?)
+            };
+            let rows = found.await.map_or_else(|error| vec![unreachable(isolation, &error)], |it| it.rows);
+            all.rows.extend(rows.into_iter().map(|row| FootingRow { tenant: Some(tenant), ..row }));
+        }
+        Ok(all)
+    }
+}
+
+fn unreachable(isolation: Isolation, error: &SetupError) -> FootingRow {
+    let (tier, found) = (isolation.as_str(), error.to_string());
+    FootingRow { check: "the connection", tier, tenant: None, ok: false, found }
 }
 
 /// What the platform knows of a tenant's own home.

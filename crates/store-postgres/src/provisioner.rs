@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use store::Isolation;
+use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 /// How often it is looked whether something is to be done.
@@ -36,8 +37,9 @@ pub struct Provisioner {
     naming: Naming,
     kms: Arc<dyn Kms>,
     env: Env,
-    /// How many steps are taken before it stays where it is.
+    /// How many steps are taken before it stays where it is, and who is told.
     steps: AtomicUsize,
+    stopped: Arc<Notify>,
 }
 
 /// What is to be done.
@@ -68,13 +70,21 @@ impl Provisioner {
     ) -> Result<Self, SetupError> {
         let (admin, server) = (Link::parse(admin_url, tls)?, Link::parse(url, tls)?);
         let naming = Naming::of(&server)?;
-        Ok(Self { admin, server, naming, kms, env, steps: AtomicUsize::new(usize::MAX) })
+        Ok(Self {
+            admin,
+            server,
+            naming,
+            kms,
+            env,
+            steps: AtomicUsize::new(usize::MAX),
+            stopped: Arc::default(),
+        })
     }
 
-    /// The same, but it stays where it is after so many steps, as one does that is stopped: for tests of that.
+    /// The same, but it stays where it is after so many steps, and says so: for tests of what comes after a crash.
     #[must_use]
-    pub fn stopping_after(self, steps: usize) -> Self {
-        Self { steps: AtomicUsize::new(steps), ..self }
+    pub fn stopping_after(self, steps: usize, stopped: Arc<Notify>) -> Self {
+        Self { steps: AtomicUsize::new(steps), stopped, ..self }
     }
 
     /// Serves what comes until `stop` is over. What is under way then is left to whoever comes next.
@@ -155,6 +165,7 @@ impl Provisioner {
     /// One more step is done.
     async fn step(&self) {
         if self.steps.fetch_sub(1, Ordering::Relaxed) == 0 {
+            self.stopped.notify_one();
             std::future::pending().await
         }
     }

@@ -20,6 +20,7 @@ use lru::LruCache;
 use secret::SecretBytes;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use store::{Commit, Isolation, KeyPurpose, StoreError, TenantKeyring};
 use store_core::keys::{FIRST_EPOCH, LogAge, TenantKeys, WrappedKeys};
 use tokio_postgres::Row;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub connections: usize,
     /// How many tenants' own homes are open at once. Each has at most four connections.
     pub own_homes: NonZeroUsize,
+    /// How long a tenant's making waits for its own home. It takes a fraction of a second where somebody makes it.
+    pub patience: Duration,
     /// What TLS goes by where the database is across a network.
     pub tls: Tls,
 }
@@ -71,7 +74,7 @@ impl PostgresStore {
         let own = (kms.clone(), env.clone());
         let homes = Homes::new((link, settings.connections), key, own, settings.own_homes)?;
         let store = Self(Arc::new(Inner {
-            platform: Platform::new(homes.shared().clone(), env.clone()),
+            platform: Platform::new(homes.shared().clone(), env.clone(), settings.patience),
             kms,
             regions: settings.regions,
             homes,

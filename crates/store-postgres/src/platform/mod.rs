@@ -18,6 +18,7 @@ use lru::LruCache;
 use secret::SecretBytes;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use store_core::keys::{NamedKey, WrappedKeys};
 use tokio_postgres::Row;
 
@@ -33,13 +34,15 @@ pub(crate) type KeysAndNext = (WrappedKeys, Option<NamedKey>);
 pub(crate) struct Platform {
     home: Arc<Home>,
     env: Env,
+    /// How long whoever asks for a home waits for it.
+    patience: Duration,
     /// The minute in which a key's use was last written down, so that it is written once a minute.
     uses: Mutex<LruCache<(TenantId, KeyId), i64>>,
 }
 
 impl Platform {
-    pub(crate) fn new(home: Arc<Home>, env: Env) -> Self {
-        Self { home, env, uses: Mutex::new(LruCache::new(USES)) }
+    pub(crate) fn new(home: Arc<Home>, env: Env, patience: Duration) -> Self {
+        Self { home, env, patience, uses: Mutex::new(LruCache::new(USES)) }
     }
 
     /// One statement.

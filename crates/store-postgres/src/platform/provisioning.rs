@@ -8,10 +8,6 @@ use std::time::Duration;
 use store::{Isolation, StoreError};
 use tokio::time::{sleep, timeout};
 
-/// How long a tenant's making waits for its home. It takes a fraction of a second where somebody makes it.
-const PATIENCE_MAKING: Duration = Duration::from_secs(20);
-/// How long a tenant's end waits for its home to go.
-const PATIENCE_REMOVING: Duration = Duration::from_secs(10);
 /// How soon it is looked whether it is done, at first and at most.
 const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_millis(500);
@@ -24,7 +20,7 @@ impl Platform {
             return Err(StoreError::Exists("a tenant with this id".to_owned()).into());
         }
         drop(session);
-        match timeout(PATIENCE_MAKING, self.until_done(tenant, "make")).await {
+        match timeout(self.patience, self.until_done(tenant, "make")).await {
             Ok(Ok(true)) => Ok(()),
             outcome => {
                 self.unmake_home(tenant, isolation).await?;
@@ -54,7 +50,7 @@ impl Platform {
 
     /// Whether a home was removed within the time that somebody waits for it.
     pub(crate) async fn home_is_gone(&self, tenant: TenantId) -> bool {
-        matches!(timeout(PATIENCE_REMOVING, self.until_done(tenant, "remove")).await, Ok(Ok(true)))
+        matches!(timeout(self.patience, self.until_done(tenant, "remove")).await, Ok(Ok(true)))
     }
 
     /// Waits until it is done, or has failed for good.

@@ -9,13 +9,13 @@ use store_postgres::PostgresStore;
 use store_tests::Backend;
 
 /// A kind of isolation.
-trait Kind: Send + 'static {
+pub trait Kind: Send + 'static {
     const ISOLATION: Isolation;
 }
 
-struct Shared;
-struct OwnSchema;
-struct OwnDatabase;
+pub struct Shared;
+pub struct OwnSchema;
+pub struct OwnDatabase;
 
 impl Kind for Shared {
     const ISOLATION: Isolation = Isolation::Pooled;
@@ -30,8 +30,8 @@ impl Kind for OwnDatabase {
 }
 
 /// The backend under test, with all tenants of one kind.
-struct Tier<K> {
-    place: Place,
+pub struct Tier<K> {
+    pub place: Place,
     env: Env,
     store: PostgresStore,
     kind: PhantomData<K>,

@@ -1,7 +1,9 @@
 //! The PostgreSQL backend as a whole, on a real server.
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test has failed it")]
 
+mod attacks;
 mod conformance;
+mod homes;
 mod instance;
 mod place;
 mod policies;

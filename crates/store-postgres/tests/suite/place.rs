@@ -5,6 +5,7 @@ use env::Env;
 use kms_file::{FileKms, MasterKey};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 use store_postgres::{PostgresStore, Provisioner, Settings, SetupError, Tls, init};
 use tempfile::TempDir;
 
@@ -56,6 +57,7 @@ impl Place {
             regions: vec!["local".parse().unwrap()],
             connections: 8,
             own_homes: NonZeroUsize::new(4).unwrap(),
+            patience: Duration::from_secs(20),
             tls: Tls::default(),
         }
     }

@@ -19,7 +19,7 @@ fn run<R>(test: impl Future<Output = R>) -> R {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test)
 }
 
-async fn token(admin: &Client, tenant: TenantId, millis: i64) -> String {
+pub async fn token(admin: &Client, tenant: TenantId, millis: i64) -> String {
     use tokio_postgres::types::Type;
     let (tenant, millis) = (hex(tenant), millis as f64);
     let row = admin.query_typed_one(TOKEN, &[(&tenant, Type::TEXT), (&millis, Type::FLOAT8)]).await.unwrap();
