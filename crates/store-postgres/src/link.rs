@@ -118,11 +118,16 @@ fn stays_here(host: &Host) -> bool {
     }
 }
 
-/// Why no connection came about. What is wrong with TLS the operator has to know.
+/// Why no connection came about. What is wrong with TLS the operator has to know; a server that does not take our
+/// certificate says so only when the handshake is over.
 fn refused(error: tokio_postgres::Error) -> SetupError {
-    match error.to_string().strip_prefix("error performing TLS handshake") {
-        Some(_) => SetupError::Tls(error.source().map_or_else(|| "refused".to_owned(), ToString::to_string)),
-        None => error.into(),
+    let source = error.source();
+    let alert = source.and_then(|source| source.downcast_ref::<io::Error>()).and_then(io::Error::get_ref);
+    let alerted = alert.is_some_and(|inner| inner.is::<rustls::Error>());
+    if alerted || error.to_string().starts_with("error performing TLS handshake") {
+        SetupError::Tls(source.map_or_else(|| "refused".to_owned(), ToString::to_string))
+    } else {
+        error.into()
     }
 }
 

@@ -1,5 +1,10 @@
 //! The PostgreSQL backend as a whole, on a real server.
-#![expect(clippy::unwrap_used, reason = "what goes wrong in a test has failed it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in a test has failed it"
+)]
 
 mod attacks;
 mod conformance;
@@ -7,3 +12,4 @@ mod homes;
 mod instance;
 mod place;
 mod policies;
+mod tls;
