@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use secret::SecretText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use store::{ApiKeyRecord, ErasureReceipt, NewTenant, TenantRow};
+use store::{ApiKeyRecord, ErasureReceipt, Isolation, NewTenant, TenantRow};
 
 const CREATE: Action = Action::new("tenant.create");
 const CREATE_KEY: Action = Action::new("api_key.create");
@@ -96,8 +96,6 @@ pub struct Made {
 
 /// The plan where none is named.
 pub(crate) const DEFAULT_PLAN: &str = "starter";
-/// The one kind of isolation that the embedded store has.
-pub const EMBEDDED: &str = "embedded";
 
 /// Makes a tenant with its first key. The two are the first events of its log.
 pub async fn create(app: &App, operator: &Operator, input: NewTenantInput) -> Result<Made, Problem> {
@@ -167,10 +165,7 @@ fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Problem> {
             return Err(Problem::invalid(format!("There is no region `{region}` in this deployment.")));
         }
     };
-    if input.isolation.as_deref().is_some_and(|isolation| isolation != EMBEDDED) {
-        let detail = "This deployment offers `embedded` alone. Leave `isolation` out to take it.";
-        return Err(Problem::new(Code::IsolationUnavailable, detail));
-    }
+    let isolation = isolation_of(app, input.isolation.as_deref())?;
     let plan = input.plan.clone().map_or_else(|| DEFAULT_PLAN.parse(), Ok);
     Ok(TenantRow {
         id: app.env.id(),
@@ -180,11 +175,23 @@ fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Problem> {
         plan: plan.map_err(|_| Problem::internal())?,
         overrides: Overrides::default(),
         throwaway: None,
-        isolation: EMBEDDED.to_owned(),
+        isolation,
         status: TenantStatus::Active,
         created_at: app.env.now(),
         generation: 0,
         version: 1,
+    })
+}
+
+/// The kind of isolation asked for, or the first that is offered.
+fn isolation_of(app: &App, asked: Option<&str>) -> Result<Isolation, Problem> {
+    let offered = app.platform.isolations();
+    let found = offered.iter().find(|it| asked.is_none_or(|asked| it.as_str() == asked));
+    found.copied().ok_or_else(|| {
+        let all: Vec<_> = offered.iter().map(|it| format!("`{it}`")).collect();
+        let detail =
+            format!("This deployment offers {}. Leave `isolation` out to take the first.", all.join(", "));
+        Problem::new(Code::IsolationUnavailable, detail)
     })
 }
 
@@ -230,7 +237,7 @@ fn view(row: TenantRow, effective_limits: Limits) -> TenantView {
         plan: row.plan,
         limits: row.overrides,
         effective_limits,
-        isolation: row.isolation,
+        isolation: row.isolation.to_string(),
         status: row.status.as_str().to_owned(),
         created_at: row.created_at,
         version: row.version,

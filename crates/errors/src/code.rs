@@ -98,6 +98,8 @@ codes! {
         "Retry later, or raise the timeout where the call has one.";
     Unavailable "unavailable" 503 "The server cannot take this now":
         "It is starting, draining, or out of a resource. Wait for `Retry-After` seconds.";
+    ProvisioningUnavailable "provisioning_unavailable" 503 "The tenant's database or schema was not made in time":
+        "It is made by `tenantry provisioner`, which does not run or has too much to do. Start it, and repeat the request.";
     TenantUnavailable "tenant_unavailable" 503 "This tenant's store is out of service":
         "Its file is damaged or its key is missing. The operator's log says more, and restoring a backup mends it.";
     Internal "internal" 500 "The server failed":

@@ -3,7 +3,10 @@
 use ids::Slug;
 use secret::SecretText;
 use serde::{Deserialize, Deserializer};
-use std::path::Path;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+const OWN_HOMES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// What the configuration file says; everything has a default.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,10 +50,26 @@ pub(crate) struct StoreConfig {
     /// The address with which `tenantry store init` makes database, roles and tables. No server may have it.
     #[serde(deserialize_with = "secret")]
     pub(crate) admin_url: Option<SecretText>,
-    /// Connections to the database at most.
+    /// Connections to the shared tables of the database at most.
     pub(crate) connections: usize,
+    /// How many tenants' own schemas and databases are connected to at once.
+    pub(crate) own_homes: NonZeroUsize,
+    /// What TLS goes by where the database is across a network.
+    pub(crate) tls: TlsConfig,
     /// `full` survives a power loss; `process` survives the end of the process alone, and is faster.
     pub(crate) durability: Durability,
+}
+
+/// Files in PEM that TLS goes by.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsConfig {
+    /// Whose word is taken for the other side; the public authorities' where absent.
+    pub(crate) authorities_file: Option<PathBuf>,
+    /// The certificate that this process shows, with those between it and its authority.
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// The key to it.
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// What a write waits for.
@@ -64,7 +83,15 @@ pub(crate) enum Durability {
 impl Default for StoreConfig {
     fn default() -> Self {
         let regions = "local".parse().into_iter().collect();
-        Self { regions, url: None, admin_url: None, connections: 16, durability: Durability::Full }
+        Self {
+            regions,
+            url: None,
+            admin_url: None,
+            connections: 16,
+            own_homes: OWN_HOMES,
+            tls: TlsConfig::default(),
+            durability: Durability::Full,
+        }
     }
 }
 
@@ -85,7 +112,7 @@ pub(crate) struct EgressConfig {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct KmsConfig {
     /// The file of the master key before the present one, while `tenantry keys rotate` is under way.
-    pub(crate) previous_master_key_file: Option<std::path::PathBuf>,
+    pub(crate) previous_master_key_file: Option<PathBuf>,
 }
 
 /// Bounds of the server as a whole.

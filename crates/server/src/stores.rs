@@ -1,6 +1,6 @@
 //! The engine behind the store's ports: the embedded one in the data folder, or PostgreSQL.
 
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, TlsConfig};
 use crate::first_start;
 use crate::serve::{ServeArguments, ServeError};
 use context::{AuditLog, CredentialIndex};
@@ -8,9 +8,13 @@ use env::Env;
 use kms_file::{FileKms, MasterKey};
 use secret::{SecretBytes, SecretText};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{PlatformStore, TenantLifecycle, TenantStore};
-use store_postgres::PostgresStore;
+use store_postgres::{PostgresStore, SetupError, Tls};
 use store_sqlite::EmbeddedStore;
+
+/// How long a tenant's creation waits for the provisioner to make its home.
+const HOME_MADE: Duration = Duration::from_secs(20);
 
 /// The store, port by port.
 pub(crate) struct Stores {
@@ -89,6 +93,9 @@ async fn database(
         url: url.clone(),
         regions: config.store.regions.clone(),
         connections: config.store.connections,
+        own_homes: config.store.own_homes,
+        patience: HOME_MADE,
+        tls: tls(&config.store.tls)?,
     };
     let store = Arc::new(PostgresStore::open(settings, kms, env.clone()).await?);
     let (index_key, operator_secrets_key) = (store.index_key().await?, store.operator_secrets_key().await?);
@@ -102,6 +109,15 @@ async fn database(
         operator_secrets_key,
         upkeep: Upkeep::Database,
     })
+}
+
+/// What links to the database go by.
+pub(crate) fn tls(config: &TlsConfig) -> Result<Tls, SetupError> {
+    let identity = config.certificate_file.as_deref().zip(config.key_file.as_deref());
+    if identity.is_none() && (config.certificate_file.is_some() || config.key_file.is_some()) {
+        return Err(SetupError::Tls("`certificate_file` and `key_file` go together".to_owned()));
+    }
+    Tls::read(config.authorities_file.as_deref(), identity)
 }
 
 fn load(path: &std::path::Path) -> Result<MasterKey, ServeError> {

@@ -13,8 +13,8 @@ use metering::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use store::{
-    Commit, Endpoint, Endpoints, Entity, NewTenant, Object, ObjectKind, OperatorKeyRow, PlatformStore,
-    StoreError, Template, TenantRow,
+    Commit, Endpoint, Endpoints, Entity, Isolation, NewTenant, Object, ObjectKind, OperatorKeyRow,
+    PlatformStore, StoreError, Template, TenantRow,
 };
 
 /// A line of the credential index.
@@ -127,8 +127,15 @@ impl CredentialIndex for MemoryStore {
 
 #[async_trait]
 impl PlatformStore for MemoryStore {
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Embedded]
+    }
+
     async fn create_tenant(&self, _: &Operator, tenant: NewTenant) -> Result<(), StoreError> {
         let NewTenant { row, key_hash, key, key_record, events } = tenant;
+        if !self.isolations().contains(&row.isolation) {
+            return Err(StoreError::IsolationUnavailable);
+        }
         let mut state = self.state();
         if state.platform.deleted.contains(&row.id) || state.platform.rows.contains_key(&row.id) {
             return Err(StoreError::Exists("a tenant with this id".into()));
@@ -168,6 +175,9 @@ impl PlatformStore for MemoryStore {
         let stored = state.platform.row(row.id)?;
         if stored.region != row.region {
             return Err(StoreError::Invalid("A tenant's region does not change.".into()));
+        }
+        if stored.isolation != row.isolation {
+            return Err(StoreError::Invalid("A tenant's isolation does not change.".into()));
         }
         if stored.throwaway != row.throwaway {
             return Err(StoreError::Invalid("Which grant made a tenant does not change.".into()));

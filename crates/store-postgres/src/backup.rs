@@ -46,12 +46,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 impl PostgresStore {
     /// Writes a backup to `target`, which must not be there yet.
-    pub(crate) async fn write_backup(
-        &self,
-        id: TenantId,
-        generation: u64,
-        target: &Path,
-    ) -> Result<BackupId, Fault> {
+    pub(crate) async fn write_backup(&self, id: TenantId, target: &Path) -> Result<BackupId, Fault> {
         let handle = self.handle(id).await?;
         let (session, _) = handle.home.begin(id, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let row = session.query_typed_opt(HEAD, &[]).await?.ok_or(Fault::KeyGone)?;
@@ -61,6 +56,8 @@ impl PostgresStore {
             return Err(StoreError::Unavailable.into());
         }
         let events = head_row(&row, handle.keys().log().origin())?.place.index;
+        let row = session.query_typed_one("SELECT generation FROM log_head", &[]).await?;
+        let generation = row.try_get::<_, i64>(0)?.cast_unsigned();
         let (env, keys) = (self.env(), handle.keys());
         let manifest = Manifest::new(&env, id, keys, generation, events, Content::Rows, SCHEMA);
         let backup = manifest.backup;

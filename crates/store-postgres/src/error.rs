@@ -24,6 +24,15 @@ pub(crate) enum Fault {
     /// The tenant has no key any more.
     #[error("the tenant's key is gone")]
     KeyGone,
+    /// The tenant has no home of the kind that it is to have.
+    #[error("the tenant's home is not there")]
+    NoHome,
+    /// The tenant's home has tables of another version.
+    #[error("the tenant's home is of another version; whoever makes homes brings it to this one")]
+    Outdated,
+    /// The tenant's home does not keep it apart as it should.
+    #[error("the tenant's home is not as it should be")]
+    Unsound,
     /// The key management refused.
     #[error("the key management: {0}")]
     Keys(String),
@@ -85,11 +94,11 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Answer(answer) => answer,
-            Fault::Damaged(_) | Fault::KeyGone => {
+            Fault::Damaged(_) | Fault::KeyGone | Fault::NoHome | Fault::Unsound => {
                 tracing::error!(%fault, "a tenant's store is out of service");
                 Self::TenantUnavailable
             }
-            Fault::Refused(_) | Fault::Lost | Fault::NotBound | Fault::Keys(_) => {
+            Fault::Refused(_) | Fault::Lost | Fault::NotBound | Fault::Outdated | Fault::Keys(_) => {
                 tracing::error!(%fault, "the store could not carry out a call");
                 Self::Unavailable
             }

@@ -3,14 +3,19 @@
 //! way to keep tenants apart is another home and no other statement.
 
 use crate::error::Fault;
+use crate::link::Link;
+use crate::schema::POOLED;
 use crate::token::Tokens;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures::join;
 use ids::{Id as _, TenantId};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use store::Isolation;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Config, NoTls, Row};
 
 /// A value with the type that the statement takes it as.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -30,17 +35,86 @@ const BIND: &str = "SELECT tenantry.current_tenant()
 /// The time at the database, in milliseconds.
 const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
+/// For how long a note that a tenant may have work in its own home holds, and how long a server goes by one. No
+/// transaction takes as long as what lies between.
+const NOTED: &str = "10 minutes";
+const NOTED_HERE: Duration = Duration::from_secs(300);
+
 /// Where tenants' tables are.
 pub(crate) struct Home {
     pool: Pool,
-    search_path: &'static str,
+    search_path: String,
     tokens: Arc<Tokens>,
+    own: Option<Own>,
+}
+
+/// What a home has that is one tenant's own.
+struct Own {
+    isolation: Isolation,
+    /// The shared home, where the platform's tables are.
+    platform: Arc<Home>,
+    /// Until when the platform's note that there may be work here is gone by.
+    noted_until: AtomicI64,
 }
 
 impl Home {
     /// The shared tables of the database that `config` names.
-    pub(crate) fn pooled(config: Config, connections: usize, tokens: Arc<Tokens>) -> Result<Self, Fault> {
-        Ok(Self { pool: pool(config, connections, tokens.clone())?, search_path: "pooled", tokens })
+    pub(crate) fn pooled(link: Link, connections: usize, tokens: Arc<Tokens>) -> Result<Self, Fault> {
+        let pool = pool(link, connections, tokens.clone())?;
+        Ok(Self { pool, search_path: POOLED.to_owned(), tokens, own: None })
+    }
+
+    /// One tenant's schema, reached as the tenant's role.
+    pub(crate) fn own(
+        link: Link,
+        connections: usize,
+        tokens: Arc<Tokens>,
+        (isolation, schema): (Isolation, String),
+        platform: Arc<Self>,
+    ) -> Result<Self, Fault> {
+        let own = Own { isolation, platform, noted_until: AtomicI64::new(i64::MIN) };
+        Ok(Self {
+            pool: pool(link, connections, tokens.clone())?,
+            search_path: schema,
+            tokens,
+            own: Some(own),
+        })
+    }
+
+    /// Where work that is not over stands: where it commits together with what it is about.
+    pub(crate) fn work(&self) -> &'static str {
+        if self.own.is_some() { "work" } else { "tenantry.work" }
+    }
+
+    /// The kind of isolation, where it is a tenant's own home.
+    pub(crate) fn isolation(&self) -> Option<Isolation> {
+        self.own.as_ref().map(|own| own.isolation)
+    }
+
+    /// Says, before it is so, that there may be work here: servers look for it before they are inside any tenant.
+    pub(crate) async fn announce_work(&self, tenant: TenantId) -> Result<(), Fault> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let now = self.tokens.now();
+        if own.noted_until.load(Ordering::Relaxed) > now.millis() {
+            return Ok(());
+        }
+        let note = format!(
+            "INSERT INTO tenantry.work_elsewhere(tenant, until) VALUES($1, clock_timestamp() + interval '{NOTED}')
+             ON CONFLICT (tenant) DO UPDATE SET until = excluded.until"
+        );
+        let id = tenant.to_bytes();
+        own.platform.session().await?.execute_typed(&note, params![id.as_slice() => BYTEA]).await?;
+        own.noted_until.store(now.plus(NOTED_HERE).millis(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The connection on which the platform is told that the tenant stores something: its own where a tenant's home
+    /// is elsewhere, and else nothing, since the transaction's will do.
+    pub(crate) async fn platform_session(&self) -> Result<Option<Session>, Fault> {
+        match &self.own {
+            Some(own) => Ok(Some(own.platform.session().await?)),
+            None => Ok(None),
+        }
     }
 
     /// A connection, which goes back to the pool only when what was begun on it has ended.
@@ -117,7 +191,7 @@ impl Home {
 
     async fn bind(&self, session: &Session, tenant: TenantId) -> Result<Option<Vec<u8>>, Fault> {
         let token = self.tokens.make(tenant);
-        let values = params![token.expose() => TEXT, self.search_path => TEXT];
+        let values = params![token.expose() => TEXT, self.search_path.as_str() => TEXT];
         Ok(session.query_typed_one(BIND, values).await?.try_get(0)?)
     }
 }
@@ -129,9 +203,9 @@ fn taken_for(meant: TenantId, bound: &Option<Vec<u8>>) -> Result<TenantId, Fault
     if origin == meant { Ok(origin) } else { Err(Fault::NotBound) }
 }
 
-fn pool(config: Config, connections: usize, tokens: Arc<Tokens>) -> Result<Pool, Fault> {
+fn pool(link: Link, connections: usize, tokens: Arc<Tokens>) -> Result<Pool, Fault> {
     let recycling_method = RecyclingMethod::Fast;
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
+    let manager = Manager::from_config(link.config, link.tls, ManagerConfig { recycling_method });
     let clock = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         let tokens = tokens.clone();
         Box::pin(async move {

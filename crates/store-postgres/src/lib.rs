@@ -7,14 +7,23 @@
 mod areas;
 mod backup;
 mod error;
+mod footing;
 mod home;
+mod homes;
 mod init;
+mod link;
+mod naming;
 mod platform;
+mod provisioner;
 mod restore;
+mod role;
 mod schema;
 mod store_impl;
 mod tenant;
 mod token;
 
+pub use footing::{Footing, FootingRow, footing};
 pub use init::{Made, SetupError, init};
+pub use link::Tls;
+pub use provisioner::Provisioner;
 pub use store_impl::{PostgresStore, Settings};

@@ -46,7 +46,7 @@ impl PostgresStore {
         let work = move |txn: Txn| async move {
             // A backup that is refused before its rows says why by itself.
             let Ok(manifest) = manifest.await else { return Err(altered().into()) };
-            begin(&txn, &manifest, options).await?;
+            let generation = begin(&txn, &manifest, options).await?;
             loop {
                 match rows.recv().await {
                     Some(Some(batch)) => put(&txn, batch).await?,
@@ -55,11 +55,15 @@ impl PostgresStore {
                 }
             }
             end(&txn).await?;
-            Ok(manifest.backup)
+            Ok((manifest.backup, generation))
         };
         let (read, written) = futures::join!(reading, handle.write(Commit::default(), work));
         match (read, written) {
-            (_, Ok(written)) => Ok(Restored { backup: written.value, loss: None }),
+            (_, Ok(written)) => {
+                let (backup, generation) = written.value;
+                self.inner().platform.note_generation(id, generation).await?;
+                Ok(Restored { backup, loss: None })
+            }
             // Where the rows were not taken, the write says why, and else the file.
             (Ok(()), Err(fault)) | (Err(fault), Err(_)) => Err(fault),
         }
@@ -128,18 +132,17 @@ async fn counted(txn: &Txn) -> Result<i64, Fault> {
 }
 
 /// Counts the restore, and takes what it replaces away.
-async fn begin(txn: &Txn, manifest: &Manifest, options: RestoreOptions) -> Result<(), Fault> {
-    let id = txn.handle.id.to_bytes();
-    let count =
-        "UPDATE tenantry.tenant SET generation = generation + 1 WHERE id = $1 RETURNING generation - 1";
-    let row = txn.query_typed_opt(count, params![id.as_slice() => BYTEA]).await?.ok_or(Fault::KeyGone)?;
-    manifest.check_generation(row.try_get::<_, i64>(0)?.cast_unsigned(), options)?;
+async fn begin(txn: &Txn, manifest: &Manifest, options: RestoreOptions) -> Result<u64, Fault> {
+    let count = "UPDATE log_head SET generation = generation + 1 RETURNING generation";
+    let row = txn.query_typed_opt(count, &[]).await?.ok_or(Fault::KeyGone)?;
+    let generation = row.try_get::<_, i64>(0)?.cast_unsigned();
+    manifest.check_generation(generation - 1, options)?;
     txn.stores(-counted(txn).await?);
     let kept = "DELETE FROM object WHERE kind NOT IN ('api_key', 'signing_key', 'agent', 'credential')";
     for take in [kept, "DELETE FROM collection", "DELETE FROM record", "DELETE FROM run"] {
         txn.execute_typed(take, &[]).await?;
     }
-    Ok(())
+    Ok(generation)
 }
 
 /// Puts rows of one table. The policies refuse a row of another tenant.
@@ -159,9 +162,10 @@ async fn end(txn: &Txn) -> Result<(), Fault> {
     txn.handle.home.renew(txn, txn.handle.id).await?;
     txn.stores(counted(txn).await?);
     txn.keeps_data();
-    let tenant = txn.handle.id.to_bytes();
-    let clear = "DELETE FROM tenantry.work WHERE tenant = $1 AND kind = 'run'";
-    txn.execute_typed(clear, params![tenant.as_slice() => BYTEA]).await?;
+    let (tenant, work) = (txn.handle.id.to_bytes(), txn.handle.home.work());
+    txn.handle.home.announce_work(txn.handle.id).await?;
+    let clear = format!("DELETE FROM {work} WHERE tenant_id = $1 AND kind = 'run'");
+    txn.execute_typed(&clear, params![tenant.as_slice() => BYTEA]).await?;
     let under_way = "SELECT id, run FROM run WHERE status IN ('queued', 'running', 'waiting')";
     let (mut ids, mut due) = (Vec::new(), Vec::new());
     for row in txn.query_typed(under_way, &[]).await? {
@@ -170,9 +174,10 @@ async fn end(txn: &Txn) -> Result<(), Fault> {
         ids.push(RunId::to_bytes(run.id).to_vec());
         due.push(run.due.map(env::Timestamp::millis));
     }
-    let mark = "INSERT INTO tenantry.work(tenant, kind, id, due)
-        SELECT $1, 'run', * FROM unnest($2::bytea[], $3::int8[])";
-    txn.execute_typed(mark, params![tenant.as_slice() => BYTEA, ids => BYTEA_ARRAY, due => INT8_ARRAY])
+    let mark = format!(
+        "INSERT INTO {work}(tenant_id, kind, id, due) SELECT $1, 'run', * FROM unnest($2::bytea[], $3::int8[])"
+    );
+    txn.execute_typed(&mark, params![tenant.as_slice() => BYTEA, ids => BYTEA_ARRAY, due => INT8_ARRAY])
         .await?;
     Ok(())
 }

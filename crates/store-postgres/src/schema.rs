@@ -3,7 +3,7 @@
 use crate::error::Fault;
 use tokio_postgres::Client;
 
-/// Tables that every tenant shares, each row of which belongs to one.
+/// Tables that belong to tenants, each row to one.
 pub(crate) const TENANT_TABLES: [&str; 13] = [
     "log_head",
     "audit_event",
@@ -19,71 +19,187 @@ pub(crate) const TENANT_TABLES: [&str; 13] = [
     "usage_hour",
     "remembered",
 ];
+/// The one that only a home of a tenant's own has: the shared one's is the platform's.
+const WORK: &str = "work";
 
-const MIGRATIONS: &[&[&str]] = &[&[include_str!("schema/platform.sql"), include_str!("schema/tenant.sql")]];
+/// The schema of the tables that tenants share.
+pub(crate) const POOLED: &str = "pooled";
 
-/// Brings the database to the newest version, as the owner of all that is made.
-/// The version that this program works with.
-pub(crate) const VERSION: usize = MIGRATIONS.len();
+/// Which part of the whole a text makes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What every database has.
+    Base,
+    /// The platform's own.
+    Platform,
+    /// Tenants' tables, wherever they are.
+    Tenant,
+    /// What only shared ones need.
+    Pooled,
+    /// What only a tenant's own need.
+    Own,
+}
 
-pub(crate) async fn migrate(client: &Client, owner: &str, role: &str) -> Result<(), Fault> {
+const MIGRATIONS: &[&[(Part, &str)]] = &[
+    &[
+        (Part::Base, include_str!("schema/base.sql")),
+        (Part::Platform, include_str!("schema/platform.sql")),
+        (Part::Tenant, include_str!("schema/tenant.sql")),
+    ],
+    &[
+        (Part::Platform, include_str!("schema/platform_2.sql")),
+        (Part::Tenant, include_str!("schema/tenant_2.sql")),
+        (Part::Pooled, include_str!("schema/pooled_2.sql")),
+        (Part::Own, include_str!("schema/own_2.sql")),
+    ],
+];
+
+/// The newest version.
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// What is to be brought to the newest version.
+pub(crate) enum Place<'a> {
+    /// The platform's database, with the shared tables.
+    Platform,
+    /// A tenant's schema in it.
+    Schema(&'a str),
+    /// A tenant's schema in a database of its own.
+    Dedicated(&'a str),
+}
+
+impl Place<'_> {
+    fn parts(&self) -> &'static [Part] {
+        match self {
+            Self::Platform => &[Part::Base, Part::Platform, Part::Tenant, Part::Pooled],
+            Self::Schema(_) => &[Part::Tenant, Part::Own],
+            Self::Dedicated(_) => &[Part::Base, Part::Tenant, Part::Own],
+        }
+    }
+
+    fn schema(&self) -> &str {
+        match self {
+            Self::Platform => POOLED,
+            Self::Schema(schema) | Self::Dedicated(schema) => schema,
+        }
+    }
+
+    /// The tables with tenants' rows.
+    pub(crate) fn tables(&self) -> Vec<&'static str> {
+        let own = (!matches!(self, Self::Platform)).then_some(WORK);
+        TENANT_TABLES.into_iter().chain(own).collect()
+    }
+
+    fn grants(&self, role: &str) -> String {
+        let schema = self.schema();
+        let own = match self {
+            Self::Schema(_) => String::new(),
+            _ => format!(
+                "REVOKE ALL ON SCHEMA tenantry FROM PUBLIC;
+                 REVOKE ALL ON ALL TABLES IN SCHEMA tenantry FROM PUBLIC, {role};
+                 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tenantry FROM PUBLIC;"
+            ),
+        };
+        let platform = match self {
+            Self::Platform => PLATFORM_GRANTS.replace("ROLE", role),
+            _ => String::new(),
+        };
+        format!(
+            "{own}
+             REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
+             REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC, {role};
+             GRANT USAGE ON SCHEMA tenantry, {schema} TO {role};
+             GRANT EXECUTE ON FUNCTION tenantry.current_tenant() TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
+             {platform}"
+        )
+    }
+}
+
+/// What the server's role may do with the platform's own tables.
+const PLATFORM_GRANTS: &str =
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON tenantry.tenant, tenantry.deleted_tenant, tenantry.tenant_key,
+        tenantry.plan, tenantry.template, tenantry.endpoint, tenantry.credential, tenantry.key_use,
+        tenantry.operator_answer, tenantry.work, tenantry.at_rest, tenantry.work_elsewhere TO ROLE;
+     GRANT SELECT, INSERT ON tenantry.own_key TO ROLE;
+     GRANT SELECT ON tenantry.home, tenantry.provisioning TO ROLE;
+     GRANT INSERT(tenant, what, isolation) ON tenantry.provisioning TO ROLE;
+     GRANT SELECT ON tenantry.schema_version TO ROLE;";
+
+/// Brings a place to the newest version, as the owner of all that is made there.
+pub(crate) async fn migrate(
+    client: &Client,
+    place: &Place<'_>,
+    owner: &str,
+    role: &str,
+) -> Result<(), Fault> {
+    let schema = place.schema();
     client
         .batch_execute(&format!("BEGIN; SET LOCAL ROLE {owner}; SELECT pg_advisory_xact_lock(1952542575)"))
         .await?;
     client
-        .batch_execute(
-            "CREATE SCHEMA IF NOT EXISTS tenantry; CREATE SCHEMA IF NOT EXISTS pooled;
-             CREATE TABLE IF NOT EXISTS tenantry.schema_version(version int8 NOT NULL)",
-        )
+        .batch_execute(&format!(
+            "CREATE SCHEMA IF NOT EXISTS tenantry; CREATE SCHEMA IF NOT EXISTS {schema};
+             CREATE TABLE IF NOT EXISTS tenantry.schema_version(version int8 NOT NULL);
+             SET LOCAL search_path = {schema}"
+        ))
         .await?;
-    let row =
-        client.query_typed_one("SELECT coalesce(max(version), 0) FROM tenantry.schema_version", &[]).await?;
-    let found = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX);
+    let found = found(client, place).await?;
     if found > MIGRATIONS.len() {
         return Err(Fault::Refused("the schema is newer than this program".to_owned()));
     }
     for (version, texts) in (1i64..).zip(MIGRATIONS).skip(found) {
-        for text in *texts {
+        for (_, text) in texts.iter().filter(|(part, _)| place.parts().contains(part)) {
             client.batch_execute(text).await?;
         }
-        client.batch_execute(&format!("INSERT INTO tenantry.schema_version VALUES({version})")).await?;
+        client.batch_execute(&noted(place, version)).await?;
     }
-    client.batch_execute(&policies()).await?;
-    client.batch_execute(&grants(role)).await?;
+    client.batch_execute(&policies(schema, &place.tables())).await?;
+    client.batch_execute(&place.grants(role)).await?;
     Ok(client.batch_execute("COMMIT").await?)
+}
+
+/// The version that is there.
+pub(crate) const FOUND_PLATFORM: &str = "SELECT coalesce(max(version), 0)::int8 FROM tenantry.schema_version";
+
+/// The version that a tenant's schema says it has. A comment needs no right to be read and no table beside the
+/// tenant's own.
+pub(crate) fn found_own(schema: &str) -> String {
+    format!("SELECT coalesce(obj_description('{schema}'::regnamespace, 'pg_namespace'), '0')::int8")
+}
+
+async fn found(client: &Client, place: &Place<'_>) -> Result<usize, Fault> {
+    let found = match place {
+        Place::Platform => client.query_typed_one(FOUND_PLATFORM, &[]).await?,
+        Place::Schema(schema) | Place::Dedicated(schema) => {
+            client.query_typed_one(&found_own(schema), &[]).await?
+        }
+    };
+    Ok(usize::try_from(found.try_get::<_, i64>(0)?).unwrap_or(usize::MAX))
+}
+
+fn noted(place: &Place<'_>, version: i64) -> String {
+    match place {
+        Place::Platform => format!("INSERT INTO tenantry.schema_version VALUES({version})"),
+        Place::Schema(schema) | Place::Dedicated(schema) => {
+            format!("COMMENT ON SCHEMA {schema} IS '{version}'")
+        }
+    }
 }
 
 /// Both kinds of policy on every tenant's table: the restrictive one holds even where somebody later adds a
 /// permissive one that is wider.
-fn policies() -> String {
-    let policy = |table: &str| {
+fn policies(schema: &str, tables: &[&str]) -> String {
+    let policy = |table: &&str| {
         let own = "USING (tenant_id = (SELECT tenantry.current_tenant()))
             WITH CHECK (tenant_id = (SELECT tenantry.current_tenant()))";
         format!(
-            "ALTER TABLE pooled.{table} ENABLE ROW LEVEL SECURITY;
-             ALTER TABLE pooled.{table} FORCE ROW LEVEL SECURITY;
-             DROP POLICY IF EXISTS own ON pooled.{table};
-             CREATE POLICY own ON pooled.{table} AS PERMISSIVE FOR ALL TO PUBLIC {own};
-             DROP POLICY IF EXISTS only_own ON pooled.{table};
-             CREATE POLICY only_own ON pooled.{table} AS RESTRICTIVE FOR ALL TO PUBLIC {own};"
+            "ALTER TABLE {schema}.{table} ENABLE ROW LEVEL SECURITY;
+             ALTER TABLE {schema}.{table} FORCE ROW LEVEL SECURITY;
+             DROP POLICY IF EXISTS own ON {schema}.{table};
+             CREATE POLICY own ON {schema}.{table} AS PERMISSIVE FOR ALL TO PUBLIC {own};
+             DROP POLICY IF EXISTS only_own ON {schema}.{table};
+             CREATE POLICY only_own ON {schema}.{table} AS RESTRICTIVE FOR ALL TO PUBLIC {own};"
         )
     };
-    TENANT_TABLES.iter().map(|table| policy(table)).collect()
-}
-
-/// What the run-time role may do, and nobody else.
-fn grants(role: &str) -> String {
-    format!(
-        "REVOKE ALL ON SCHEMA tenantry, pooled FROM PUBLIC;
-         REVOKE ALL ON ALL TABLES IN SCHEMA tenantry, pooled FROM PUBLIC, {role};
-         REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tenantry FROM PUBLIC;
-         GRANT USAGE ON SCHEMA tenantry, pooled TO {role};
-         GRANT EXECUTE ON FUNCTION tenantry.current_tenant() TO {role};
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pooled TO {role};
-         GRANT SELECT, INSERT, UPDATE, DELETE ON tenantry.tenant, tenantry.deleted_tenant, tenantry.tenant_key,
-             tenantry.plan, tenantry.template, tenantry.endpoint, tenantry.credential, tenantry.key_use,
-             tenantry.operator_answer, tenantry.work, tenantry.at_rest TO {role};
-         GRANT SELECT, INSERT ON tenantry.own_key TO {role};
-         GRANT SELECT ON tenantry.schema_version TO {role};"
-    )
+    tables.iter().map(policy).collect()
 }

@@ -1,24 +1,29 @@
 //! The store: opening it, and how a visit becomes a transaction.
 
 use crate::error::Fault;
+use crate::footing::examine;
 use crate::home::{Home, Param, Session, params};
-use crate::init::{SetupError, check};
+use crate::homes::Homes;
+use crate::init::SetupError;
+use crate::link::{Link, Tls};
 use crate::platform::Platform;
-use crate::tenant::{CONTENT, TenantHandle, Txn, work_name};
-use crate::token::{self, Tokens};
+use crate::schema::Place;
+use crate::tenant::{CONTENT, TenantHandle, Txn};
+use crate::token;
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{AuditLog, AuditUnavailable, Origin, Private, Tenant};
-use env::{Env, Timestamp};
+use env::Env;
 use ids::{Id as _, Slug, TenantId};
 use kms::Kms;
 use lru::LruCache;
 use secret::{SecretBytes, SecretText};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
+use std::time::Duration;
+use store::{Commit, Isolation, KeyPurpose, StoreError, TenantKeyring};
 use store_core::keys::{FIRST_EPOCH, LogAge, TenantKeys, WrappedKeys};
-use tokio_postgres::{Config, Row};
+use tokio_postgres::Row;
 
 /// How the store is opened.
 pub struct Settings {
@@ -26,8 +31,14 @@ pub struct Settings {
     pub url: SecretText,
     /// The regions whose data rests here. The first is that of the operators' own log.
     pub regions: Vec<Slug>,
-    /// How many connections there are at most.
+    /// How many connections to the shared tables there are at most.
     pub connections: usize,
+    /// How many tenants' own homes are open at once. Each has at most four connections.
+    pub own_homes: NonZeroUsize,
+    /// How long a tenant's making waits for its own home. It takes a fraction of a second where somebody makes it.
+    pub patience: Duration,
+    /// What TLS goes by where the database is across a network.
+    pub tls: Tls,
 }
 
 /// How many tenants are in use at once.
@@ -41,7 +52,7 @@ pub(crate) struct Inner {
     pub(crate) platform: Platform,
     pub(crate) kms: Arc<dyn Kms>,
     pub(crate) regions: Vec<Slug>,
-    home: Arc<Home>,
+    pub(crate) homes: Homes,
     handles: Mutex<LruCache<TenantId, Arc<TenantHandle>>>,
     env: Env,
 }
@@ -54,23 +65,19 @@ pub(crate) fn operator_log() -> TenantId {
 impl PostgresStore {
     /// Opens the database, which [`crate::init`] has made, and sees to it that it keeps tenants apart.
     pub async fn open(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, SetupError> {
-        let config: Config = settings.url.expose().parse().map_err(|_| SetupError::Address)?;
+        let link = Link::parse(settings.url.expose(), &settings.tls)?;
         let home_region = settings.regions.first().ok_or(SetupError::Missing("region"))?.clone();
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-        // It ends with the client.
-        tokio::spawn(async move { connection.await.is_ok() });
-        check(&client).await?;
-        let sealed = "SELECT sealed FROM tenantry.own_key WHERE name = $1";
-        let row = client.query_typed_opt(sealed, params![token::NAME => TEXT]).await?;
-        let sealed: Vec<u8> = row.ok_or(Fault::Damaged("the token key"))?.try_get(0)?;
-        let key = token::unseal(kms.as_ref(), &sealed).await.map_err(|_| SetupError::WrongMasterKey)?;
-        let tokens = Arc::new(Tokens::new(key, env.clone()));
-        let home = Arc::new(Home::pooled(config, settings.connections, tokens)?);
+        let client = link.connect().await?;
+        examine(&client, &Place::Platform).await?.held()?;
+        let key = token::stored(&client, kms.as_ref()).await.map_err(|_| SetupError::WrongMasterKey)?;
+        let key = key.ok_or(Fault::Damaged("the token key"))?;
+        let own = (kms.clone(), env.clone());
+        let homes = Homes::new((link, settings.connections), key, own, settings.own_homes)?;
         let store = Self(Arc::new(Inner {
-            platform: Platform::new(home.clone(), env.clone()),
+            platform: Platform::new(homes.shared().clone(), env.clone(), settings.patience),
             kms,
             regions: settings.regions,
-            home,
+            homes,
             handles: Mutex::new(LruCache::new(IN_USE)),
             env,
         }));
@@ -100,8 +107,8 @@ impl PostgresStore {
         let id = operator_log();
         if self.0.platform.wrapped_keys(id).await?.is_none() {
             let keys = WrappedKeys::make(self.0.kms.as_ref(), id, &self.0.env).await?;
-            let handle = self.unborn(id, &region, &keys).await?;
-            let (session, _) = self.0.home.begin(id, "BEGIN").await?;
+            let handle = self.unborn(id, self.0.homes.shared(), &region, &keys).await?;
+            let (session, _) = handle.home.begin(id, "BEGIN").await?;
             // Another server may have been first.
             if self.0.platform.add_keys(&session, id, &keys).await? {
                 begin_log(&session, &handle).await?;
@@ -117,22 +124,27 @@ impl PostgresStore {
     pub(crate) async fn unborn(
         &self,
         id: TenantId,
+        home: &Arc<Home>,
         region: &Slug,
         keys: &WrappedKeys,
     ) -> Result<Arc<TenantHandle>, Fault> {
         let inner = &self.0;
         let age = LogAge { epoch: FIRST_EPOCH, generation: 1 };
         let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, region, age, keys, &CONTENT).await?;
-        Ok(Arc::new(TenantHandle::new(id, inner.home.clone(), keys, inner.env.clone())))
+        Ok(Arc::new(TenantHandle::new(id, home.clone(), keys, inner.env.clone())))
     }
 
     fn handles(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, Arc<TenantHandle>>> {
         self.0.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The home of the tenant.
-    pub(crate) fn home(&self) -> &Arc<Home> {
-        &self.0.home
+    /// A tenant's home. Where another tenant's makes room for it, its keys go as well.
+    pub(crate) async fn home(&self, id: TenantId, isolation: Isolation) -> Result<Arc<Home>, Fault> {
+        let (home, evicted) = self.0.homes.of(&self.0.platform, id, isolation).await?;
+        if let Some(evicted) = evicted {
+            self.forget(evicted);
+        }
+        Ok(home)
     }
 
     /// Lets go of a tenant's keys.
@@ -145,11 +157,15 @@ impl PostgresStore {
             return Ok(handle.clone());
         }
         let wrapped = self.0.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
-        let region = match id == operator_log() {
-            true => self.0.regions.first().cloned().ok_or(Fault::KeyGone)?,
-            false => self.0.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?.region,
+        let (region, isolation) = if id == operator_log() {
+            (self.0.regions.first().cloned().ok_or(Fault::KeyGone)?, Isolation::Pooled)
+        } else {
+            let row = self.0.platform.tenant_row(id).await?.ok_or(Fault::KeyGone)?;
+            (row.region, row.isolation)
         };
-        let handle = self.unborn(id, &region, &wrapped).await?;
+        let home = self.home(id, isolation).await?;
+        let wrapped = self.settled(&home, id, wrapped).await?;
+        let handle = self.unborn(id, &home, &region, &wrapped).await?;
         self.handles().put(id, handle.clone());
         Ok(handle)
     }
@@ -245,30 +261,5 @@ impl AuditLog for PostgresStore {
 impl TenantKeyring for PostgresStore {
     async fn key(&self, tenant: &Tenant<'_>, purpose: KeyPurpose) -> Result<SecretBytes<32>, StoreError> {
         Ok(self.handle(tenant.id()).await?.keys().derived(purpose))
-    }
-}
-
-#[async_trait]
-impl WorkIndex for PostgresStore {
-    async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError> {
-        let select = "SELECT tenant, id, due FROM tenantry.work WHERE kind = $1 ORDER BY id";
-        let rows = self.0.platform.query(select, params![work_name(kind) => TEXT]).await?;
-        let work = |row: &Row| {
-            let due: Option<i64> = row.try_get(2)?;
-            let (tenant, id) = (crate::platform::id_of(row, 0)?, crate::platform::bytes_of(row, 1)?);
-            Ok(PendingWork { tenant, id, due: due.map(Timestamp::from_millis) })
-        };
-        Ok(rows.iter().map(work).collect::<Result<_, Fault>>()?)
-    }
-
-    async fn tenants_at_rest(
-        &self,
-        after: Option<TenantId>,
-        limit: u32,
-    ) -> Result<Vec<TenantId>, StoreError> {
-        let after = after.map_or(Vec::new(), |id| id.to_bytes().to_vec());
-        let select = "SELECT tenant FROM tenantry.at_rest WHERE tenant > $1 ORDER BY tenant LIMIT $2";
-        let rows = self.0.platform.query(select, params![after => BYTEA, i64::from(limit) => INT8]).await?;
-        Ok(rows.iter().map(|row| crate::platform::id_of(row, 0)).collect::<Result<_, Fault>>()?)
     }
 }

@@ -3,14 +3,16 @@
 //! run-time role cannot read from the database.
 
 use crate::error::Fault;
+use crate::home::params;
 use env::{Env, Timestamp};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ids::{Id as _, TenantId};
-use kms::{Binding, Kms, WrappedKey};
+use kms::{Binding, Kms, Purpose, WrappedKey, derive};
 use secret::{SecretBytes, SecretText};
 use sha2::Sha256;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use tokio_postgres::Client;
 use zeroize::Zeroizing;
 
 /// How long a token opens the tables. The database takes none that ends later.
@@ -18,6 +20,9 @@ const LIFE: Duration = Duration::from_secs(50);
 
 /// The name that the sealed key is stored under and bound to.
 pub(crate) const NAME: &str = "postgres tenant token";
+
+/// The keys of tenants' own databases, from the platform's.
+const DEDICATED: Purpose = Purpose::new("postgres dedicated token");
 
 /// A block of SHA-256.
 const BLOCK: usize = 64;
@@ -40,6 +45,11 @@ impl Tokens {
         self.ahead.store(millis - self.env.now().millis(), Ordering::Relaxed);
     }
 
+    /// The time here.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.env.now()
+    }
+
     /// A token for a tenant.
     pub(crate) fn make(&self, tenant: TenantId) -> SecretText {
         let now = self.env.now().millis() + self.ahead.load(Ordering::Relaxed);
@@ -57,7 +67,7 @@ impl Tokens {
 }
 
 /// The key's inner and outer padded blocks, from which the database computes the same HMAC with `sha256` alone.
-pub(crate) fn pads(key: &SecretBytes<32>) -> [SecretBytes<BLOCK>; 2] {
+fn pads(key: &SecretBytes<32>) -> [SecretBytes<BLOCK>; 2] {
     [0x36, 0x5c].map(|pad| {
         SecretBytes::fill_with(|block| {
             block.fill(pad);
@@ -76,8 +86,29 @@ pub(crate) async fn seal(kms: &dyn Kms, key: &SecretBytes<32>) -> Result<Vec<u8>
     Ok(kms.wrap(&binding(), key).await?.to_bytes())
 }
 
-/// Opens the sealed key.
-pub(crate) async fn unseal(kms: &dyn Kms, sealed: &[u8]) -> Result<SecretBytes<32>, Fault> {
-    let wrapped = WrappedKey::from_bytes(sealed).map_err(|_| Fault::Damaged("the token key"))?;
-    Ok(kms.unwrap(&binding(), &wrapped).await?)
+/// The key, where the platform has one.
+pub(crate) async fn stored(client: &Client, kms: &dyn Kms) -> Result<Option<SecretBytes<32>>, Fault> {
+    let select = "SELECT sealed FROM tenantry.own_key WHERE name = $1";
+    let Some(row) = client.query_typed_opt(select, params![NAME => TEXT]).await? else { return Ok(None) };
+    let wrapped = WrappedKey::from_bytes(row.try_get(0)?).map_err(|_| Fault::Damaged("the token key"))?;
+    Ok(Some(kms.unwrap(&binding(), &wrapped).await?))
+}
+
+/// The key of a database of one tenant's own. Whoever comes by it can name no tenant anywhere else.
+pub(crate) fn dedicated(key: &SecretBytes<32>, tenant: TenantId) -> SecretBytes<32> {
+    derive(key, &DEDICATED, &tenant.to_bytes())
+}
+
+/// Puts the key into the database that it is for, in the place of what was there.
+pub(crate) async fn put_pads(client: &Client, key: &SecretBytes<32>) -> Result<(), Fault> {
+    let [inner, outer] = pads(key);
+    let (inner, outer) = (inner.expose().as_slice(), outer.expose().as_slice());
+    client
+        .execute_typed(
+            "INSERT INTO tenantry.token_pad(inner_pad, outer_pad) VALUES($1, $2)
+             ON CONFLICT (only_row) DO UPDATE SET inner_pad = $1, outer_pad = $2",
+            params![inner => BYTEA, outer => BYTEA],
+        )
+        .await?;
+    Ok(())
 }

@@ -182,7 +182,7 @@ fn new_tenant(id: TenantId, operator: &Operator, env: &Env) -> NewTenant {
         plan: "starter".parse().unwrap(),
         overrides: Overrides::default(),
         throwaway: None,
-        isolation: "file".into(),
+        isolation: store::Isolation::Embedded,
         status: TenantStatus::Active,
         created_at: env.now(),
         generation: 0,

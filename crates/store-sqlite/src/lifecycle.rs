@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Endpoint, Endpoints, Entity, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreOptions,
-    Restored, StoreError, Template, TenantLifecycle, TenantRow,
+    Endpoint, Endpoints, Entity, ErasedPlace, ErasureReceipt, Isolation, NewTenant, PlatformStore,
+    RestoreOptions, Restored, StoreError, Template, TenantLifecycle, TenantRow,
 };
 
 /// Moves the platform store from the key that the previous master key gives to the present one's.
@@ -123,8 +123,15 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl PlatformStore for EmbeddedStore {
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Embedded]
+    }
+
     async fn create_tenant(&self, _: &Operator, tenant: NewTenant) -> Result<(), StoreError> {
         let NewTenant { row, key_hash, key, key_record, events } = tenant;
+        if !self.isolations().contains(&row.isolation) {
+            return Err(StoreError::IsolationUnavailable);
+        }
         // Entries under another key than the tenant's would make a tenant that is there unreadable.
         self.inner().platform.check_new_tenant(row.clone()).await?;
         let keys = WrappedKeys::make(self.inner().kms.as_ref(), row.id, &self.env()).await?;

@@ -57,7 +57,7 @@ macro_rules! conformance {
                 an_answer_known_before_is_part_of_the_write, a_key_is_given_back,
                 a_failed_write_claims_nothing, claimed_once_also_at_once;
             keys: differ_by_tenant_and_purpose, work_is_marked_until_it_ends, who_has_stored_something_is_listed;
-            platform: tenants_are_made_once, a_stale_change_is_refused, regions_and_plans_are_checked,
+            platform: tenants_are_made_once, a_stale_change_is_refused, regions_and_plans_are_checked, an_isolation_is_offered_and_stays,
                 plans_hold_from_the_next_request_on, templates_count_versions, endpoints_are_listed_by_name,
                 credentials_are_found_until_revoked, last_uses_are_a_tenants_own, tenants_are_listed_in_pages;
             operators: events_are_listed, keys_are_claimed_and_given_back,

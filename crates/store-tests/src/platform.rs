@@ -8,7 +8,7 @@ use ids::{HookId, KeyId, TemplateId, TenantId, WorkflowId};
 use metering::plan::{Limits, Overrides, Plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use store::{Endpoint, OperatorStore, PlatformStore, StoreError, TenantRow};
+use store::{Endpoint, Isolation, OperatorStore, PlatformStore, StoreError, TenantRow};
 
 pub async fn tenants_are_made_once<B: Backend>(world: World<B>) {
     let row = world.store().tenant(&world.operator, world.one).await.unwrap();
@@ -67,6 +67,23 @@ pub async fn regions_and_plans_are_checked<B: Backend>(world: World<B>) {
     let planless = TenantRow { id: world.env().id(), ..planless };
     let made = store.create_tenant(&world.operator, world.new_tenant(planless)).await;
     assert!(matches!(made, Err(StoreError::Invalid(_))), "{made:?}");
+    assert_eq!(store.tenant(&world.operator, world.one).await, Ok(row));
+}
+
+pub async fn an_isolation_is_offered_and_stays<B: Backend>(world: World<B>) {
+    let store = world.store();
+    let offered = store.isolations();
+    assert!(offered.contains(&B::ISOLATION));
+    let row = store.tenant(&world.operator, world.one).await.unwrap();
+    for isolation in Isolation::ALL.into_iter().filter(|isolation| *isolation != B::ISOLATION) {
+        let moved = store.update_tenant(&world.operator, TenantRow { isolation, ..row.clone() }).await;
+        assert!(matches!(moved, Err(StoreError::Invalid(_))), "{moved:?}");
+        if !offered.contains(&isolation) {
+            let other = TenantRow { isolation, ..world.row(world.env().id(), None) };
+            let made = store.create_tenant(&world.operator, world.new_tenant(other)).await;
+            assert_eq!(made, Err(StoreError::IsolationUnavailable), "{isolation}");
+        }
+    }
     assert_eq!(store.tenant(&world.operator, world.one).await, Ok(row));
 }
 

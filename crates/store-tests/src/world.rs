@@ -10,7 +10,8 @@ use env::Env;
 use ids::{KeyId, TenantId};
 use metering::plan::{Limits, Overrides};
 use store::{
-    ApiKeyRecord, NewTenant, PageRequest, PlatformStore, StoreError, TenantLifecycle, TenantRow, TenantStore,
+    ApiKeyRecord, Isolation, NewTenant, PageRequest, PlatformStore, StoreError, TenantLifecycle, TenantRow,
+    TenantStore,
 };
 
 /// All that a backend offers.
@@ -32,6 +33,8 @@ pub trait Backend: Sized + Send + 'static {
     const SURVIVES: bool;
     /// Whether it writes and restores backups.
     const BACKS_UP: bool;
+    /// How the tenants of the suite are kept apart.
+    const ISOLATION: Isolation = Isolation::Embedded;
 
     /// An empty backend with the region `local`.
     async fn open(env: Env) -> Self;
@@ -110,7 +113,7 @@ impl<B: Backend> World<B> {
             plan: "starter".parse().unwrap(),
             overrides: Overrides { storage_bytes: Some(None), ..Overrides::default() },
             throwaway: None,
-            isolation: "file".into(),
+            isolation: B::ISOLATION,
             status: TenantStatus::Active,
             created_at: self.env().now(),
             generation: 0,

@@ -36,6 +36,12 @@ pub enum StoreError {
     /// The store cannot take this now.
     #[error("the store cannot take this now")]
     Unavailable,
+    /// This backend does not offer the isolation asked for.
+    #[error("this isolation is not offered")]
+    IsolationUnavailable,
+    /// Nobody made the place that the tenant's data was to rest in, within the time that there is for it.
+    #[error("the tenant's database or schema was not made in time")]
+    ProvisioningUnavailable,
     /// A backup does not fit the tenant that it was to be restored into.
     #[error("{0}")]
     BackupRefused(String),
@@ -80,6 +86,15 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable => {
                 Self::new(Code::Unavailable, "The store cannot take this now. Try again.").retry_after(1)
             }
+            StoreError::IsolationUnavailable => Self::new(
+                Code::IsolationUnavailable,
+                "This deployment does not offer the isolation asked for.",
+            ),
+            StoreError::ProvisioningUnavailable => Self::new(
+                Code::ProvisioningUnavailable,
+                "The tenant's database or schema was not made in time. Nothing of the tenant was kept.",
+            )
+            .retry_after(30),
             StoreError::BackupRefused(detail) => Self::new(Code::BackupRefused, detail),
         }
     }

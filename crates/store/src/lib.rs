@@ -10,6 +10,7 @@ mod commit;
 mod entities;
 mod error;
 mod idempotency;
+mod isolation;
 mod keyring;
 mod object;
 mod objects;
@@ -34,6 +35,7 @@ pub use entities::{
 };
 pub use error::StoreError;
 pub use idempotency::{IdempotencyClaim, IdempotencyStore, PlannedAnswer, Remembered};
+pub use isolation::Isolation;
 pub use keyring::{KeyPurpose, TenantKeyring};
 pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned};
 pub use objects::Objects;

@@ -1,7 +1,7 @@
 //! The platform store: tenants, plans, templates, endpoints, operators and the credential index's lines.
 //! It holds no tenant content.
 
-use crate::{OperatorLog, OperatorStore, StoreError, VerifyGrants, WholeBackups};
+use crate::{Isolation, OperatorLog, OperatorStore, StoreError, VerifyGrants, WholeBackups};
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus, Throwaway};
@@ -33,7 +33,7 @@ pub struct TenantRow {
     /// never again.
     pub throwaway: Option<Throwaway>,
     /// How it is kept apart.
-    pub isolation: String,
+    pub isolation: Isolation,
     /// Whether it takes part.
     pub status: TenantStatus,
     /// When it was made.
@@ -103,8 +103,11 @@ pub type Endpoints = std::sync::Arc<[std::sync::Arc<Endpoint>]>;
 /// Keeps what the platform knows.
 #[async_trait]
 pub trait PlatformStore: OperatorStore + OperatorLog + VerifyGrants {
+    /// The kinds of isolation that it offers. The first is that of a tenant for which none was asked.
+    fn isolations(&self) -> &'static [Isolation];
+
     /// Makes a tenant, its key and its first key's line in one durable write, after the first events of
-    /// its log are durable.
+    /// its log are durable. A kind of isolation that it does not offer is refused.
     async fn create_tenant(&self, operator: &Operator, tenant: NewTenant) -> Result<(), StoreError>;
 
     /// A tenant. Deleted ones are not found.
@@ -118,7 +121,7 @@ pub trait PlatformStore: OperatorStore + OperatorLog + VerifyGrants {
         limit: u32,
     ) -> Result<Vec<TenantRow>, StoreError>;
 
-    /// Changes a tenant, if it still has the row's version.
+    /// Changes a tenant, if it still has the row's version. Its region and its isolation stay as they are.
     async fn update_tenant(&self, operator: &Operator, row: TenantRow) -> Result<TenantRow, StoreError>;
 
     /// A plan.

@@ -148,7 +148,7 @@ impl World {
             plan: "starter".parse().unwrap(),
             overrides: Overrides { storage_bytes: Some(None), ..Overrides::default() },
             throwaway: None,
-            isolation: "embedded".into(),
+            isolation: store::Isolation::Embedded,
             status: TenantStatus::Active,
             created_at: self.env.now(),
             generation: 0,

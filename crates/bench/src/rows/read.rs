@@ -20,7 +20,8 @@ pub(crate) fn read(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
         anyhow::Ok((made.key.expose().to_owned(), format!("/v1/records/notes/{id}")))
     })?;
     let (record, nobody) = (Request::new("GET", &path, &key, ""), Request::new("GET", "/healthz", "", ""));
-    let one = |request: &Request| Load::steady(server.address, 1, plan.span).run(|_, _| Some(request.clone()));
+    let one =
+        |request: &Request| Load::steady(server.address, 1, plan.span).run(|_, _| Some(request.clone()));
     one(&record)?;
     let (mut p50, mut p99, mut alone50, mut alone99) = (vec![], vec![], vec![], vec![]);
     for _ in 0..plan.rounds {

@@ -9,7 +9,7 @@ use context::Operator;
 use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
 use store::{
-    Carrier, ErasedPlace, ErasureReceipt, PlatformStore, RestoreOptions, Restored, StoreError,
+    Carrier, ErasedPlace, ErasureReceipt, Isolation, PlatformStore, RestoreOptions, Restored, StoreError,
     TenantLifecycle, WholeBackup, WholeBackups,
 };
 
@@ -21,23 +21,39 @@ impl PostgresStore {
     /// Takes a tenant's keys and rows in one transaction, after its log's last words.
     async fn end(&self, id: TenantId) -> Result<ErasureReceipt, Fault> {
         let handle = self.handle(id).await?;
-        let (session, _) = self.home().begin(id, "BEGIN").await?;
-        session
-            .batch_execute("SELECT pg_advisory_xact_lock(1952542576); SELECT 1 FROM log_head FOR UPDATE")
-            .await?;
+        let own = handle.home.isolation();
+        let (session, _) = handle.home.begin(id, "BEGIN").await?;
+        if own.is_none() {
+            session.batch_execute("SELECT pg_advisory_xact_lock(1952542576)").await?;
+        }
+        session.batch_execute("SELECT 1 FROM log_head FOR UPDATE").await?;
         let (audit_events, final_checkpoint) = Proofs::at(&handle, &session).await?.checkpoint(None).await?;
         let mut rows = 0;
         for table in TENANT_TABLES {
             rows += session.execute_typed(&format!("DELETE FROM {table}"), &[]).await?;
         }
         let erased_at = self.env().now();
-        let lines = self.inner().platform.destroy(&session, id, erased_at).await?;
-        session.commit().await?;
+        let lines = match own {
+            None => self.inner().platform.destroy(&session, id, erased_at).await?,
+            // With its keys the tenant is gone; what they opened follows, and then the home.
+            Some(isolation) => {
+                let platform = &self.inner().platform;
+                let change = platform.change().await?;
+                let lines = platform.destroy(&change, id, erased_at).await?;
+                platform.remove_home(&change, id, isolation).await?;
+                change.commit().await?;
+                lines
+            }
+        };
+        let deleted = session.commit().await;
         self.forget(id);
-        let place = |place: &str, done: String, older_copies: &str| ErasedPlace {
-            place: place.to_owned(),
-            done,
-            older_copies: older_copies.to_owned(),
+        self.inner().homes.forget(id);
+        let shared = match own {
+            None => {
+                deleted?;
+                place_of_tables(rows)
+            }
+            Some(isolation) => self.place_of_home(id, isolation, rows, deleted.is_ok()).await,
         };
         let places = vec![
             place(
@@ -45,15 +61,44 @@ impl PostgresStore {
                 "the wrapped keys were deleted, so that nothing sealed under them opens".to_owned(),
                 "backups of the database and its write-ahead log have them, wrapped, until they expire",
             ),
+            shared,
             place(
-                "the shared tables",
-                format!("{rows} rows were deleted"),
-                "the space is used again after the next vacuum; backups have the rows, sealed",
+                "the credential index",
+                format!("{lines} lines were deleted"),
+                "the space is used again after the next vacuum; backups have the lines",
             ),
-            place("the credential index", format!("{lines} lines were deleted"), "as of the shared tables"),
         ];
         Ok(ErasureReceipt { tenant: id, erased_at, places, audit_events, final_checkpoint })
     }
+
+    /// What became of a tenant's own home, once it is gone or the time to wait for that is over.
+    async fn place_of_home(
+        &self,
+        id: TenantId,
+        isolation: Isolation,
+        rows: u64,
+        deleted: bool,
+    ) -> ErasedPlace {
+        let (name, copies) = match isolation {
+            Isolation::Dedicated => ("the tenant's database and role", "backups of it have the rows, sealed"),
+            _ => ("the tenant's schema and role", "backups of the database have the rows, sealed"),
+        };
+        let done = match (self.inner().platform.home_is_gone(id).await, deleted) {
+            (true, _) => "they were removed, with all rows".to_owned(),
+            (false, true) => format!("{rows} rows were deleted, and the removal waits to be carried out"),
+            (false, false) => "the removal waits to be carried out".to_owned(),
+        };
+        place(name, done, copies)
+    }
+}
+
+fn place_of_tables(rows: u64) -> ErasedPlace {
+    let copies = "the space is used again after the next vacuum; backups have the rows, sealed";
+    place("the shared tables", format!("{rows} rows were deleted"), copies)
+}
+
+fn place(place: &str, done: String, older_copies: &str) -> ErasedPlace {
+    ErasedPlace { place: place.to_owned(), done, older_copies: older_copies.to_owned() }
 }
 
 #[async_trait]
@@ -76,8 +121,8 @@ impl TenantLifecycle for PostgresStore {
         tenant: TenantId,
         target: &Path,
     ) -> Result<BackupId, StoreError> {
-        let generation = self.tenant(operator, tenant).await?.generation;
-        Ok(self.write_backup(tenant, generation, target).await?)
+        self.tenant(operator, tenant).await?;
+        Ok(self.write_backup(tenant, target).await?)
     }
 
     async fn restore(

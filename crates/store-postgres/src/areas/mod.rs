@@ -10,6 +10,7 @@ mod records;
 mod rekey;
 mod runs;
 mod usage;
+mod work;
 
 use crate::error::Fault;
 use store::StoreError;

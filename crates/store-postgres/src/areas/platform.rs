@@ -2,35 +2,83 @@
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::params;
+use crate::home::{Home, Session, params};
 use crate::platform::Making;
 use async_trait::async_trait;
+use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant};
 use env::Timestamp;
 use ids::{KeyId, Slug, TemplateId, TenantId};
 use metering::plan::Plan;
 use std::collections::HashMap;
+use std::sync::Arc;
 use store::{
-    ApiKeyRecord, Endpoint, Endpoints, Entity as _, NewTenant, PlatformStore, StoreError, Template, TenantRow,
+    ApiKeyRecord, Endpoint, Endpoints, Entity as _, Isolation, NewTenant, PlatformStore, StoreError,
+    Template, TenantRow,
 };
 use store_core::keys::WrappedKeys;
 
 impl PostgresStore {
-    /// Everything about a new tenant in one transaction: its row, its keys, its first credential, its log.
+    /// Everything about a new tenant: its row, its keys, its first credential, its log. In the shared tables it is
+    /// one transaction.
     async fn make(&self, tenant: NewTenant) -> Result<(), Fault> {
         let NewTenant { row, key_hash, key, key_record, events } = tenant;
+        if !self.isolations().contains(&row.isolation) {
+            return Err(StoreError::IsolationUnavailable.into());
+        }
         let inner = self.inner();
         if !inner.regions.contains(&row.region) {
             let detail = format!("This server keeps no data in the region `{}`.", row.region);
             return Err(StoreError::Invalid(detail).into());
         }
-        let (id, region) = (row.id, row.region.clone());
+        let (id, isolation) = (row.id, row.isolation);
         let keys = WrappedKeys::make(inner.kms.as_ref(), id, &self.env()).await?;
-        let handle = self.unborn(id, &region, &keys).await?;
         let making = Making { row, keys, first_key: (key_hash, key) };
-        let (session, _) = self.home().begin(id, "BEGIN").await?;
-        session.batch_execute("SELECT pg_advisory_xact_lock(1952542576)").await?;
-        inner.platform.make_tenant(&session, &making).await?;
+        if isolation == Isolation::Pooled {
+            let home = inner.homes.shared().clone();
+            let (session, _) = home.begin(id, "BEGIN").await?;
+            session.batch_execute("SELECT pg_advisory_xact_lock(1952542576)").await?;
+            inner.platform.make_tenant(&session, &making).await?;
+            return self.fill(&making, home, session, key_record, events).await;
+        }
+        inner.platform.check_new_tenant(&making.row).await?;
+        inner.platform.make_home(id, isolation).await?;
+        let made = self.make_apart(&making, key_record, events).await;
+        if made.is_err() && inner.platform.tenant_row(id).await?.is_none() {
+            inner.platform.unmake_home(id, isolation).await?;
+            inner.homes.forget(id);
+        }
+        made
+    }
+
+    /// A tenant in a home of its own: first what is in the home, then what the platform knows, with which the
+    /// tenant is there.
+    async fn make_apart(
+        &self,
+        making: &Making,
+        key_record: ApiKeyRecord,
+        events: Vec<Draft>,
+    ) -> Result<(), Fault> {
+        let id = making.row.id;
+        let home = self.home(id, making.row.isolation).await?;
+        let (session, _) = home.begin(id, "BEGIN").await?;
+        self.fill(making, home, session, key_record, events).await?;
+        let platform = &self.inner().platform;
+        let session = platform.change().await?;
+        platform.make_tenant(&session, making).await?;
+        session.commit().await
+    }
+
+    /// Begins the tenant's log, keeps its first key, and ends the transaction.
+    async fn fill(
+        &self,
+        making: &Making,
+        home: Arc<Home>,
+        session: Session,
+        key_record: ApiKeyRecord,
+        events: Vec<Draft>,
+    ) -> Result<(), Fault> {
+        let handle = self.unborn(making.row.id, &home, &making.row.region, &making.keys).await?;
         crate::store_impl::begin_log(&session, &handle).await?;
         let (kind, key) = (ApiKeyRecord::KIND.as_str(), key_record.key());
         let body = handle.seal("object", &[kind, &key], &key_record)?;
@@ -46,6 +94,10 @@ impl PostgresStore {
 
 #[async_trait]
 impl PlatformStore for PostgresStore {
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Pooled, Isolation::Schema, Isolation::Dedicated]
+    }
+
     async fn create_tenant(&self, _: &Operator, tenant: NewTenant) -> Result<(), StoreError> {
         Ok(self.make(tenant).await?)
     }

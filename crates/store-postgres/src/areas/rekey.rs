@@ -1,12 +1,13 @@
-//! A change of the data key: everything sealed is sealed anew, and the key with it changed, in one transaction.
+//! A change of the data key: everything sealed is sealed anew, in one transaction with the name of the new key.
+//! The key itself is in the platform's database before that, beside the old one, and takes its place afterwards.
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Session, params};
+use crate::home::{Home, Session, params};
 use crate::tenant::TenantHandle;
-use ids::{Id as _, TenantId};
+use ids::TenantId;
 use store::StoreError;
-use store_core::keys::WrappedKeys;
+use store_core::keys::{NamedKey, WrappedKeys};
 
 /// Every sealed column, with the parts of the place that it is sealed for.
 const SEALED: [(&str, &str, &str); 11] = [
@@ -27,27 +28,52 @@ impl PostgresStore {
     /// Seals a tenant's content under a fresh key. Nobody writes for the tenant meanwhile.
     pub(super) async fn seal_anew(&self, id: TenantId) -> Result<(), Fault> {
         let (inner, env) = (self.inner(), self.env());
-        let (session, _) = self.home().begin(id, "BEGIN").await?;
-        let head = session.query_typed_opt("SELECT 1 FROM log_head FOR UPDATE", &[]).await?;
-        head.ok_or(Fault::Answer(StoreError::NotFound))?;
-        let region = inner.platform.region_in(&session, id).await?;
-        let wrapped = inner.platform.keys_in(&session, id).await?.ok_or(Fault::KeyGone)?;
-        let old = self.unborn(id, &region, &wrapped).await?;
+        let home = self.handle(id).await?.home.clone();
+        let (session, _) = home.begin(id, "BEGIN").await?;
+        let head = session.query_typed_opt("SELECT data_key FROM log_head FOR UPDATE", &[]).await?;
+        let head: String = head.ok_or(Fault::Answer(StoreError::NotFound))?.try_get(0)?;
+        let elsewhere = home.platform_session().await?;
+        let platform = elsewhere.as_ref().unwrap_or(&session);
+        let region = inner.platform.region_in(platform, id).await?;
+        // Nobody else changes the key while the log's head is held, so that what an earlier change left is settled.
+        inner.platform.settle_key(platform, id, &head).await?;
+        let (wrapped, _) = inner.platform.keys_in(platform, id).await?.ok_or(Fault::KeyGone)?;
+        let old = self.unborn(id, &home, &region, &wrapped).await?;
         let wrapped = wrapped.with_new_data_key(inner.kms.as_ref(), id, &env).await?;
-        let new = self.unborn(id, &region, &wrapped).await?;
+        let new = self.unborn(id, &home, &region, &wrapped).await?;
+        inner.platform.put_next_key(platform, id, &wrapped.data).await?;
         for (table, column, parts) in SEALED {
             seal_column(&session, &old, &new, (table, column, parts)).await?;
         }
-        let (bytes, key) = (id.to_bytes(), wrapped.data.wrapped.to_bytes());
-        let put = "UPDATE tenantry.tenant_key SET name = $3, wrapped = $4 WHERE tenant = $1 AND kind = $2";
-        let values = params![bytes.as_slice() => BYTEA, WrappedKeys::DATA => TEXT, wrapped.data.name => TEXT,
-            key => BYTEA];
-        session.execute_typed(put, values).await?;
         let name = "UPDATE log_head SET data_key = $1";
         session.execute_typed(name, params![wrapped.data.name => TEXT]).await?;
-        session.commit().await?;
+        match elsewhere {
+            None => {
+                inner.platform.settle_key(&session, id, &wrapped.data.name).await?;
+                session.commit().await?;
+            }
+            // Which of the two keys holds the head says, so that a crash between these leaves it clear.
+            Some(platform) => {
+                session.commit().await?;
+                inner.platform.settle_key(&platform, id, &wrapped.data.name).await?;
+            }
+        }
         self.forget(id);
         Ok(())
+    }
+
+    /// The tenant's keys, with the data key that its tables are sealed under: a change of it may have ended between
+    /// the tables and the platform.
+    pub(crate) async fn settled(
+        &self,
+        home: &Home,
+        id: TenantId,
+        (keys, next): (WrappedKeys, Option<NamedKey>),
+    ) -> Result<WrappedKeys, Fault> {
+        let Some(next) = next else { return Ok(keys) };
+        let (_, rows) = home.read(id, "SELECT data_key FROM log_head", &[]).await?;
+        let head: &str = rows.first().ok_or(Fault::KeyGone)?.try_get(0)?;
+        if head == next.name { Ok(WrappedKeys { data: next, ..keys }) } else { Ok(keys) }
     }
 }
 

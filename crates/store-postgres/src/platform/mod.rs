@@ -4,6 +4,7 @@
 mod catalog;
 mod index;
 mod operators;
+mod provisioning;
 mod tenants;
 
 pub(crate) use tenants::Making;
@@ -17,22 +18,31 @@ use lru::LruCache;
 use secret::SecretBytes;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use store_core::keys::{NamedKey, WrappedKeys};
 use tokio_postgres::Row;
 
 /// Of how many keys it is known when they were last used.
 const USES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
+/// What the next data key is stored as, while tables are sealed under it anew.
+const NEXT_DATA: &str = "next data";
+
+/// A tenant's keys, and the data key that a change under way has made.
+pub(crate) type KeysAndNext = (WrappedKeys, Option<NamedKey>);
+
 pub(crate) struct Platform {
     home: Arc<Home>,
     env: Env,
+    /// How long whoever asks for a home waits for it.
+    patience: Duration,
     /// The minute in which a key's use was last written down, so that it is written once a minute.
     uses: Mutex<LruCache<(TenantId, KeyId), i64>>,
 }
 
 impl Platform {
-    pub(crate) fn new(home: Arc<Home>, env: Env) -> Self {
-        Self { home, env, uses: Mutex::new(LruCache::new(USES)) }
+    pub(crate) fn new(home: Arc<Home>, env: Env, patience: Duration) -> Self {
+        Self { home, env, patience, uses: Mutex::new(LruCache::new(USES)) }
     }
 
     /// One statement.
@@ -69,7 +79,7 @@ impl Platform {
     }
 
     /// A tenant's wrapped keys.
-    pub(crate) async fn wrapped_keys(&self, id: TenantId) -> Result<Option<WrappedKeys>, Fault> {
+    pub(crate) async fn wrapped_keys(&self, id: TenantId) -> Result<Option<KeysAndNext>, Fault> {
         let session = self.home.session().await?;
         self.keys_in(&session, id).await
     }
@@ -79,7 +89,7 @@ impl Platform {
         &self,
         session: &Session,
         id: TenantId,
-    ) -> Result<Option<WrappedKeys>, Fault> {
+    ) -> Result<Option<KeysAndNext>, Fault> {
         let bytes = id.to_bytes();
         let select = "SELECT kind, name, wrapped FROM tenantry.tenant_key WHERE tenant = $1";
         let rows = session.query_typed(select, params![bytes.as_slice() => BYTEA]).await?;
@@ -94,7 +104,42 @@ impl Platform {
             Ok(None)
         };
         let all = key(WrappedKeys::DATA)?.zip(key(WrappedKeys::LOG)?).zip(key(WrappedKeys::LAYERS)?);
-        Ok(all.map(|((data, log), layers)| WrappedKeys { data, log, layers, changing: false }))
+        let next = key(NEXT_DATA)?;
+        Ok(all.map(|((data, log), layers)| (WrappedKeys { data, log, layers, changing: false }, next)))
+    }
+
+    /// Keeps the key that is to be the tenant's data key, beside the one that still is.
+    pub(crate) async fn put_next_key(
+        &self,
+        session: &Session,
+        id: TenantId,
+        key: &NamedKey,
+    ) -> Result<(), Fault> {
+        let (id, wrapped) = (id.to_bytes(), key.wrapped.to_bytes());
+        let put = "INSERT INTO tenantry.tenant_key(tenant, kind, name, wrapped) VALUES($1, $2, $3, $4)
+            ON CONFLICT (tenant, kind) DO UPDATE SET name = $3, wrapped = $4";
+        let values = params![id.as_slice() => BYTEA, NEXT_DATA => TEXT, key.name => TEXT, wrapped => BYTEA];
+        session.execute_typed(put, values).await?;
+        Ok(())
+    }
+
+    /// Puts the next data key in the place of the one before, where the tables are sealed under it. Else nothing.
+    pub(crate) async fn settle_key(
+        &self,
+        session: &Session,
+        id: TenantId,
+        sealed_under: &str,
+    ) -> Result<(), Fault> {
+        let id = id.to_bytes();
+        let settle =
+            "WITH next AS (DELETE FROM tenantry.tenant_key WHERE tenant = $1 AND kind = $2 AND name = $4
+                RETURNING name, wrapped)
+            UPDATE tenantry.tenant_key SET name = next.name, wrapped = next.wrapped FROM next
+            WHERE tenant = $1 AND kind = $3";
+        let values = params![id.as_slice() => BYTEA, NEXT_DATA => TEXT, WrappedKeys::DATA => TEXT,
+            sealed_under => TEXT];
+        session.execute_typed(settle, values).await?;
+        Ok(())
     }
 
     /// Stores a tenant's keys, unless it has some: then nothing is changed.

@@ -8,7 +8,7 @@ use env::Timestamp;
 use ids::{Id as _, Slug, TenantId};
 use metering::plan::{Limits, Plan};
 use std::sync::Arc;
-use store::{StoreError, TenantRow};
+use store::{Isolation, StoreError, TenantRow};
 use store_core::keys::WrappedKeys;
 use tokio_postgres::Row;
 
@@ -27,7 +27,7 @@ fn tenant_row(row: &Row) -> Result<TenantRow, Fault> {
         region: row.try_get::<_, &str>(3)?.parse().map_err(|_| damaged())?,
         plan: row.try_get::<_, &str>(4)?.parse().map_err(|_| damaged())?,
         overrides: serde_json::from_str(row.try_get(5)?).map_err(|_| damaged())?,
-        isolation: row.try_get(6)?,
+        isolation: Isolation::parse(row.try_get(6)?).ok_or_else(damaged)?,
         status: TenantStatus::parse(row.try_get(7)?).ok_or_else(damaged)?,
         created_at: Timestamp::from_millis(row.try_get(8)?),
         generation: row.try_get::<_, i64>(9)?.cast_unsigned(),
@@ -112,7 +112,7 @@ const INSERT: &str =
     VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 const UPDATE: &str =
     "UPDATE tenantry.tenant SET name = $2, external_id = $3, region = $4, plan = $5, overrides = $6,
-    isolation = $7, status = $8, created_at = $9, generation = $10, version = $11
+    isolation = $7, status = $8, created_at = $9, generation = greatest(generation, $10), version = $11
     WHERE id = $1 AND version = $11 - 1 AND throwaway_grant IS NOT DISTINCT FROM $12
     AND throwaway_until IS NOT DISTINCT FROM $13 AND throwaway_slot IS NOT DISTINCT FROM $14";
 
@@ -124,7 +124,7 @@ async fn write_row(session: &Session, row: &TenantRow, statement: &str) -> Resul
         .execute_typed(
             statement,
             params![row.id.to_bytes().as_slice() => BYTEA, row.name => TEXT, row.external_id => TEXT,
-                row.region.as_str() => TEXT, row.plan.as_str() => TEXT, overrides => TEXT, row.isolation => TEXT,
+                row.region.as_str() => TEXT, row.plan.as_str() => TEXT, overrides => TEXT, row.isolation.as_str() => TEXT,
                 row.status.as_str() => TEXT, row.created_at.millis() => INT8,
                 row.generation.cast_signed() => INT8, row.version.cast_signed() => INT8,
                 throwaway.map(|it| it.grant.to_string()) => TEXT, throwaway.map(|it| it.until.millis()) => INT8,
@@ -147,6 +147,12 @@ impl Platform {
         self.add_keys(session, making.row.id, &making.keys).await?;
         let (hash, subject) = &making.first_key;
         super::index::insert(session, hash, Some(making.row.id), subject, None).await
+    }
+
+    /// Refuses a tenant that cannot be made, before anything is made for it.
+    pub(crate) async fn check_new_tenant(&self, row: &TenantRow) -> Result<(), Fault> {
+        let session = self.home.session().await?;
+        check_new(&session, row).await
     }
 
     pub(crate) async fn tenant_row(&self, id: TenantId) -> Result<Option<TenantRow>, Fault> {
@@ -194,6 +200,8 @@ impl Platform {
         let found = find(&session, row.id).await?.ok_or(Fault::Answer(StoreError::NotFound))?;
         let refused = if found.region != row.region {
             Some("A tenant's region does not change: its data would stay behind.")
+        } else if found.isolation != row.isolation {
+            Some("A tenant's isolation does not change.")
         } else if found.throwaway != row.throwaway {
             Some("Which grant made a tenant does not change.")
         } else {
@@ -209,13 +217,22 @@ impl Platform {
         }
     }
 
+    /// Notes how often the tenant was restored, which its own tables say. Here it is for operators to see.
+    pub(crate) async fn note_generation(&self, id: TenantId, generation: u64) -> Result<(), Fault> {
+        let note = "UPDATE tenantry.tenant SET generation = greatest(generation, $2) WHERE id = $1";
+        let id = id.to_bytes();
+        self.execute(note, params![id.as_slice() => BYTEA, generation.cast_signed() => INT8]).await?;
+        Ok(())
+    }
+
     /// Takes a tenant's keys and all that names it, in a transaction that goes on.
     pub(crate) async fn destroy(&self, session: &Session, id: TenantId, at: Timestamp) -> Result<u64, Fault> {
         let bytes = id.to_bytes();
         let bytes = bytes.as_slice();
         for statement in [
             "DELETE FROM tenantry.tenant_key WHERE tenant = $1",
-            "DELETE FROM tenantry.work WHERE tenant = $1",
+            "DELETE FROM tenantry.work WHERE tenant_id = $1",
+            "DELETE FROM tenantry.work_elsewhere WHERE tenant = $1",
             "DELETE FROM tenantry.at_rest WHERE tenant = $1",
         ] {
             session.execute_typed(statement, params![bytes => BYTEA]).await?;

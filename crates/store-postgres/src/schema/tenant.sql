@@ -1,6 +1,5 @@
 -- Tenants' tables. `tenant_id` stands in every key, since the database checks keys without asking the policies.
 -- What is sealed is sealed under the tenant's own key, for its table, row and tenant.
-SET LOCAL search_path = pooled;
 
 -- Where the audit log stands. Whoever writes as the tenant holds this row until the write is over.
 CREATE TABLE log_head(

@@ -79,19 +79,27 @@ impl Txn {
         if at_rest && !was_at_rest {
             let id = self.handle.id.to_bytes();
             let note = "INSERT INTO tenantry.at_rest(tenant) VALUES($1) ON CONFLICT DO NOTHING";
-            self.execute_typed(note, params![id.as_slice() => BYTEA]).await?;
+            // Said too early it does no harm: whoever looks finds nothing that is old.
+            let elsewhere = self.handle.home.platform_session().await?;
+            let session = elsewhere.as_ref().unwrap_or(self);
+            session.execute_typed(note, params![id.as_slice() => BYTEA]).await?;
         }
         Ok(())
     }
 
     pub(super) async fn put_marks(&self, marks: &[Mark]) -> Result<(), Fault> {
-        let tenant = self.handle.id.to_bytes();
+        let (tenant, work) = (self.handle.id.to_bytes(), self.handle.home.work());
+        if marks.iter().any(|mark| matches!(mark, Mark::Open { .. })) {
+            self.handle.home.announce_work(self.handle.id).await?;
+        }
         for mark in marks {
             match mark {
                 Mark::Open { kind, id, due } => {
                     self.execute_typed(
-                        "INSERT INTO tenantry.work(tenant, kind, id, due) VALUES($1, $2, $3, $4)
-                         ON CONFLICT (tenant, kind, id) DO UPDATE SET due = $4",
+                        &format!(
+                            "INSERT INTO {work}(tenant_id, kind, id, due) VALUES($1, $2, $3, $4)
+                             ON CONFLICT (tenant_id, kind, id) DO UPDATE SET due = $4"
+                        ),
                         params![tenant.as_slice() => BYTEA, work_name(*kind) => TEXT, id.as_slice() => BYTEA,
                             due.map(env::Timestamp::millis) => INT8],
                     )
@@ -99,7 +107,7 @@ impl Txn {
                 }
                 Mark::Closed { kind, id } => {
                     self.execute_typed(
-                        "DELETE FROM tenantry.work WHERE tenant = $1 AND kind = $2 AND id = $3",
+                        &format!("DELETE FROM {work} WHERE tenant_id = $1 AND kind = $2 AND id = $3"),
                         params![tenant.as_slice() => BYTEA, work_name(*kind) => TEXT, id.as_slice() => BYTEA],
                     )
                     .await?;

@@ -10,7 +10,7 @@ use ids::{Id, Slug, TenantId};
 use metering::plan::{Limits, Overrides, Plan};
 use sqlcipher::{ErrorCode, Executor, OptionalExtension, Row, params};
 use std::sync::Arc;
-use store::{StoreError, TenantRow};
+use store::{Isolation, StoreError, TenantRow};
 
 const COLUMNS: &str =
     "id, name, external_id, region, plan, overrides, isolation, status, created_at, generation, version,
@@ -20,7 +20,7 @@ fn tenant_row(row: &Row<'_>) -> Result<Result<TenantRow, Fault>, sqlcipher::Erro
     let (region, plan): (String, String) = (row.get(3)?, row.get(4)?);
     let (overrides, status): (String, String) = (row.get(5)?, row.get(7)?);
     let (id, name, external_id) = (TenantId::from_bytes(row.get(0)?), row.get(1)?, row.get(2)?);
-    let (isolation, created_at) = (row.get(6)?, Timestamp::from_millis(row.get(8)?));
+    let created_at = Timestamp::from_millis(row.get(8)?);
     let (generation, version) = (row.get(9)?, row.get(10)?);
     let grant: Option<String> = row.get(11)?;
     let (until, slot): (Option<i64>, Option<u32>) = (row.get(12)?, row.get(13)?);
@@ -33,7 +33,8 @@ fn tenant_row(row: &Row<'_>) -> Result<Result<TenantRow, Fault>, sqlcipher::Erro
             region: region.parse().map_err(|_| damaged())?,
             plan: plan.parse().map_err(|_| damaged())?,
             overrides: serde_json::from_str(&overrides).map_err(|_| damaged())?,
-            isolation,
+            // There is no other kind here, whatever an earlier version called it.
+            isolation: Isolation::Embedded,
             status: TenantStatus::parse(&status).ok_or_else(damaged)?,
             created_at,
             generation,
@@ -97,7 +98,7 @@ fn write_row(connection: &Executor, row: &TenantRow, statement: &str) -> Result<
         row.region.as_str(),
         row.plan.as_str(),
         overrides,
-        row.isolation,
+        row.isolation.as_str(),
         row.status.as_str(),
         row.created_at.millis(),
         row.generation,
@@ -226,6 +227,10 @@ impl Platform {
                 let found = find(connection, id)?.ok_or(Fault::Answer(StoreError::NotFound))?;
                 if found.region != row.region {
                     let detail = "A tenant's region does not change: its data would stay behind.";
+                    return Err(StoreError::Invalid(detail.into()).into());
+                }
+                if found.isolation != row.isolation {
+                    let detail = "A tenant's isolation does not change.";
                     return Err(StoreError::Invalid(detail.into()).into());
                 }
                 if found.throwaway != row.throwaway {

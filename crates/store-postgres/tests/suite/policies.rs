@@ -5,7 +5,7 @@ use crate::place::Place;
 use env::{Env, Timestamp};
 use ids::{Id as _, TenantId};
 use secret::SecretText;
-use store_postgres::{SetupError, init};
+use store_postgres::{SetupError, Tls, init};
 use tokio_postgres::Client;
 
 /// Makes a token as whoever has the key would: for a tenant, ending so many milliseconds from now.
@@ -20,7 +20,7 @@ fn run<R>(test: impl Future<Output = R>) -> R {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test)
 }
 
-async fn token(admin: &Client, tenant: TenantId, millis: i64) -> String {
+pub async fn token(admin: &Client, tenant: TenantId, millis: i64) -> String {
     use tokio_postgres::types::Type;
     let (tenant, millis) = (hex(tenant), millis as f64);
     let row = admin.query_typed_one(TOKEN, &[(&tenant, Type::TEXT), (&millis, Type::FLOAT8)]).await.unwrap();
@@ -193,27 +193,27 @@ fn a_database_that_is_open_is_not_served() {
         let env = env();
         let place = Place::make(&env).await;
         // Made again, nothing changes.
-        init(crate::instance::admin(), &place.url(), place.kms(&env).as_ref(), &env).await.unwrap();
+        init(crate::instance::admin(), &place.url(), &Tls::default(), place.kms(&env).as_ref(), &env)
+            .await
+            .unwrap();
         place.open(&env).await;
         let admin = connect(&place.admin_url()).await;
-        let settings = || store_postgres::Settings {
-            url: SecretText::new(place.url()),
-            regions: vec!["local".parse().unwrap()],
-            connections: 2,
-        };
-        let open = async || {
-            store_postgres::PostgresStore::open(settings(), place.kms(&env), env.clone()).await.err()
+        let open = async || place.try_open(&env).await.err();
+        let fails = |error: Option<SetupError>, check: &str, found: &str| {
+            let Some(SetupError::Footing(footing)) = error else { panic!("{check}: {error:?}") };
+            let rows: Vec<_> = footing.rows.iter().filter(|row| !row.ok).collect();
+            assert!(rows.iter().any(|row| row.check == check && row.found.contains(found)), "{rows:?}");
         };
         admin.batch_execute("ALTER TABLE pooled.run NO FORCE ROW LEVEL SECURITY").await.unwrap();
-        assert!(matches!(open().await, Some(SetupError::Open(table)) if table == "run"));
+        fails(open().await, "forced row-level security", "run");
         admin.batch_execute("ALTER TABLE pooled.run FORCE ROW LEVEL SECURITY").await.unwrap();
         assert!(open().await.is_none());
         let role = format!("{}_server", place.database);
         admin.batch_execute(&format!("ALTER ROLE {role} BYPASSRLS")).await.unwrap();
-        assert!(matches!(open().await, Some(SetupError::Role(_))));
+        fails(open().await, "the role's attributes", "steps over policies");
         let other = Place::make(&env).await;
         let foreign = store_postgres::PostgresStore::open(
-            store_postgres::Settings { url: SecretText::new(other.url()), ..settings() },
+            store_postgres::Settings { url: SecretText::new(other.url()), ..place.settings() },
             place.kms(&env),
             env.clone(),
         );

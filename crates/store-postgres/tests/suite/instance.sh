@@ -20,11 +20,22 @@ if [ ! -O "$kept/whole" ]; then
 fi
 exec 9>&-
 [ -O "$kept" ] && cp -a "$kept/data" "$folder/data"
-"$bin/postgres" -D "$folder/data" -k "$folder" -h '' -c fsync=off -c full_page_writes=off -c shared_buffers=32MB \
+# One that is reached across a network has certificates, and a port.
+set -- -h ''
+if [ -n "${TLS_PORT:-}" ]; then
+    umask 077
+    printf '%s' "$TLS_CERTIFICATE" >"$folder/certificate.pem"
+    printf '%s' "$TLS_KEY" >"$folder/key.pem"
+    printf '%s' "$TLS_AUTHORITY" >"$folder/authority.pem"
+    printf 'local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n' >"$folder/hba"
+    set -- -h 127.0.0.1 -p "$TLS_PORT" -c ssl=on -c ssl_cert_file="$folder/certificate.pem" \
+        -c ssl_key_file="$folder/key.pem" -c ssl_ca_file="$folder/authority.pem" -c hba_file="$folder/hba"
+fi
+"$bin/postgres" -D "$folder/data" -k "$folder" "$@" -c fsync=off -c full_page_writes=off -c shared_buffers=32MB \
     -c max_connections=60 -c max_wal_size=256MB -c autovacuum=off >>"$folder/log" 2>&1 </dev/null &
 server=$!
 for _ in $(seq 300); do
-    "$bin/pg_isready" -q -h "$folder" && break
+    "$bin/pg_isready" -q -h "$folder" -p "${TLS_PORT:-5432}" && break
     sleep 0.05
 done
 echo "$folder"

@@ -26,12 +26,20 @@ fn start() -> Instance {
     if let Ok(admin) = std::env::var("TENANTRY_TEST_POSTGRES_URL") {
         return Instance { admin, _until_the_input_ends: None };
     }
+    let (folder, child) = own(&[]);
+    let admin = format!("host={folder} user=postgres dbname=postgres");
+    Instance { admin, _until_the_input_ends: Some(child) }
+}
+
+/// Starts a server of its own, told these by its environment. It ends with the child's input.
+pub fn own(told: &[(&str, String)]) -> (String, Child) {
     // The server refuses to run as root.
     let alone =
         r#"if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- sh -c "$1"; else exec sh -c "$1"; fi"#;
     let mut child = Command::new("sh")
         .args(["-c", alone, "sh", include_str!("instance.sh")])
         .current_dir("/")
+        .envs(told.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -39,16 +47,13 @@ fn start() -> Instance {
         .unwrap();
     let mut folder = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut folder).unwrap();
-    let folder = folder.trim();
+    let folder = folder.trim().to_owned();
     assert!(
         folder.starts_with('/'),
         "these tests need a PostgreSQL server: install Debian's package `postgresql`, or name one's administrator in \
          TENANTRY_TEST_POSTGRES_URL"
     );
-    Instance {
-        admin: format!("host={folder} user=postgres dbname=postgres"),
-        _until_the_input_ends: Some(child),
-    }
+    (folder, child)
 }
 
 /// The address of a role in a database of the same server.

@@ -4,8 +4,10 @@ use crate::instance::{address, admin};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
 use secret::SecretText;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use store_postgres::{PostgresStore, Settings, init};
+use std::time::Duration;
+use store_postgres::{PostgresStore, Provisioner, Settings, SetupError, Tls, init};
 use tempfile::TempDir;
 
 /// Where a test's data are.
@@ -23,7 +25,7 @@ impl Place {
         let database = format!("t{}_{unique}", std::process::id());
         MasterKey::create_development(&folder.path().join("master.key"), env).unwrap();
         let place = Self { folder, database };
-        init(admin(), &place.url(), place.kms(env).as_ref(), env).await.unwrap();
+        init(admin(), &place.url(), &Tls::default(), place.kms(env).as_ref(), env).await.unwrap();
         place
     }
 
@@ -43,11 +45,31 @@ impl Place {
     }
 
     pub async fn open(&self, env: &Env) -> PostgresStore {
-        let settings = Settings {
+        self.try_open(env).await.unwrap()
+    }
+
+    pub async fn try_open(&self, env: &Env) -> Result<PostgresStore, SetupError> {
+        PostgresStore::open(self.settings(), self.kms(env), env.clone()).await
+    }
+
+    pub fn settings(&self) -> Settings {
+        Settings {
             url: SecretText::new(self.url()),
             regions: vec!["local".parse().unwrap()],
             connections: 8,
-        };
-        PostgresStore::open(settings, self.kms(env), env.clone()).await.unwrap()
+            own_homes: NonZeroUsize::new(4).unwrap(),
+            patience: Duration::from_secs(20),
+            tls: Tls::default(),
+        }
+    }
+
+    pub fn provisioner(&self, env: &Env) -> Provisioner {
+        Provisioner::new(admin(), &self.url(), &Tls::default(), self.kms(env), env.clone()).unwrap()
+    }
+
+    /// Serves what is asked for until the test is over.
+    pub fn provision(&self, env: &Env) {
+        let provisioner = self.provisioner(env);
+        tokio::spawn(async move { provisioner.serve(std::future::pending()).await });
     }
 }

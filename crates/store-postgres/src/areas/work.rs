@@ -1,0 +1,87 @@
+//! Work under way: what the shared tables' transactions noted beside them, and what is in tenants' own homes.
+
+use crate::PostgresStore;
+use crate::error::Fault;
+use crate::home::params;
+use crate::platform::{bytes_of, id_of};
+use crate::tenant::work_name;
+use async_trait::async_trait;
+use env::Timestamp;
+use futures::{StreamExt as _, stream};
+use ids::{Id as _, TenantId};
+use store::{PendingWork, StoreError, WorkIndex, WorkKind};
+use tokio_postgres::Row;
+
+/// How many tenants' own homes are asked at once.
+const AT_ONCE: usize = 8;
+
+fn work(row: &Row) -> Result<PendingWork, Fault> {
+    let due: Option<i64> = row.try_get(2)?;
+    Ok(PendingWork { tenant: id_of(row, 0)?, id: bytes_of(row, 1)?, due: due.map(Timestamp::from_millis) })
+}
+
+impl PostgresStore {
+    /// What is under way in a tenant's own home. Where nobody has said for a while that there is something, and
+    /// there is nothing of any kind, it is not asked again until somebody says so.
+    async fn work_in_own(&self, tenant: TenantId, kind: WorkKind) -> Result<Vec<PendingWork>, Fault> {
+        let platform = &self.inner().platform;
+        let id = tenant.to_bytes();
+        let until = "SELECT until::text FROM tenantry.work_elsewhere
+            WHERE tenant = $1 AND until < clock_timestamp()";
+        let over = platform.query(until, params![id.as_slice() => BYTEA]).await?;
+        let Some(row) = platform.tenant_row(tenant).await? else { return Ok(Vec::new()) };
+        let home = self.home(tenant, row.isolation).await?;
+        let select = "SELECT tenant_id, id, due, kind FROM work";
+        let (_, rows) = home.read(tenant, select, &[]).await?;
+        if let (Some(over), true) = (over.first(), rows.is_empty()) {
+            let forget =
+                "DELETE FROM tenantry.work_elsewhere WHERE tenant = $1 AND until = $2::text::timestamptz";
+            let until: &str = over.try_get(0)?;
+            platform.execute(forget, params![id.as_slice() => BYTEA, until => TEXT]).await?;
+        }
+        let mut found = Vec::new();
+        for row in &rows {
+            if row.try_get::<_, &str>(3)? == work_name(kind) {
+                found.push(work(row)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl WorkIndex for PostgresStore {
+    async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError> {
+        let platform = &self.inner().platform;
+        let select = "SELECT tenant_id, id, due FROM tenantry.work WHERE kind = $1";
+        let rows = platform.query(select, params![work_name(kind) => TEXT]).await?;
+        let mut all = rows.iter().map(work).collect::<Result<Vec<_>, Fault>>()?;
+        let elsewhere = platform.query("SELECT tenant FROM tenantry.work_elsewhere", &[]).await?;
+        let tenants = elsewhere.iter().map(|row| id_of(row, 0)).collect::<Result<Vec<_>, Fault>>()?;
+        let asked = stream::iter(tenants).map(async |tenant| (tenant, self.work_in_own(tenant, kind).await));
+        let mut asked = asked.buffer_unordered(AT_ONCE);
+        while let Some((tenant, found)) = asked.next().await {
+            match found {
+                Ok(found) => all.extend(found),
+                // One tenant whose home does not answer keeps nobody else's work waiting.
+                Err(fault) => {
+                    tracing::error!(tenant.id = %tenant, %fault, "a tenant's own home was not asked for its work");
+                }
+            }
+        }
+        all.sort_unstable_by_key(|work| work.id);
+        Ok(all)
+    }
+
+    async fn tenants_at_rest(
+        &self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        let after = after.map_or(Vec::new(), |id| id.to_bytes().to_vec());
+        let select = "SELECT tenant FROM tenantry.at_rest WHERE tenant > $1 ORDER BY tenant LIMIT $2";
+        let values = params![after => BYTEA, i64::from(limit) => INT8];
+        let rows = self.inner().platform.query(select, values).await?;
+        Ok(rows.iter().map(|row| id_of(row, 0)).collect::<Result<_, Fault>>()?)
+    }
+}

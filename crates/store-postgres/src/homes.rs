@@ -1,0 +1,188 @@
+//! The homes that are open: the one that tenants share, and of those that have their own the ones in use.
+
+use crate::error::Fault;
+use crate::footing::{Footing, FootingRow, examine};
+use crate::home::{Home, params};
+use crate::link::Link;
+use crate::naming::Naming;
+use crate::platform::Platform;
+use crate::schema::{self, Place};
+use crate::token::{self, Tokens};
+use crate::{PostgresStore, SetupError};
+use env::Env;
+use ids::TenantId;
+use kms::{Binding, Kms, WrappedKey};
+use lru::LruCache;
+use secret::{SecretBytes, SecretText};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::Isolation;
+use tokio_postgres::Client;
+
+/// How many connections one tenant's home has at most.
+const CONNECTIONS: usize = 4;
+
+pub(crate) struct Homes {
+    link: Link,
+    naming: Naming,
+    shared: Arc<Home>,
+    /// The key of the shared database's tokens, from which those of other databases come.
+    token_key: SecretBytes<32>,
+    kms: Arc<dyn Kms>,
+    env: Env,
+    open: Mutex<LruCache<TenantId, Arc<Home>>>,
+}
+
+/// A home, and the tenant whose home was let go of for it.
+pub(crate) type Opened = (Arc<Home>, Option<TenantId>);
+
+/// The key that a role's password is made from, sealed.
+pub(crate) fn binding(tenant: TenantId) -> Binding {
+    Binding::new(tenant, "postgres role")
+}
+
+/// The password that a key stands for.
+pub(crate) fn password(key: &SecretBytes<32>) -> SecretText {
+    SecretText::new(hex::encode(key.expose()))
+}
+
+impl Homes {
+    pub(crate) fn new(
+        (link, connections): (Link, usize),
+        token_key: SecretBytes<32>,
+        (kms, env): (Arc<dyn Kms>, Env),
+        own: NonZeroUsize,
+    ) -> Result<Self, SetupError> {
+        let tokens = Arc::new(Tokens::new(token_key.clone(), env.clone()));
+        let naming = Naming::of(&link)?;
+        let shared = Arc::new(Home::pooled(link.clone(), connections, tokens)?);
+        Ok(Self { link, naming, shared, token_key, kms, env, open: Mutex::new(LruCache::new(own)) })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Home> {
+        &self.shared
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, Arc<Home>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of a tenant's home.
+    pub(crate) fn forget(&self, tenant: TenantId) {
+        self.open().pop(&tenant);
+    }
+
+    /// A tenant's home, which is looked over when it is first opened.
+    pub(crate) async fn of(
+        &self,
+        platform: &Platform,
+        tenant: TenantId,
+        isolation: Isolation,
+    ) -> Result<Opened, Fault> {
+        if matches!(isolation, Isolation::Embedded | Isolation::Pooled) {
+            return Ok((self.shared.clone(), None));
+        }
+        if let Some(home) = self.open().get(&tenant) {
+            return Ok((home.clone(), None));
+        }
+        let link = self.own_link(platform, tenant, isolation).await?;
+        let schema = Naming::schema(tenant);
+        let key = match isolation {
+            Isolation::Dedicated => token::dedicated(&self.token_key, tenant),
+            _ => self.token_key.clone(),
+        };
+        let tokens = Arc::new(Tokens::new(key, self.env.clone()));
+        let home = Home::own(link, CONNECTIONS, tokens, (isolation, schema.clone()), self.shared.clone())?;
+        let footing = own_footing(&*home.session().await?, &schema, isolation).await?;
+        if !footing.holds() {
+            tracing::error!(tenant.id = %tenant, %footing, "a tenant's own home is not as it should be");
+            return Err(Fault::Unsound);
+        }
+        let home = Arc::new(home);
+        let evicted = self.open().push(tenant, home.clone()).map(|(tenant, _)| tenant);
+        Ok((home, evicted.filter(|evicted| *evicted != tenant)))
+    }
+
+    /// How a tenant's home is reached, as the tenant's role.
+    async fn own_link(
+        &self,
+        platform: &Platform,
+        tenant: TenantId,
+        isolation: Isolation,
+    ) -> Result<Link, Fault> {
+        let row = platform.home(tenant).await?.ok_or(Fault::NoHome)?;
+        if row.isolation != isolation {
+            return Err(Fault::NoHome);
+        }
+        if row.version != schema::VERSION {
+            return Err(Fault::Outdated);
+        }
+        let wrapped = WrappedKey::from_bytes(&row.sealed).map_err(|_| Fault::Damaged("a sealed password"))?;
+        let key = self.kms.unwrap(&binding(tenant), &wrapped).await?;
+        let role = self.naming.role(tenant);
+        let database = match isolation {
+            Isolation::Dedicated => &role,
+            _ => &self.naming.database,
+        };
+        Ok(self.link.of(&role, &password(&key), database))
+    }
+}
+
+/// Looks a tenant's own home over, as its role.
+pub(crate) async fn own_footing(
+    client: &Client,
+    schema: &str,
+    isolation: Isolation,
+) -> Result<Footing, Fault> {
+    let place = match isolation {
+        Isolation::Dedicated => Place::Dedicated(schema),
+        _ => Place::Schema(schema),
+    };
+    examine(client, &place).await
+}
+
+impl PostgresStore {
+    /// Looks over the shared tables, and the homes of as many tenants as `sample` of those that have their own.
+    pub async fn footing(&self, sample: u32) -> Result<Footing, SetupError> {
+        let inner = self.inner();
+        let mut all = examine(&*inner.homes.shared().session().await?, &Place::Platform).await?;
+        let some = "SELECT tenant, isolation FROM tenantry.home WHERE version > 0 ORDER BY random() LIMIT $1";
+        for row in inner.platform.query(some, params![i64::from(sample) => INT8]).await? {
+            let tenant = crate::platform::id_of(&row, 0)?;
+            let isolation = Isolation::parse(row.try_get(1)?).ok_or(Fault::Damaged("the row of a home"))?;
+            let found = async {
+                let link = inner.homes.own_link(&inner.platform, tenant, isolation).await?;
+                let client = link.connect().await?;
+                Ok::<_, SetupError>(own_footing(&client, &Naming::schema(tenant), isolation).await?)
+            };
+            let rows = found.await.map_or_else(|error| vec![unreachable(isolation, &error)], |it| it.rows);
+            all.rows.extend(rows.into_iter().map(|row| FootingRow { tenant: Some(tenant), ..row }));
+        }
+        Ok(all)
+    }
+}
+
+fn unreachable(isolation: Isolation, error: &SetupError) -> FootingRow {
+    let (tier, found) = (isolation.as_str(), error.to_string());
+    FootingRow { check: "the connection", tier, tenant: None, ok: false, found }
+}
+
+/// What the platform knows of a tenant's own home.
+pub(crate) struct HomeRow {
+    pub(crate) isolation: Isolation,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) version: i64,
+}
+
+impl Platform {
+    /// What is known of a tenant's own home.
+    pub(crate) async fn home(&self, tenant: TenantId) -> Result<Option<HomeRow>, Fault> {
+        use ids::Id as _;
+        let select = "SELECT isolation, sealed, version FROM tenantry.home WHERE tenant = $1";
+        let id = tenant.to_bytes();
+        let rows = self.query(select, params![id.as_slice() => BYTEA]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let isolation = Isolation::parse(row.try_get(0)?).ok_or(Fault::Damaged("the row of a home"))?;
+        Ok(Some(HomeRow { isolation, sealed: row.try_get(1)?, version: row.try_get(2)? }))
+    }
+}

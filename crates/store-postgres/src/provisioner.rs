@@ -1,0 +1,194 @@
+//! Makes and removes the homes of tenants that have their own, with rights that no server has. What is asked for
+//! stands in a queue in the platform's database; each row is served by steps that can be taken again from the first
+//! one, so that whoever comes after a crash finishes what was begun.
+
+mod steps;
+
+use crate::error::Fault;
+use crate::home::params;
+use crate::init::SetupError;
+use crate::link::{Link, Tls};
+use crate::naming::Naming;
+use crate::schema;
+use env::Env;
+use ids::{Id as _, TenantId};
+use kms::Kms;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use store::Isolation;
+use tokio::sync::Notify;
+use tokio_postgres::Client;
+
+/// How often it is looked whether something is to be done.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How soon the database is tried again that could not be reached.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How often something is tried before it has failed for good. Each time waits twice as long, from a second on.
+const TRIES: i64 = 8;
+/// After how long a home goes whose tenant never came to be: its server ended in between.
+const ORPHANED: &str = "1 hour";
+
+/// Serves the queue.
+pub struct Provisioner {
+    admin: Link,
+    /// How the server reaches the platform's database, and a tenant's role its own.
+    server: Link,
+    naming: Naming,
+    kms: Arc<dyn Kms>,
+    env: Env,
+    /// How many steps are taken before it stays where it is, and who is told.
+    steps: AtomicUsize,
+    stopped: Arc<Notify>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy)]
+struct Job {
+    id: i64,
+    tenant: TenantId,
+    isolation: Isolation,
+    makes: bool,
+    tries: i64,
+}
+
+/// The next row that nobody else serves. A home is removed when nobody makes it any more.
+const NEXT: &str = "SELECT id, tenant, isolation, what = 'make', tries FROM tenantry.provisioning AS it
+     WHERE state = 'waiting' AND due_at <= clock_timestamp() AND (what = 'make' OR NOT EXISTS(
+        SELECT 1 FROM tenantry.provisioning AS made
+        WHERE made.tenant = it.tenant AND made.what = 'make' AND made.state = 'waiting'))
+     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
+
+impl Provisioner {
+    /// For the database that `url` names, as the server has it, with the administrator's address of the same server.
+    pub fn new(
+        admin_url: &str,
+        url: &str,
+        tls: &Tls,
+        kms: Arc<dyn Kms>,
+        env: Env,
+    ) -> Result<Self, SetupError> {
+        let (admin, server) = (Link::parse(admin_url, tls)?, Link::parse(url, tls)?);
+        let naming = Naming::of(&server)?;
+        Ok(Self {
+            admin,
+            server,
+            naming,
+            kms,
+            env,
+            steps: AtomicUsize::new(usize::MAX),
+            stopped: Arc::default(),
+        })
+    }
+
+    /// The same, but it stays where it is after so many steps, and says so: for tests of what comes after a crash.
+    #[must_use]
+    pub fn stopping_after(self, steps: usize, stopped: Arc<Notify>) -> Self {
+        Self { steps: AtomicUsize::new(steps), stopped, ..self }
+    }
+
+    /// Serves what comes until `stop` is over. What is under way then is left to whoever comes next.
+    pub async fn serve(&self, stop: impl Future<Output = ()>) {
+        let serving = async {
+            loop {
+                let Err(error) = self.serve_connected().await;
+                tracing::error!(%error, "the queue of homes cannot be served");
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = stop => {}
+            () = serving => {}
+        }
+    }
+
+    async fn serve_connected(&self) -> Result<std::convert::Infallible, SetupError> {
+        let client = self.platform().await?;
+        loop {
+            self.sweep(&client).await?;
+            while self.serve_next(&client).await? {}
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Serves one row, where there is one that is due.
+    pub async fn run_once(&self) -> Result<bool, SetupError> {
+        let client = self.platform().await?;
+        self.sweep(&client).await?;
+        self.serve_next(&client).await
+    }
+
+    async fn platform(&self) -> Result<Client, SetupError> {
+        self.admin.within(&self.naming.database).connect().await
+    }
+
+    /// Asks for what nobody has asked for: that homes be brought to the newest version, and that those go whose
+    /// tenants never came to be.
+    async fn sweep(&self, client: &Client) -> Result<(), SetupError> {
+        let older =
+            "UPDATE tenantry.provisioning AS it SET state = 'waiting', tries = 0, due_at = clock_timestamp()
+            FROM tenantry.home WHERE home.tenant = it.tenant AND home.version < $1
+            AND it.what = 'make' AND it.state = 'done'";
+        client.execute_typed(older, params![schema::VERSION => INT8]).await?;
+        let orphans = format!(
+            "INSERT INTO tenantry.provisioning(tenant, what, isolation)
+             SELECT tenant, 'remove', isolation FROM tenantry.provisioning AS it
+             WHERE what = 'make' AND state <> 'waiting' AND asked_at < clock_timestamp() - interval '{ORPHANED}'
+             AND NOT EXISTS(SELECT 1 FROM tenantry.tenant WHERE tenant.id = it.tenant)
+             ON CONFLICT (tenant, what) DO NOTHING"
+        );
+        client.execute_typed(&orphans, &[]).await?;
+        Ok(())
+    }
+
+    /// Takes the next row and holds it locked while it is served; with the connection the lock goes.
+    async fn serve_next(&self, client: &Client) -> Result<bool, SetupError> {
+        client.batch_execute("BEGIN").await?;
+        let Some(row) = client.query_typed_opt(NEXT, &[]).await? else {
+            client.batch_execute("ROLLBACK").await?;
+            return Ok(false);
+        };
+        let isolation = Isolation::parse(row.try_get(2)?).ok_or(Fault::Damaged("the queue of homes"))?;
+        let tenant = crate::platform::id_of(&row, 1)?;
+        let job =
+            Job { id: row.try_get(0)?, tenant, isolation, makes: row.try_get(3)?, tries: row.try_get(4)? };
+        let outcome = if job.makes { self.make(job).await } else { self.remove(job).await };
+        if let Err(error) = &outcome {
+            let what = if job.makes { "made" } else { "removed" };
+            tracing::error!(tenant.id = %tenant, %error, "a tenant's home could not be {what}");
+        }
+        note(client, job, outcome.err()).await?;
+        client.batch_execute("COMMIT").await?;
+        Ok(true)
+    }
+
+    /// One more step is done.
+    async fn step(&self) {
+        if self.steps.fetch_sub(1, Ordering::Relaxed) == 0 {
+            self.stopped.notify_one();
+            std::future::pending().await
+        }
+    }
+}
+
+/// Writes down what came of it.
+async fn note(client: &Client, job: Job, error: Option<SetupError>) -> Result<(), SetupError> {
+    let note = "UPDATE tenantry.provisioning SET state = $2, error = $3, tries = $4,
+            due_at = clock_timestamp() + interval '1 second' * 2 ^ $4::int8,
+            ended_at = CASE WHEN $2 <> 'waiting' THEN clock_timestamp() END
+        WHERE id = $1";
+    let tries = job.tries + i64::from(error.is_some());
+    let state = match &error {
+        None => "done",
+        Some(_) if tries < TRIES => "waiting",
+        Some(_) => "failed",
+    };
+    let error = error.map(|error| error.to_string());
+    client.execute_typed(note, params![job.id => INT8, state => TEXT, error => TEXT, tries => INT8]).await?;
+    Ok(())
+}
+
+/// A tenant's id as a parameter.
+fn bytes(tenant: TenantId) -> Vec<u8> {
+    tenant.to_bytes().to_vec()
+}
