@@ -141,6 +141,37 @@ impl Home {
         Ok((session, origin))
     }
 
+    /// Begins a transaction that is written in, and reads with its first statement, in one round trip.
+    pub(crate) async fn begin_with(
+        &self,
+        tenant: TenantId,
+        first: &str,
+    ) -> Result<(Session, TenantId, Vec<Row>), Fault> {
+        let begun = self.try_begin_with(tenant, first).await;
+        if !matches!(begun, Err(Fault::NotBound)) {
+            return begun;
+        }
+        self.ask_the_time().await?;
+        self.try_begin_with(tenant, first).await
+    }
+
+    async fn try_begin_with(
+        &self,
+        tenant: TenantId,
+        first: &str,
+    ) -> Result<(Session, TenantId, Vec<Row>), Fault> {
+        let mut session = self.session().await?;
+        session.busy = true;
+        let (begun, bound, rows) = join!(
+            session.batch_execute("BEGIN"),
+            self.bind(&session, tenant),
+            session.query_typed(first, &[])
+        );
+        begun?;
+        let origin = taken_for(tenant, &bound?)?;
+        Ok((session, origin, rows?))
+    }
+
     /// Where a token was refused the clocks may have come apart since the connection was made.
     async fn ask_the_time(&self) -> Result<(), Fault> {
         let session = self.session().await?;
@@ -236,6 +267,11 @@ impl Session {
         self.batch_execute("COMMIT").await?;
         self.busy = false;
         Ok(())
+    }
+
+    /// Goes back to the pool: the transaction has ended.
+    pub(crate) fn ended(mut self) {
+        self.busy = false;
     }
 
     /// Ends the transaction without it.

@@ -3,7 +3,7 @@
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Session, params};
-use crate::tenant::{TenantHandle, Txn};
+use crate::tenant::{Addition, EVENT, STEP, TenantHandle, Txn, event_place};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
 use env::Timestamp;
@@ -20,9 +20,6 @@ use tokio_postgres::Row;
 
 /// How many runs are forgotten at once.
 const FORGET_AT_ONCE: i64 = 200;
-
-const STEP: &str = "step";
-const EVENT: &str = "event";
 
 /// What does not change once a run has begun: definition, configuration, input.
 type Frozen = (String, Value, Value);
@@ -51,19 +48,6 @@ async fn steps(handle: &TenantHandle, session: &Session, id: &str) -> Result<Vec
         Ok(StepRow { state, ..step })
     };
     parts(session, id, STEP, "", i64::MAX).await?.iter().map(step).collect()
-}
-
-async fn put_part(txn: &Txn, id: &str, kind: &str, place: &str, body: &[u8]) -> Result<(), Fault> {
-    let put = "INSERT INTO run_part(run, kind, place, body) VALUES($1, $2, $3, $4)
-        ON CONFLICT (tenant_id, run, kind, place) DO UPDATE SET body = $4";
-    txn.stores(body.len() as i64);
-    txn.execute_typed(put, params![id => TEXT, kind => TEXT, place => TEXT, body => BYTEA]).await?;
-    Ok(())
-}
-
-/// The place of an event, so that text sorts as the numbers do.
-fn event_place(number: u64) -> String {
-    format!("{number:020}")
 }
 
 /// Writes a run that begins, or says which run the same delivery began.
@@ -107,39 +91,6 @@ async fn earlier(session: &Session, token: &[u8]) -> Result<Option<RunId>, Fault
         session.query_typed_opt("SELECT run FROM delivery WHERE token = $1", params![token => BYTEA]).await?;
     let id = |row: Row| row.try_get::<_, &str>(0)?.parse().map_err(|_| Fault::Damaged("a delivery"));
     row.map(id).transpose()
-}
-
-async fn move_on(txn: &Txn, update: RunUpdate) -> Result<(), Fault> {
-    let RunUpdate { run, state, steps, events } = update;
-    let id = run.id.to_string();
-    let select =
-        "SELECT cursor, events, octet_length(run)::int8 + octet_length(state)::int8 FROM run WHERE id = $1";
-    let row = txn.query_typed_opt(select, params![id => TEXT]).await?.ok_or_else(missing)?;
-    if row.try_get::<_, i64>(0)?.cast_unsigned() + 1 != run.cursor {
-        return Err(StoreError::Stale.into());
-    }
-    let (mut number, length): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-    for step in steps {
-        let place = step.id.to_string();
-        let body = txn.handle.seal("run_part", &[&id, STEP, &place], &(&step, &step.state))?;
-        put_part(txn, &id, STEP, &place, &body).await?;
-    }
-    for (at, event) in events {
-        let place = event_place(number.cast_unsigned());
-        let event = RunEvent { number: number.cast_unsigned(), at, event };
-        let body = txn.handle.seal("run_part", &[&id, EVENT, &place], &event)?;
-        put_part(txn, &id, EVENT, &place, &body).await?;
-        number += 1;
-    }
-    let (body, state) =
-        (txn.handle.seal("run", &[&id, "run"], &run)?, txn.handle.seal("run", &[&id, "state"], &state)?);
-    txn.stores((body.len() + state.len()) as i64 - length);
-    let put = "UPDATE run SET status = $2, cursor = $3, finished_at = $4, events = $5, run = $6, state = $7
-        WHERE id = $1";
-    let values = params![id => TEXT, run.status.as_str() => TEXT, run.cursor.cast_signed() => INT8,
-        run.finished_at.map(Timestamp::millis) => INT8, number => INT8, body => BYTEA, state => BYTEA];
-    txn.execute_typed(put, values).await?;
-    Ok(())
 }
 
 /// Removes the oldest runs that ended before, with all that hangs on them.
@@ -208,8 +159,7 @@ impl RunStore for PostgresStore {
         commit: Commit,
     ) -> Result<(), StoreError> {
         let handle = self.handle(access.tenant().id()).await?;
-        let work = move |txn: Txn| async move { move_on(&txn, update).await };
-        handle.write(commit, work).await?;
+        handle.add(commit, Addition::Moved(Box::new(update))).await?;
         Ok(())
     }
 

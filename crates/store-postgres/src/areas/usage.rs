@@ -3,7 +3,7 @@
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Session, params};
-use crate::tenant::{TenantHandle, Txn};
+use crate::tenant::{Addition, TenantHandle, Txn, call, ended, kind_name, totals};
 use async_trait::async_trait;
 use context::{Access, Delete, Private, Read, Tenant, on};
 use env::Timestamp;
@@ -26,119 +26,9 @@ const FORGET_AT_ONCE: i64 = 500;
 const STEP_MILLIS: i64 = 10_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
-const fn kind_name(kind: CallKind) -> &'static str {
-    match kind {
-        CallKind::Model => "model",
-        CallKind::Service => "service",
-    }
-}
-
 fn kind_of(name: &str) -> Result<CallKind, Fault> {
     let known = [CallKind::Model, CallKind::Service].into_iter().find(|kind| kind_name(*kind) == name);
     known.ok_or(Fault::Damaged("a call's kind"))
-}
-
-/// Where a call is summed up: hour, kind, target, key, agent, workflow.
-type Place = (i64, &'static str, String, String, String, String);
-
-fn place(call: &Call) -> Place {
-    let text = |id: Option<String>| id.unwrap_or_default();
-    (
-        call.started_at.hour().millis(),
-        kind_name(call.kind),
-        call.target.clone(),
-        text(call.payer.key.map(|id| id.to_string())),
-        text(call.payer.agent.map(|id| id.to_string())),
-        text(call.workflow.map(|id| id.to_string())),
-    )
-}
-
-/// Adds to an hour's sums, and takes from them.
-async fn sum_up(
-    txn: &Txn,
-    call: &Call,
-    added: &Totals,
-    taken: Option<(&Call, &Totals)>,
-) -> Result<(), Fault> {
-    let changes = [Some((call, added, false)), taken.map(|(call, totals)| (call, totals, true))];
-    for (call, change, take) in changes.into_iter().flatten() {
-        let (hour, kind, target, key, agent, workflow) = place(call);
-        let select =
-            "SELECT totals FROM usage_hour WHERE hour = $1 AND kind = $2 AND target = $3 AND key = $4
-            AND agent = $5 AND workflow = $6";
-        let values =
-            params![hour => INT8, kind => TEXT, target => TEXT, key => TEXT, agent => TEXT, workflow => TEXT];
-        let before = match txn.query_typed_opt(select, values).await? {
-            Some(row) => totals(row.try_get(0)?)?,
-            None => Totals::default(),
-        };
-        let after = if take { before.minus(change) } else { before.plus(change) };
-        let after = serde_json::to_string(&after).map_err(|_| Fault::Damaged("a sum of usage"))?;
-        let put = "INSERT INTO usage_hour(hour, kind, target, key, agent, workflow, totals)
-            VALUES($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (tenant_id, hour, kind, target, key, agent, workflow) DO UPDATE SET totals = $7";
-        let values = params![hour => INT8, kind => TEXT, target => TEXT, key => TEXT, agent => TEXT,
-            workflow => TEXT, after => TEXT];
-        txn.execute_typed(put, values).await?;
-    }
-    Ok(())
-}
-
-fn totals(text: &str) -> Result<Totals, Fault> {
-    serde_json::from_str(text).map_err(|_| Fault::Damaged("a sum of usage"))
-}
-
-fn call(handle: &TenantHandle, id: &str, sealed: &[u8]) -> Result<Call, Fault> {
-    handle.open("call", &[id, "body"], sealed)
-}
-
-fn outcome(handle: &TenantHandle, id: &str, sealed: &[u8]) -> Result<CallOutcome, Fault> {
-    handle.open("call", &[id, "outcome"], sealed)
-}
-
-/// Calls with their outcomes, from rows of id, body, outcome.
-fn ended(handle: &TenantHandle, rows: &[Row]) -> Result<Vec<(Call, CallOutcome)>, Fault> {
-    let one = |row: &Row| {
-        let id: &str = row.try_get(0)?;
-        Ok((call(handle, id, row.try_get(1)?)?, outcome(handle, id, row.try_get(2)?)?))
-    };
-    rows.iter().map(one).collect()
-}
-
-/// Writes a call down as begun, unless its end is known already.
-async fn begin(txn: &Txn, call: &Call) -> Result<(), Fault> {
-    let id = call.id.to_string();
-    let body = txn.handle.seal("call", &[&id, "body"], call)?;
-    let put =
-        "INSERT INTO call(id, kind, status, started_at, cached, body) VALUES($1, $2, 'open', $3, false, $4)
-        ON CONFLICT (tenant_id, id) DO UPDATE SET started_at = $3, body = $4 WHERE call.status = 'open'";
-    let values =
-        params![id => TEXT, kind_name(call.kind) => TEXT, call.started_at.millis() => INT8, body => BYTEA];
-    txn.execute_typed(put, values).await?;
-    Ok(())
-}
-
-/// Writes a call's outcome down, unless it is known: what a call cost is said once, and only where it was said to be
-/// unknown can it be said again.
-async fn end(txn: &Txn, ending: &Call, known: &CallOutcome) -> Result<(), Fault> {
-    let id = ending.id.to_string();
-    let select = "SELECT id, body, outcome FROM call WHERE id = $1 AND outcome IS NOT NULL";
-    let before = ended(&txn.handle, &txn.query_typed(select, params![id => TEXT]).await?)?;
-    let before = before.first().map(|(call, outcome)| (call, outcome.status, Totals::of(outcome)));
-    if before.as_ref().is_some_and(|(_, status, _)| *status != CallStatus::Unknown) {
-        return Ok(());
-    }
-    let body = txn.handle.seal("call", &[&id, "body"], ending)?;
-    let sealed = txn.handle.seal("call", &[&id, "outcome"], known)?;
-    let put = "INSERT INTO call(id, kind, status, started_at, finished_at, cached, body, outcome)
-        VALUES($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, id) DO UPDATE
-        SET kind = $2, status = $3, started_at = $4, finished_at = $5, cached = $6, body = $7, outcome = $8";
-    let values = params![id => TEXT, kind_name(ending.kind) => TEXT, known.status.as_str() => TEXT,
-        ending.started_at.millis() => INT8, known.finished_at.millis() => INT8, known.cached => BOOL,
-        body => BYTEA, sealed => BYTEA];
-    txn.execute_typed(put, values).await?;
-    let taken = before.as_ref().map(|(call, _, totals)| (*call, totals));
-    sum_up(txn, ending, &Totals::of(known), taken).await
 }
 
 async fn open_calls(
@@ -262,8 +152,7 @@ impl UsageStore for PostgresStore {
     ) -> Result<Vec<EventId>, StoreError> {
         let mark = Mark::Open { kind: WorkKind::Call, id: call.id.to_bytes(), due: Some(call.lease_until) };
         let (handle, call) = (self.handle(tenant.id()).await?, call.clone());
-        let work = move |txn: Txn| async move { begin(&txn, &call).await };
-        Ok(handle.write(commit.and_mark(mark), work).await?.ids)
+        Ok(handle.add(commit.and_mark(mark), Addition::Begun(Box::new(call))).await?.ids)
     }
 
     async fn place_outcome(
@@ -275,8 +164,7 @@ impl UsageStore for PostgresStore {
     ) -> Result<Placed, StoreError> {
         let mark = Mark::Closed { kind: WorkKind::Call, id: call.id.to_bytes() };
         let (handle, call) = (self.handle(tenant.id()).await?, call.clone());
-        let work = move |txn: Txn| async move { end(&txn, &call, &outcome).await };
-        handle.write(commit.and_mark(mark), work).await?;
+        handle.add(commit.and_mark(mark), Addition::Ended(Box::new((call, outcome)))).await?;
         Ok(Placed::written_already())
     }
 

@@ -4,10 +4,17 @@ use super::Txn;
 use crate::error::Fault;
 use crate::home::params;
 use audit::merkle::{Frontier, Node};
+use futures::try_join;
 use ids::Id as _;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use store::{Mark, WorkKind};
 use store_core::log::{LogHead, NumberedEvent};
+
+const PUT_EVENTS: &str =
+    "INSERT INTO audit_event(tenant_id, epoch, number, time, action, actor, resource, event_id, hash, leaf, disclosures)
+    SELECT (SELECT tenantry.current_tenant()), $1, * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[],
+        $6::text[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[])";
 
 impl Txn {
     pub(super) async fn put_events(&self, before: Frontier, events: Vec<NumberedEvent>) -> Result<(), Fault> {
@@ -29,16 +36,14 @@ impl Txn {
         let [actions, actors, resources, ids] = texts;
         let [hashes, leaves, disclosures] = bytes;
         self.stores(leaves.iter().chain(&disclosures).map(|it| it.len() as i64).sum());
-        self.execute_typed(
-            "INSERT INTO audit_event(epoch, number, time, action, actor, resource, event_id, hash, leaf, disclosures)
-             SELECT $1, * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::text[],
-                $8::bytea[], $9::bytea[], $10::bytea[])",
-            params![epoch => INT8, numbers => INT8_ARRAY, times => INT8_ARRAY, actions => TEXT_ARRAY,
+        let put = async {
+            let values = params![epoch => INT8, numbers => INT8_ARRAY, times => INT8_ARRAY, actions => TEXT_ARRAY,
                 actors => TEXT_ARRAY, resources => TEXT_ARRAY, ids => TEXT_ARRAY, hashes => BYTEA_ARRAY,
-                leaves => BYTEA_ARRAY, disclosures => BYTEA_ARRAY],
-        )
-        .await?;
-        self.put_nodes(epoch, before, &hashes).await
+                leaves => BYTEA_ARRAY, disclosures => BYTEA_ARRAY];
+            Ok(self.execute_typed(PUT_EVENTS, values).await.map(drop)?)
+        };
+        try_join!(put, self.put_nodes(epoch, before, &hashes))?;
+        Ok(())
     }
 
     /// Puts the roots of the subtrees that the events complete.
@@ -58,8 +63,8 @@ impl Txn {
         let roots: Vec<&[u8]> = completed.iter().map(|node| node.hash.as_slice()).collect();
         if !roots.is_empty() {
             self.execute_typed(
-                "INSERT INTO merkle_node(epoch, level, number, hash)
-                 SELECT $1, * FROM unnest($2::int8[], $3::int8[], $4::bytea[])",
+                "INSERT INTO merkle_node(tenant_id, epoch, level, number, hash)
+                 SELECT (SELECT tenantry.current_tenant()), $1, * FROM unnest($2::int8[], $3::int8[], $4::bytea[])",
                 params![epoch => INT8, levels => INT8_ARRAY, places => INT8_ARRAY, roots => BYTEA_ARRAY],
             )
             .await?;
@@ -67,19 +72,26 @@ impl Txn {
         Ok(())
     }
 
-    pub(super) async fn put_head(&self, head: &LogHead, was_at_rest: bool) -> Result<(), Fault> {
+    pub(super) async fn put_head(&self, head: &LogHead) -> Result<(), Fault> {
         let (size, frontier) = (head.place.index.cast_signed(), head.frontier.to_bytes());
-        let at_rest = self.at_rest.load(Ordering::Relaxed);
         self.execute_typed(
             "UPDATE log_head SET size = $1, last_hash = $2, frontier = $3, stored_bytes = $4, at_rest = $5",
             params![size => INT8, head.place.prev_leaf_hash.as_slice() => BYTEA, frontier => BYTEA,
-                self.stored.load(Ordering::Relaxed) => INT8, at_rest => BOOL],
+                self.stored.load(Ordering::Relaxed) => INT8, self.at_rest.load(Ordering::Relaxed) => BOOL],
         )
         .await?;
-        if at_rest && !was_at_rest {
+        Ok(())
+    }
+
+    /// Says where servers look before they are inside any tenant, and before it is so, what there is to be looked
+    /// after: said too early it does no harm.
+    pub(super) async fn announce(&self, marks: &[Mark], was_at_rest: bool) -> Result<(), Fault> {
+        if marks.iter().any(|mark| matches!(mark, Mark::Open { .. })) {
+            self.handle.home.announce_work(self.handle.id).await?;
+        }
+        if self.at_rest.load(Ordering::Relaxed) && !was_at_rest {
             let id = self.handle.id.to_bytes();
             let note = "INSERT INTO tenantry.at_rest(tenant) VALUES($1) ON CONFLICT DO NOTHING";
-            // Said too early it does no harm: whoever looks finds nothing that is old.
             let elsewhere = self.handle.home.platform_session().await?;
             let session = elsewhere.as_ref().unwrap_or(self);
             session.execute_typed(note, params![id.as_slice() => BYTEA]).await?;
@@ -87,36 +99,68 @@ impl Txn {
         Ok(())
     }
 
+    /// Puts the marks, of which the last of each piece of work holds.
     pub(super) async fn put_marks(&self, marks: &[Mark]) -> Result<(), Fault> {
-        let (tenant, work) = (self.handle.id.to_bytes(), self.handle.home.work());
-        if marks.iter().any(|mark| matches!(mark, Mark::Open { .. })) {
-            self.handle.home.announce_work(self.handle.id).await?;
-        }
+        let mut last = BTreeMap::new();
         for mark in marks {
             match mark {
-                Mark::Open { kind, id, due } => {
-                    self.execute_typed(
-                        &format!(
-                            "INSERT INTO {work}(tenant_id, kind, id, due) VALUES($1, $2, $3, $4)
-                             ON CONFLICT (tenant_id, kind, id) DO UPDATE SET due = $4"
-                        ),
-                        params![tenant.as_slice() => BYTEA, work_name(*kind) => TEXT, id.as_slice() => BYTEA,
-                            due.map(env::Timestamp::millis) => INT8],
-                    )
-                    .await?;
+                Mark::Open { kind, id, due } => last.insert((work_name(*kind), *id), Some(*due)),
+                Mark::Closed { kind, id } => last.insert((work_name(*kind), *id), None),
+            };
+        }
+        let (mut opened, mut closed) = ((vec![], vec![], vec![]), (vec![], vec![]));
+        for ((kind, id), mark) in &last {
+            match mark {
+                Some(due) => {
+                    opened.0.push(*kind);
+                    opened.1.push(id.as_slice());
+                    opened.2.push(due.map(env::Timestamp::millis));
                 }
-                Mark::Closed { kind, id } => {
-                    self.execute_typed(
-                        &format!("DELETE FROM {work} WHERE tenant_id = $1 AND kind = $2 AND id = $3"),
-                        params![tenant.as_slice() => BYTEA, work_name(*kind) => TEXT, id.as_slice() => BYTEA],
-                    )
-                    .await?;
+                None => {
+                    closed.0.push(*kind);
+                    closed.1.push(id.as_slice());
                 }
             }
         }
+        try_join!(self.open_work(opened), self.close_work(closed))?;
+        Ok(())
+    }
+
+    async fn open_work(&self, (kinds, ids, dues): Opened<'_>) -> Result<(), Fault> {
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let (tenant, work) = (self.handle.id.to_bytes(), self.handle.home.work());
+        let put = format!(
+            "INSERT INTO {work}(tenant_id, kind, id, due)
+             SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::int8[])
+             ON CONFLICT (tenant_id, kind, id) DO UPDATE SET due = excluded.due"
+        );
+        let values = params![tenant.as_slice() => BYTEA, kinds => TEXT_ARRAY, ids => BYTEA_ARRAY,
+            dues => INT8_ARRAY];
+        self.execute_typed(&put, values).await?;
+        Ok(())
+    }
+
+    async fn close_work(&self, (kinds, ids): Closed<'_>) -> Result<(), Fault> {
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let (tenant, work) = (self.handle.id.to_bytes(), self.handle.home.work());
+        let remove = format!(
+            "DELETE FROM {work} AS open USING unnest($2::text[], $3::bytea[]) AS it(kind, id)
+             WHERE open.tenant_id = $1 AND open.kind = it.kind AND open.id = it.id"
+        );
+        let values = params![tenant.as_slice() => BYTEA, kinds => TEXT_ARRAY, ids => BYTEA_ARRAY];
+        self.execute_typed(&remove, values).await?;
         Ok(())
     }
 }
+
+/// Kinds, ids and when they are due.
+type Opened<'a> = (Vec<&'static str>, Vec<&'a [u8]>, Vec<Option<i64>>);
+/// Kinds and ids.
+type Closed<'a> = (Vec<&'static str>, Vec<&'a [u8]>);
 
 /// What a kind of work is called in the table.
 pub(crate) const fn work_name(kind: WorkKind) -> &'static str {

@@ -1,11 +1,17 @@
 //! A tenant in use: its keys, its audit log's place, and the one path that its writes take.
 
+mod additions;
+mod calls;
 mod ending;
 mod handle;
 mod log;
+mod moves;
 mod writes;
 
+pub(crate) use additions::Addition;
+pub(crate) use calls::{call, ended, kind_name, totals};
 pub(crate) use ending::work_name;
 pub(crate) use handle::{CONTENT, TenantHandle};
 pub(crate) use log::{HEAD, Tree, head_row, new_head};
+pub(crate) use moves::{EVENT, STEP, event_place};
 pub(crate) use writes::Txn;

@@ -3,11 +3,13 @@
 //! is undone alone where it fails.
 
 use super::TenantHandle;
+use super::additions::{Addition, Additions};
 use super::log::{HEAD, head_row, new_head};
 use crate::error::Fault;
 use crate::home::{Session, params};
 use audit::event::Draft;
 use futures::future::BoxFuture;
+use futures::try_join;
 use ids::{EventId, TenantId};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -15,7 +17,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, IdempotencyClaim, Mark, StoreError};
-use store_core::log::number;
+use store_core::log::{LogHead, NumberedEvent, number};
 use tokio::sync::oneshot;
 
 /// How many jobs one transaction takes.
@@ -29,8 +31,16 @@ type Answer = Box<dyn Any + Send>;
 type Work = Box<dyn FnOnce(Txn) -> BoxFuture<'static, Result<Answer, Fault>> + Send>;
 type Done = oneshot::Sender<Result<(Answer, Vec<EventId>, TenantId), Fault>>;
 
+/// What a job does in the transaction.
+enum Task {
+    /// It looks at the tables, and is undone alone where it fails.
+    Work(Work),
+    /// It is written together with others.
+    Addition(Addition),
+}
+
 struct Job {
-    work: Work,
+    task: Task,
     events: Vec<Draft>,
     marks: Vec<Mark>,
     done: Done,
@@ -87,7 +97,6 @@ impl TenantHandle {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        let (done, answer) = oneshot::channel();
         let Commit { events, marks, claim } = commit;
         let work: Work = Box::new(move |txn| {
             Box::pin(async move {
@@ -97,12 +106,35 @@ impl TenantHandle {
                 Ok(Box::new(work(txn).await?) as Answer)
             })
         });
+        self.carried_out(Task::Work(work), events, marks).await
+    }
+
+    /// Writes an addition together with the commit, or neither.
+    pub(crate) async fn add(
+        self: &Arc<Self>,
+        commit: Commit,
+        addition: Addition,
+    ) -> Result<Written<()>, Fault> {
+        if commit.claim.is_some() {
+            let alone = |txn: Txn| async move { addition.alone(&txn).await };
+            return self.write(commit, alone).await;
+        }
+        self.carried_out(Task::Addition(addition), commit.events, commit.marks).await
+    }
+
+    async fn carried_out<T: Send + 'static>(
+        self: &Arc<Self>,
+        task: Task,
+        events: Vec<Draft>,
+        marks: Vec<Mark>,
+    ) -> Result<Written<T>, Fault> {
+        let (done, answer) = oneshot::channel();
         let begin = {
             let mut waiting = self.queue.lock();
             if waiting.jobs.len() >= MAX_WAITING {
                 return Err(StoreError::Unavailable.into());
             }
-            waiting.jobs.push_back(Job { work, events, marks, done });
+            waiting.jobs.push_back(Job { task, events, marks, done });
             !std::mem::replace(&mut waiting.busy, true)
         };
         if begin {
@@ -133,7 +165,7 @@ impl TenantHandle {
         let numbered = number(&head, events, self.keys(), &self.env)?;
         let txn = Txn::over(Arc::new(session), self.clone(), 0, false);
         txn.put_events(head.frontier, numbered.events).await?;
-        txn.put_head(&numbered.next, false).await?;
+        txn.put_head(&numbered.next).await?;
         txn.end()?.commit().await
     }
 
@@ -158,56 +190,110 @@ impl TenantHandle {
         jobs: &mut VecDeque<Job>,
         finished: &mut Vec<Finished>,
     ) -> Result<TenantId, Fault> {
-        let (session, origin) = self.home.begin(self.id, "BEGIN").await?;
-        let session = Arc::new(session);
-        let mut row = session.query_typed(&format!("{HEAD} FOR UPDATE"), &[]).await?;
+        let head = format!("{HEAD} FOR UPDATE");
+        let (session, origin, mut row) = self.home.begin_with(self.id, &head).await?;
         let row = row.pop().ok_or(Fault::KeyGone)?;
-        let mut head = head_row(&row, self.keys().log().origin())?;
+        let head = head_row(&row, self.keys().log().origin())?;
         if row.try_get::<_, &str>(6)? != self.keys().data_name() {
             self.make_stale();
             return Err(StoreError::Unavailable.into());
         }
         let before = head.frontier.clone();
         let (stored, at_rest): (i64, bool) = (row.try_get(4)?, row.try_get(5)?);
-        let mut txn = Txn::over(session, self.clone(), stored, at_rest);
-        let (mut events, mut marks) = (Vec::new(), Vec::new());
+        let mut txn = Txn::over(Arc::new(session), self.clone(), stored, at_rest);
+        let mut batch = Batch { head, events: Vec::new(), marks: Vec::new() };
+        let mut additions = Additions::default();
+        let mut added = Vec::new();
         while let Some(job) = jobs.pop_front() {
-            txn.batch_execute("SAVEPOINT job").await?;
-            let counted = (txn.stored.load(Ordering::Relaxed), txn.at_rest.load(Ordering::Relaxed));
-            txn.claimed = Arc::default();
-            let outcome = match (job.work)(txn.clone()).await {
-                Ok(answer) => number(&head, &job.events, self.keys(), &self.env)
-                    .map(|numbered| (answer, numbered))
-                    .map_err(Fault::from),
-                Err(fault) => Err(fault),
-            };
-            match outcome {
-                Ok((answer, numbered)) => {
-                    txn.batch_execute("RELEASE job").await?;
-                    let ids = numbered.ids();
-                    head = numbered.next;
-                    events.extend(numbered.events);
-                    marks.extend(job.marks);
-                    finished.push(Finished { done: job.done, answer, ids });
+            let Job { task, events, marks, done } = job;
+            match task {
+                Task::Work(work) => {
+                    finished.extend(self.work(&mut txn, &mut batch, work, (events, marks, done)).await?);
                 }
-                Err(fault) => {
-                    // The caller may be gone.
-                    let _ = job.done.send(Err(fault));
-                    txn.batch_execute("ROLLBACK TO job; RELEASE job").await?;
-                    txn.stored.store(counted.0, Ordering::Relaxed);
-                    txn.at_rest.store(counted.1, Ordering::Relaxed);
+                Task::Addition(addition) => {
+                    additions.add(addition);
+                    added.push((events, marks, done));
                 }
+            }
+        }
+        for (outcome, (events, marks, done)) in additions.decide(&txn).await?.into_iter().zip(added) {
+            match outcome.and_then(|()| batch.take(self, &events, marks)) {
+                Ok(ids) => finished.push(Finished { done, answer: Box::new(()), ids }),
+                // The caller may be gone.
+                Err(fault) => drop(done.send(Err(fault))),
             }
         }
         if finished.is_empty() {
             txn.end()?.roll_back().await?;
         } else {
-            txn.put_events(before, events).await?;
-            txn.put_marks(&marks).await?;
-            txn.put_head(&head, at_rest).await?;
-            txn.end()?.commit().await?;
+            let Batch { head, events, marks } = batch;
+            txn.announce(&marks, at_rest).await?;
+            // All of it is sent before any of it is waited for. What was stored is counted in this order.
+            try_join!(
+                additions.put(&txn),
+                txn.put_events(before, events),
+                txn.put_marks(&marks),
+                txn.put_head(&head),
+                txn.commit(),
+            )?;
+            txn.end()?.ended();
         }
         Ok(origin)
+    }
+
+    /// Carries out one job, which is undone alone where it fails.
+    async fn work(
+        self: &Arc<Self>,
+        txn: &mut Txn,
+        batch: &mut Batch,
+        work: Work,
+        (events, marks, done): (Vec<Draft>, Vec<Mark>, Done),
+    ) -> Result<Option<Finished>, Fault> {
+        txn.batch_execute("SAVEPOINT job").await?;
+        let counted = (txn.stored.load(Ordering::Relaxed), txn.at_rest.load(Ordering::Relaxed));
+        txn.claimed = Arc::default();
+        let outcome = match work(txn.clone()).await {
+            Ok(answer) => batch.take(self, &events, marks).map(|ids| (answer, ids)),
+            Err(fault) => Err(fault),
+        };
+        match outcome {
+            Ok((answer, ids)) => {
+                txn.batch_execute("RELEASE job").await?;
+                Ok(Some(Finished { done, answer, ids }))
+            }
+            Err(fault) => {
+                // The caller may be gone.
+                let _ = done.send(Err(fault));
+                txn.batch_execute("ROLLBACK TO job; RELEASE job").await?;
+                txn.stored.store(counted.0, Ordering::Relaxed);
+                txn.at_rest.store(counted.1, Ordering::Relaxed);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// What a transaction ends with.
+struct Batch {
+    head: LogHead,
+    events: Vec<NumberedEvent>,
+    marks: Vec<Mark>,
+}
+
+impl Batch {
+    /// Numbers a job's events, and takes what it ends with.
+    fn take(
+        &mut self,
+        handle: &TenantHandle,
+        events: &[Draft],
+        marks: Vec<Mark>,
+    ) -> Result<Vec<EventId>, Fault> {
+        let numbered = number(&self.head, events, handle.keys(), &handle.env)?;
+        let ids = numbered.ids();
+        self.head = numbered.next;
+        self.events.extend(numbered.events);
+        self.marks.extend(marks);
+        Ok(ids)
     }
 }
 
@@ -233,6 +319,10 @@ impl Txn {
     fn over(session: Arc<Session>, handle: Arc<TenantHandle>, stored: i64, at_rest: bool) -> Self {
         let (stored, at_rest) = (Arc::new(AtomicI64::new(stored)), Arc::new(AtomicBool::new(at_rest)));
         Self { session, handle, stored, at_rest, claimed: Arc::default() }
+    }
+
+    async fn commit(&self) -> Result<(), Fault> {
+        Ok(self.batch_execute("COMMIT").await?)
     }
 
     /// The session alone again, when no job has it any more.
