@@ -21,7 +21,9 @@ use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 /// How often it is looked whether something is to be done.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// After how many such looks it is also looked what nobody has asked for.
+const SWEEP_EVERY: u32 = 25;
 /// How soon the database is tried again that could not be reached.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How often something is tried before it has failed for good. Each time waits twice as long, from a second on.
@@ -91,8 +93,9 @@ impl Provisioner {
     pub async fn serve(&self, stop: impl Future<Output = ()>) {
         let serving = async {
             loop {
-                let Err(error) = self.serve_connected().await;
-                tracing::error!(%error, "the queue of homes cannot be served");
+                if let Err(error) = self.serve_connected().await {
+                    tracing::error!(%error, "the queue of homes cannot be served");
+                }
                 tokio::time::sleep(TRY_AGAIN).await;
             }
         };
@@ -102,13 +105,16 @@ impl Provisioner {
         }
     }
 
-    async fn serve_connected(&self) -> Result<std::convert::Infallible, SetupError> {
+    async fn serve_connected(&self) -> Result<(), SetupError> {
         let client = self.platform().await?;
-        loop {
-            self.sweep(&client).await?;
+        for look in (0..SWEEP_EVERY).cycle() {
+            if look == 0 {
+                self.sweep(&client).await?;
+            }
             while self.serve_next(&client).await? {}
             tokio::time::sleep(LOOK_EVERY).await;
         }
+        Ok(())
     }
 
     /// Serves one row, where there is one that is due.

@@ -33,11 +33,21 @@ fn start() -> Instance {
 
 /// Starts a server of its own, told these by its environment. It ends with the child's input.
 pub fn own(told: &[(&str, String)]) -> (String, Child) {
+    script(include_str!("instance.sh"), told)
+}
+
+/// Starts a pooler before the server, which pools by transaction, and says where. It ends with the child's input.
+pub fn pooler() -> (String, Child) {
+    let server = admin().split_whitespace().find_map(|part| part.strip_prefix("host=")).unwrap();
+    script(include_str!("pooler.sh"), &[("SERVER", server.to_owned())])
+}
+
+fn script(text: &str, told: &[(&str, String)]) -> (String, Child) {
     // The server refuses to run as root.
     let alone =
         r#"if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- sh -c "$1"; else exec sh -c "$1"; fi"#;
     let mut child = Command::new("sh")
-        .args(["-c", alone, "sh", include_str!("instance.sh")])
+        .args(["-c", alone, "sh", text])
         .current_dir("/")
         .envs(told.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
@@ -50,8 +60,8 @@ pub fn own(told: &[(&str, String)]) -> (String, Child) {
     let folder = folder.trim().to_owned();
     assert!(
         folder.starts_with('/'),
-        "these tests need a PostgreSQL server: install Debian's package `postgresql`, or name one's administrator in \
-         TENANTRY_TEST_POSTGRES_URL"
+        "these tests need a PostgreSQL server, or name one's administrator in TENANTRY_TEST_POSTGRES_URL, and \
+         PgBouncer: `scripts/test-deps` installs Debian's packages `postgresql` and `pgbouncer`"
     );
     (folder, child)
 }

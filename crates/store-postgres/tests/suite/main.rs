@@ -12,4 +12,5 @@ mod homes;
 mod instance;
 mod place;
 mod policies;
+mod pooled_connections;
 mod tls;

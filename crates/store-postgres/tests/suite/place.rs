@@ -1,9 +1,10 @@
 //! A database of its own for each test, under a master key of its own.
 
-use crate::instance::{address, admin};
+use crate::instance::{address, admin, pooler};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
 use std::num::NonZeroUsize;
+use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 use store_postgres::{PostgresStore, Provisioner, Settings, SetupError, Tls, init};
@@ -12,6 +13,8 @@ use tempfile::TempDir;
 /// Where a test's data are.
 pub struct Place {
     folder: TempDir,
+    /// Where the pooler is that the store goes through, and what keeps it running.
+    pooler: Option<(String, Child)>,
     pub database: String,
 }
 
@@ -23,7 +26,7 @@ impl Place {
         let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
         let database = format!("t{}_{unique}", std::process::id());
         MasterKey::create_development(&folder.path().join("master.key"), env).unwrap();
-        let place = Self { folder, database };
+        let place = Self { folder, pooler: None, database };
         init(admin(), &place.url(), &Tls::default(), place.kms(env).as_ref(), env).await.unwrap();
         place
     }
@@ -35,7 +38,16 @@ impl Place {
 
     /// The address of the database with the run-time role.
     pub fn url(&self) -> String {
-        address(&format!("{}_server", self.database), &self.database)
+        let role = format!("{}_server", self.database);
+        match &self.pooler {
+            Some((folder, _)) => format!("host={folder} user={role} dbname={}", self.database),
+            None => address(&role, &self.database),
+        }
+    }
+
+    /// From here on the store goes through a pooler.
+    pub fn behind_a_pooler(self) -> Self {
+        Self { pooler: Some(pooler()), ..self }
     }
 
     /// The address of the database with the administrator.
