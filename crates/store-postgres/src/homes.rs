@@ -67,6 +67,11 @@ impl Homes {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes the connections of tenants' own homes that nobody has used for a while.
+    pub(crate) fn close_idle(&self) {
+        self.open().iter().for_each(|(_, home)| home.close_idle());
+    }
+
     /// Lets go of a tenant's home.
     pub(crate) fn forget(&self, tenant: TenantId) {
         self.open().pop(&tenant);
@@ -114,7 +119,7 @@ impl Homes {
         if row.isolation != isolation {
             return Err(Fault::NoHome);
         }
-        if row.version != schema::VERSION {
+        if !schema::fits(row.version) {
             return Err(Fault::Outdated);
         }
         let wrapped = WrappedKey::from_bytes(&row.sealed).map_err(|_| Fault::Damaged("a sealed password"))?;

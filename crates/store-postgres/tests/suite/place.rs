@@ -27,8 +27,13 @@ impl Place {
         let database = format!("t{}_{unique}", std::process::id());
         MasterKey::create_development(&folder.path().join("master.key"), env).unwrap();
         let place = Self { folder, pooler: None, database };
-        init(admin(), &place.url(), &Tls::default(), place.kms(env).as_ref(), env).await.unwrap();
+        place.init(env).await;
         place
+    }
+
+    /// Makes the database, or brings it to the newest version.
+    pub async fn init(&self, env: &Env) {
+        init(admin(), &self.url(), &Tls::default(), self.kms(env).as_ref(), env).await.unwrap();
     }
 
     pub fn kms(&self, env: &Env) -> Arc<FileKms> {
