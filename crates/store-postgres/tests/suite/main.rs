@@ -14,3 +14,4 @@ mod place;
 mod policies;
 mod pooled_connections;
 mod tls;
+mod two_databases;
