@@ -227,6 +227,13 @@ fn a_home_whose_tenant_never_came_goes_and_one_whose_tenant_is_there_stays() {
         let old = "UPDATE tenantry.provisioning SET asked_at = asked_at - interval '2 hours'";
         scene.admin.batch_execute(old).await.unwrap();
         until(async || scene.left(never).await == 0).await;
+        // What has failed is tried again, but not the making of a home whose tenant is not there.
+        let failed = "UPDATE tenantry.provisioning
+            SET state = 'failed', error = 'x', ended_at = clock_timestamp() - interval '2 hours'";
+        scene.admin.batch_execute(failed).await.unwrap();
+        until(async || scene.state(never, "remove").await == ("done".to_owned(), None)).await;
+        until(async || scene.state(there, "make").await == ("done".to_owned(), None)).await;
+        assert_eq!(scene.state(never, "make").await.0, "failed");
         // Also where somebody asks for it.
         scene.ask(there, "remove", Isolation::Schema).await;
         until(async || scene.state(there, "remove").await.1.is_some()).await;

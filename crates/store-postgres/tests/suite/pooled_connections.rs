@@ -1,13 +1,16 @@
-//! A pooler between the store and the database: many connections of the server's share few of the database's, and
-//! each kind of home works through it, with its own role.
+//! Connections: a pooler between the store and the database, where many of the server's share few of the database's, and
+//! each kind of home works through it with its own role; and how many homes a server has open.
 
 use crate::conformance::{SharedBehindPooler, Tier};
-use crate::homes::run;
+use crate::homes::{Scene, run};
 use crate::instance::connect;
 use futures::future::join_all;
 use ids::TenantId;
 use metering::plan::Limits;
+use std::num::NonZeroUsize;
+use std::time::Duration;
 use store::{Isolation, PlatformStore as _, TenantLifecycle as _, TenantRow};
+use store_postgres::{PostgresStore, Settings};
 use store_tests::World;
 
 #[test]
@@ -46,5 +49,35 @@ fn many_share_few_and_nobody_takes_anothers() {
         let rows = admin.query_typed(&open, &[]).await.unwrap();
         assert_eq!(rows.len(), 4);
         assert!(rows.iter().all(|row| row.get::<_, i64>(1) <= 2), "{rows:?}");
+    });
+}
+
+#[test]
+fn no_more_homes_are_open_than_there_may_be() {
+    run(async {
+        let scene = Scene::set().await;
+        scene.place().provision(&scene.env());
+        let settings = Settings { own_homes: NonZeroUsize::MIN, ..scene.place().settings() };
+        let kms = scene.place().kms(&scene.env());
+        let store = PostgresStore::open(settings, kms, scene.env()).await.unwrap();
+        let mut tenants = Vec::new();
+        for isolation in [Isolation::Schema, Isolation::Schema, Isolation::Dedicated] {
+            tenants.push(scene.create(isolation).await.unwrap());
+        }
+        let asked = tenants.iter().cycle().take(60);
+        let answers = asked.map(async |tenant| store.stored_bytes(scene.operator(), *tenant).await);
+        assert!(join_all(answers).await.iter().all(Result::is_ok));
+        // That one has open what it has made.
+        drop(scene.store);
+        let open = "SELECT count(DISTINCT usename) FROM pg_stat_activity WHERE usename LIKE '%\\_t\\_%'";
+        let mut left = 0;
+        for _ in 0..100 {
+            left = scene.admin.query_typed_one(open, &[]).await.unwrap().get::<_, i64>(0);
+            if left == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(left, 1);
     });
 }
