@@ -1,8 +1,10 @@
 //! A database server for the tests of one process, or the one that the environment names.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 
 /// The server, and what keeps it running.
@@ -39,7 +41,16 @@ pub fn own(told: &[(&str, String)]) -> (String, Child) {
 /// Starts a pooler before the server, which pools by transaction, and says where. It ends with the child's input.
 pub fn pooler() -> (String, Child) {
     let server = admin().split_whitespace().find_map(|part| part.strip_prefix("host=")).unwrap();
-    script(include_str!("pooler.sh"), &[("SERVER", server.to_owned())])
+    let (folder, child) = script(include_str!("pooler.sh"), &[("SERVER", server.to_owned())]);
+    // Its socket is there a moment before it listens.
+    let socket = format!("{folder}/.s.PGSQL.5432");
+    for _ in 0..200 {
+        if UnixStream::connect(&socket).is_ok() {
+            return (folder, child);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the pooler does not listen")
 }
 
 fn script(text: &str, told: &[(&str, String)]) -> (String, Child) {

@@ -69,10 +69,13 @@ fn no_more_homes_are_open_than_there_may_be() {
         assert!(join_all(answers).await.iter().all(Result::is_ok));
         // That one has open what it has made.
         drop(scene.store);
-        let open = "SELECT count(DISTINCT usename) FROM pg_stat_activity WHERE usename LIKE '%\\_t\\_%'";
+        let open = format!(
+            "SELECT count(DISTINCT usename) FROM pg_stat_activity WHERE usename LIKE '{}\\_t\\_%'",
+            scene.world.backend.place.database
+        );
         let mut left = 0;
         for _ in 0..100 {
-            left = scene.admin.query_typed_one(open, &[]).await.unwrap().get::<_, i64>(0);
+            left = scene.admin.query_typed_one(&open, &[]).await.unwrap().get::<_, i64>(0);
             if left == 1 {
                 break;
             }
