@@ -31,5 +31,6 @@ for _ in $(seq 100); do
 done
 echo "$folder"
 cat >/dev/null
-kill -QUIT "$child"
+# A shell has what it starts in the background ignore the gentler signals.
+kill -TERM "$child"
 wait "$child"
