@@ -7,6 +7,7 @@
 )]
 
 mod crowd;
+mod database;
 mod figure;
 mod inside;
 mod load;
@@ -22,6 +23,7 @@ mod wire;
 use anyhow::Context as _;
 use clap::Parser;
 use crowd::Crowd;
+use database::Databases;
 use figure::Figure;
 use machine::Machine;
 use std::cell::RefCell;
@@ -57,6 +59,9 @@ struct Arguments {
     /// How many records and events of one tenant are many.
     #[arg(long, default_value_t = 1_000_000)]
     records: usize,
+    /// Measure a server on PostgreSQL, whose administrator this is: `host=… port=… user=… dbname=…`.
+    #[arg(long, conflicts_with = "peers", value_name = "ADDRESS")]
+    postgres: Option<String>,
     /// Be the relay in the middle that does nothing, for the server at this address.
     #[arg(long, hide = true, exclusive = true)]
     relay: Option<std::net::SocketAddr>,
@@ -79,6 +84,7 @@ fn main() -> anyhow::Result<()> {
         cores: machine.split(),
         tenants: arguments.tenants,
         records: arguments.records,
+        database: arguments.postgres.clone().map(Databases::new),
         crowd: RefCell::new(Crowd::new()?),
     };
     println!("{}", Figure::HEAD);

@@ -1,6 +1,7 @@
 //! A server on a folder of its own, on a core of its own, and what it costs the machine.
 
 use crate::machine::Cores;
+use crate::rows::Plan;
 use anyhow::{Context as _, bail};
 use client::Client;
 use secret::SecretText;
@@ -25,10 +26,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on a fresh folder of the checkout's own disk.
-    pub(crate) fn start(program: &Path, cores: Option<Cores>, config: &str) -> anyhow::Result<Self> {
+    /// Starts a server on a fresh folder of the checkout's own disk, or on a fresh database.
+    pub(crate) fn start(plan: &Plan, cores: Option<Cores>, config: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in("target")?;
-        let mut server = Self::start_on(folder.path(), program, cores, config)?;
+        let mut config = config.to_owned();
+        let key = folder.path().join("master.key");
+        if let Some(database) = &plan.database {
+            config.push_str(&database.make(&plan.program, folder.path(), &key)?);
+        }
+        let key = plan.database.is_some().then_some(key);
+        let mut server = Self::launch(folder.path(), &plan.program, cores, &config, key.as_deref())?;
         server._folder = Some(folder);
         Ok(server)
     }
@@ -40,12 +47,25 @@ impl Server {
         cores: Option<Cores>,
         config: &str,
     ) -> anyhow::Result<Self> {
+        Self::launch(folder, program, cores, config, None)
+    }
+
+    fn launch(
+        folder: &Path,
+        program: &Path,
+        cores: Option<Cores>,
+        config: &str,
+        key: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let file = folder.join("tenantry.toml");
         std::fs::write(&file, config)?;
         let mut command = on_its_core(program, cores);
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--data"]);
         command.arg(folder.join("data")).arg("--config").arg(&file);
         command.arg("--log").arg(folder.join("server.log"));
+        if let Some(key) = key {
+            command.arg("--master-key-file").arg(key);
+        }
         let begun = Instant::now();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         let mut line = String::new();

@@ -5,11 +5,13 @@ mod bind;
 pub(crate) mod chat;
 mod growth;
 mod noise;
+mod read;
 mod start;
 mod tenants;
 pub(crate) mod workflow;
 
 use crate::crowd::Crowd;
+use crate::database::Databases;
 use crate::figure::Figure;
 use crate::machine::{self, Cores};
 use crate::process::Server;
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) tenants: usize,
     /// How many rows are many.
     pub(crate) records: usize,
+    /// Where servers keep their stores: in folders of their own, or in databases.
+    pub(crate) database: Option<Databases>,
     /// The tenants that several rows share.
     pub(crate) crowd: RefCell<Crowd>,
 }
@@ -86,6 +90,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("stream", chat::stream),
     ("noise", noise::noise),
     ("workflow", workflow::workflow),
+    ("read", read::read),
     ("audit", audit::audit),
     ("growth", growth::growth),
     ("tenants", tenants::tenants),

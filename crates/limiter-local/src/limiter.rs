@@ -59,7 +59,7 @@ impl Slot {
 }
 
 /// Keeps limits in this process.
-pub struct LocalLimiter<S> {
+pub struct LocalLimiter<S: ?Sized> {
     source: Arc<S>,
     env: Env,
     settings: Settings,
@@ -67,26 +67,11 @@ pub struct LocalLimiter<S> {
     meters: Mutex<HashMap<TenantId, Arc<Slot>>>,
 }
 
-impl<S: UsageStore + ObjectStore> LocalLimiter<S> {
+impl<S: UsageStore + ObjectStore + ?Sized> LocalLimiter<S> {
     /// A limiter that restores from these stores.
     pub fn new(source: Arc<S>, env: Env, settings: Settings) -> Self {
         let requests = Requests::new(settings.tenants);
         Self { source, env, settings, requests, meters: Mutex::default() }
-    }
-
-    /// Drops what is idle, and charges calls whose lease ended and of which no row told. To be called every
-    /// now and then.
-    pub fn sweep(&self) {
-        let now = self.env.now();
-        self.requests.sweep(now);
-        let slots: Vec<_> = locked(&self.meters).iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect();
-        for (tenant, slot) in slots {
-            let Some(meter) = slot.meter.get() else { continue };
-            for Closed { call, cost, .. } in locked(meter).expire(now.minus(self.settings.lease_margin)) {
-                tracing::warn!(tenant.id = %tenant, %call, %cost, "a call whose lease ended was charged what it held");
-            }
-        }
-        drop_idle(&mut locked(&self.meters), now.minus(self.settings.idle));
     }
 
     /// Tenants whose meters are in memory.
@@ -150,7 +135,7 @@ fn drop_idle(meters: &mut HashMap<TenantId, Arc<Slot>>, before: Timestamp) {
 }
 
 #[async_trait]
-impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
+impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for LocalLimiter<S> {
     async fn request(&self, tenant: &Tenant<'_>) -> Result<Standing, LimitError> {
         self.requests.admit(tenant, self.env.now()).map_err(LimitError::Requests)
     }
@@ -222,6 +207,19 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for LocalLimiter<S> {
 
     async fn forget(&self, _: &Operator, tenant: TenantId) {
         locked(&self.meters).remove(&tenant);
+    }
+
+    async fn sweep(&self) {
+        let now = self.env.now();
+        self.requests.sweep(now);
+        let slots: Vec<_> = locked(&self.meters).iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect();
+        for (tenant, slot) in slots {
+            let Some(meter) = slot.meter.get() else { continue };
+            for Closed { call, cost, .. } in locked(meter).expire(now.minus(self.settings.lease_margin)) {
+                tracing::warn!(tenant.id = %tenant, %call, %cost, "a call whose lease ended was charged what it held");
+            }
+        }
+        drop_idle(&mut locked(&self.meters), now.minus(self.settings.idle));
     }
 }
 

@@ -41,7 +41,7 @@ async fn memory_is_bounded_and_idle_tenants_leave_it() {
     let cost = money::Usd::ZERO;
     idle.enter(async |tenant| limiter.settle(&tenant, ended, cost).await.unwrap().unwrap()).await;
     fixture.clock().advance(601_000);
-    limiter.sweep();
+    limiter.sweep().await;
     assert_eq!(limiter.kept(), 1);
     begin(&third).await.unwrap();
     assert_eq!(limiter.kept(), 2);

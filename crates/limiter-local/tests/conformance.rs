@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use env::Env;
 use ids::TenantId;
+use limiter::Limiter;
 use limiter_local::LocalLimiter;
-use limiter_tests::{Backend, Rows, Settings, Sweeping, Swept};
+use limiter_tests::{Backend, Rows, Settings};
 use std::sync::Arc;
 
 struct Memory;
@@ -15,16 +16,10 @@ impl Backend for Memory {
         Self
     }
 
-    async fn limiter(&self, rows: &Arc<Rows>, env: Env, settings: Settings) -> Swept {
+    async fn limiter(&self, rows: &Arc<Rows>, env: Env, settings: Settings) -> Arc<dyn Limiter> {
         let Settings { parallel_model_calls, idle, lease_margin } = settings;
         let settings = limiter_local::Settings { parallel_model_calls, tenants: 10, idle, lease_margin };
-        let limiter = Arc::new(LocalLimiter::new(rows.clone(), env, settings));
-        let swept = limiter.clone();
-        let sweep: Sweeping = Box::new(move || {
-            let swept = swept.clone();
-            Box::pin(async move { swept.sweep() })
-        });
-        Swept { limiter, sweep }
+        Arc::new(LocalLimiter::new(rows.clone(), env, settings))
     }
 
     async fn lose(&self) {}

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const MOST: u64 = 9_000_000_000_000;
 
 /// Keeps limits in Redis.
-pub struct RedisLimiter<S> {
+pub struct RedisLimiter<S: ?Sized> {
     source: Arc<S>,
     env: Env,
     settings: Settings,
@@ -32,7 +32,7 @@ pub struct RedisLimiter<S> {
     flights: Flights,
 }
 
-impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
+impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
     /// A limiter that restores from these stores. It connects when it is first asked.
     pub fn new(
         source: Arc<S>,
@@ -42,15 +42,6 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
     ) -> Result<Self, LimiterUnavailable> {
         let link = Link::new(address, env.clone(), settings).map_err(gone)?;
         Ok(Self { source, env, settings, link, flights: Flights::default() })
-    }
-
-    /// Tells Redis how calls ended of which it could not be told before. To be called every now and then.
-    pub async fn sweep(&self) {
-        for tenant in self.flights.tenants() {
-            if !self.flights.owed(tenant).is_empty() && self.ask(tenant, "tell", Vec::new()).await.is_err() {
-                return;
-            }
-        }
     }
 
     /// Asks once, and tells of what is owed on the way.
@@ -232,7 +223,7 @@ impl<S: UsageStore + ObjectStore> RedisLimiter<S> {
 }
 
 #[async_trait]
-impl<S: UsageStore + ObjectStore + 'static> Limiter for RedisLimiter<S> {
+impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for RedisLimiter<S> {
     async fn request(&self, tenant: &Tenant<'_>) -> Result<Standing, LimitError> {
         match (self.rate(tenant, "request").await?, tenant.standing().limits.requests_per_second) {
             ((false, _), Some(limit)) => {
@@ -330,6 +321,14 @@ impl<S: UsageStore + ObjectStore + 'static> Limiter for RedisLimiter<S> {
         let Ok(live) = self.link.live(&self.flights).await else { return };
         if let Err(error) = self.link.remove(&live, tenant).await {
             tracing::warn!(tenant.id = %tenant, %error, "a tenant's limits could not be removed from Redis");
+        }
+    }
+
+    async fn sweep(&self) {
+        for tenant in self.flights.tenants() {
+            if !self.flights.owed(tenant).is_empty() && self.ask(tenant, "tell", Vec::new()).await.is_err() {
+                return;
+            }
         }
     }
 }

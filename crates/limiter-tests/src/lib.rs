@@ -11,7 +11,7 @@ pub mod windows;
 mod world;
 
 pub use rows::Rows;
-pub use world::{Backend, Settings, Sweeping, Swept, World, code, hourly, usd};
+pub use world::{Backend, Settings, World, code, hourly, usd};
 
 /// Makes a test of every case for a limiter.
 #[macro_export]

@@ -11,7 +11,6 @@ use limiter::{Kind, LimitError, Limiter, PlannedCall};
 use metering::budget::BudgetScope;
 use metering::plan::Limits;
 use money::Usd;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::CallStatus;
@@ -37,15 +36,6 @@ impl Default for Settings {
     }
 }
 
-/// What a server does every now and then: charges calls whose lease ended, and drops what is idle.
-pub type Sweeping = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
-
-/// A limiter as a server has one.
-pub struct Swept {
-    pub limiter: Arc<dyn Limiter>,
-    pub sweep: Sweeping,
-}
-
 /// A limiter under test. There is no way to skip a case.
 #[async_trait]
 pub trait Backend: Sized + Send + Sync + 'static {
@@ -53,7 +43,7 @@ pub trait Backend: Sized + Send + Sync + 'static {
     async fn open() -> Self;
 
     /// A limiter as a server has one.
-    async fn limiter(&self, rows: &Arc<Rows>, env: Env, settings: Settings) -> Swept;
+    async fn limiter(&self, rows: &Arc<Rows>, env: Env, settings: Settings) -> Arc<dyn Limiter>;
 
     /// Everything that is kept is lost.
     async fn lose(&self);
@@ -68,7 +58,6 @@ pub struct World<B: Backend> {
     pub backend: B,
     pub rows: Arc<Rows>,
     pub limiter: Arc<dyn Limiter>,
-    sweeping: Sweeping,
     settings: Settings,
 }
 
@@ -97,8 +86,8 @@ impl<B: Backend> World<B> {
     async fn new() -> Self {
         let (fixture, rows, backend) = (Fixture::new(11), Arc::<Rows>::default(), B::open().await);
         let settings = Settings::default();
-        let Swept { limiter, sweep: sweeping } = backend.limiter(&rows, fixture.env(), settings).await;
-        Self { fixture, backend, rows, limiter, sweeping, settings }
+        let limiter = backend.limiter(&rows, fixture.env(), settings).await;
+        Self { fixture, backend, rows, limiter, settings }
     }
 
     /// With another limiter in place of the first.
@@ -110,17 +99,16 @@ impl<B: Backend> World<B> {
 
     /// A further limiter on the same rows, as a server that has just started has one.
     pub async fn another(&self) -> Arc<dyn Limiter> {
-        self.backend.limiter(&self.rows, self.fixture.env(), self.settings).await.limiter
+        self.backend.limiter(&self.rows, self.fixture.env(), self.settings).await
     }
 
     async fn begin_again(&mut self) {
-        let swept = self.backend.limiter(&self.rows, self.fixture.env(), self.settings).await;
-        (self.limiter, self.sweeping) = (swept.limiter, swept.sweep);
+        self.limiter = self.another().await;
     }
 
     /// Charges calls whose lease ended, and drops what is idle.
     pub async fn sweep(&self) {
-        (self.sweeping)().await;
+        self.limiter.sweep().await;
     }
 
     /// The same rows, and nothing else, under a server that has just started.

@@ -72,4 +72,8 @@ pub trait Limiter: Send + Sync {
     /// Forgets what is kept of a tenant that was restored from a backup or is being erased. Calls under way
     /// are forgotten, too: they must have ended.
     async fn forget(&self, operator: &Operator, tenant: TenantId);
+
+    /// Drops what is idle, charges calls whose lease ended and of which no row told, and settles what could not be
+    /// settled before. To be called every now and then.
+    async fn sweep(&self);
 }

@@ -85,10 +85,10 @@ fn show_to_witnesses(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinH
 /// Closes what is idle whenever many tenants' databases were opened. A task of its own: what else is kept in order
 /// takes longer than a crowd does to come.
 fn keep_few_open(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
-    let store = wired.store.clone();
+    let upkeep = wired.upkeep.clone();
     tokio::spawn(async move {
         tokio::select! {
-            never = store.keep_few_open() => match never {},
+            never = upkeep.keep_few_open() => match never {},
             _ = stopped.changed() => {}
         }
     })
@@ -96,8 +96,7 @@ fn keep_few_open(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinHandl
 
 /// Folds, closes and writes down, every second and at the end.
 fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
-    let (app, store, failures) = (wired.app.clone(), wired.store.clone(), wired.failures.clone());
-    let limiter = wired.limiter.clone();
+    let (app, upkeep, failures) = (wired.app.clone(), wired.upkeep.clone(), wired.failures.clone());
     let mut seconds = 0u64;
     tokio::spawn(async move {
         loop {
@@ -107,7 +106,7 @@ fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinHandle<(
             };
             seconds += 1;
             if seconds.is_multiple_of(LEASES) {
-                models::keep_house(&app, &limiter).await;
+                models::keep_house(&app).await;
             }
             if last || seconds.is_multiple_of(60) {
                 let drafts = failures.take();
@@ -117,7 +116,7 @@ fn keep_house(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinHandle<(
                     tracing::error!(%error, "failed authentications could not be written to the operators' log");
                 }
             }
-            store.maintain().await;
+            upkeep.maintain().await;
             if last {
                 return;
             }

@@ -1,8 +1,12 @@
 //! The configuration file, TOML.
 
 use ids::Slug;
-use serde::Deserialize;
-use std::path::Path;
+use secret::SecretText;
+use serde::{Deserialize, Deserializer};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+const OWN_HOMES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// What the configuration file says; everything has a default.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -39,8 +43,33 @@ pub(crate) struct WitnessConfig {
 pub(crate) struct StoreConfig {
     /// The regions whose data rests in this folder; the first is the default.
     pub(crate) regions: Vec<Slug>,
+    /// The address of the PostgreSQL database that `tenantry store init` made, with the server's role. The
+    /// store is embedded in the data folder where absent.
+    #[serde(deserialize_with = "secret")]
+    pub(crate) url: Option<SecretText>,
+    /// The address with which `tenantry store init` makes database, roles and tables. No server may have it.
+    #[serde(deserialize_with = "secret")]
+    pub(crate) admin_url: Option<SecretText>,
+    /// Connections to the shared tables of the database at most.
+    pub(crate) connections: usize,
+    /// How many tenants' own schemas and databases are connected to at once.
+    pub(crate) own_homes: NonZeroUsize,
+    /// What TLS goes by where the database is across a network.
+    pub(crate) tls: TlsConfig,
     /// `full` survives a power loss; `process` survives the end of the process alone, and is faster.
     pub(crate) durability: Durability,
+}
+
+/// Files in PEM that TLS goes by.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsConfig {
+    /// Whose word is taken for the other side; the public authorities' where absent.
+    pub(crate) authorities_file: Option<PathBuf>,
+    /// The certificate that this process shows, with those between it and its authority.
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// The key to it.
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// What a write waits for.
@@ -54,8 +83,20 @@ pub(crate) enum Durability {
 impl Default for StoreConfig {
     fn default() -> Self {
         let regions = "local".parse().into_iter().collect();
-        Self { regions, durability: Durability::Full }
+        Self {
+            regions,
+            url: None,
+            admin_url: None,
+            connections: 16,
+            own_homes: OWN_HOMES,
+            tls: TlsConfig::default(),
+            durability: Durability::Full,
+        }
     }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretText>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(SecretText::new(text)))
 }
 
 /// What tenants may reach.
@@ -71,7 +112,7 @@ pub(crate) struct EgressConfig {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct KmsConfig {
     /// The file of the master key before the present one, while `tenantry keys rotate` is under way.
-    pub(crate) previous_master_key_file: Option<std::path::PathBuf>,
+    pub(crate) previous_master_key_file: Option<PathBuf>,
 }
 
 /// Bounds of the server as a whole.

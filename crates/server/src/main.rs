@@ -10,6 +10,8 @@ mod models;
 mod offline;
 mod restore;
 mod serve;
+mod store_command;
+mod stores;
 mod system;
 mod wiring;
 mod witnesses;
@@ -37,6 +39,11 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(Box<serve::ServeArguments>),
+    /// Make and remove the schemas and databases of tenants that have their own, as servers ask for them.
+    Provisioner(store_command::ProvisionerArguments),
+    /// Make the PostgreSQL database that servers share.
+    #[command(subcommand)]
+    Store(store_command::StoreCommand),
     /// Refused here: the embedded store runs its worker inside `serve`.
     Worker,
     #[command(flatten)]
@@ -57,6 +64,8 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(problem) => logging::complain(&problem.to_string()),
         },
+        Command::Store(command) => ended(runtime.block_on(store_command::run(command))),
+        Command::Provisioner(arguments) => ended(runtime.block_on(store_command::provision(arguments))),
         Command::Worker => logging::complain(
             "The embedded store runs its worker inside `tenantry serve`. A worker of its own needs a store that \
              several nodes share.",
@@ -65,5 +74,12 @@ fn main() -> ExitCode {
             let offline = Arc::new(offline::DataFolder);
             runtime.block_on(cli::run(command, Surroundings { env: system::env(), offline }))
         }
+    }
+}
+
+fn ended(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => logging::complain(&problem),
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use egress::{AddressPolicy, HostPort, HostPortError};
 use egress_http::SystemResolver;
 use env::Env;
+use limiter::Limiter;
 use limiter_local::LocalLimiter;
 use metering::prices::{OperatorPrices, PriceDataError, PriceTable};
 use model::{EndpointUrl, ModelEndpoint, ParseEndpointUrlError};
@@ -17,8 +18,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Endpoint;
-use store_sqlite::EmbeddedStore;
+use store::{Endpoint, TenantStore};
 
 /// The name of the endpoint that the command line makes.
 const START_ENDPOINT: &str = "default";
@@ -59,12 +59,8 @@ pub(crate) enum ModelsError {
     BuiltIn,
 }
 
-/// The limits, restored from these stores.
-pub(crate) fn limiter(
-    store: &Arc<EmbeddedStore>,
-    config: &Config,
-    env: &Env,
-) -> Arc<LocalLimiter<EmbeddedStore>> {
+/// The limits, restored from this store.
+pub(crate) fn limiter(store: &Arc<dyn TenantStore>, config: &Config, env: &Env) -> Arc<dyn Limiter> {
     let mut settings = limiter_local::Settings::default();
     if let Some(calls) = config.limits.parallel_model_calls {
         settings.parallel_model_calls = calls;
@@ -134,8 +130,8 @@ fn start_endpoint(arguments: &ModelArguments) -> Result<Option<StartEndpoint>, M
 }
 
 /// Charges calls that a crash left unknown, and drops what is idle or too old.
-pub(crate) async fn keep_house(app: &App, limiter: &LocalLimiter<EmbeddedStore>) {
-    limiter.sweep();
+pub(crate) async fn keep_house(app: &App) {
+    app.limiter.sweep().await;
     app.gateway.sweep(app.env.now());
     if let Err(error) = expire_leases(app).await {
         tracing::error!(%error, "leases could not be looked at");

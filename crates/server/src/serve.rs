@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use store::StoreError;
+use store_postgres::SetupError;
 use store_sqlite::OpenError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,6 +70,16 @@ pub(crate) enum ServeError {
     MasterKeyGone(PathBuf),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    Database(#[from] SetupError),
+    #[error(
+        "`[store] admin_url` is for `tenantry store init`; give the server a configuration without it: whoever takes the server over is not to make roles and tables"
+    )]
+    AdminUrl,
+    #[error(
+        "a store that several servers share needs --master-key-file: all of them are given the same key, and none makes one"
+    )]
+    SharedStoreNeedsKey,
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
     #[error("cannot listen on {0}: {1}")]
@@ -148,6 +159,6 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     if tokio::time::timeout(LAST_REFRESHES, wired.app.vault.drained()).await.is_err() {
         tracing::warn!("some credentials were still being refreshed");
     }
-    wired.store.close().await;
+    wired.upkeep.close().await;
     Ok(())
 }

@@ -1,26 +1,23 @@
 //! Puts adapters behind ports.
 
-use crate::config::{Config, Durability};
+use crate::config::Config;
 use crate::failures::Failures;
 use crate::serve::{ServeArguments, ServeError};
-use crate::{first_start, models, system, witnesses, work};
+use crate::stores::{Stores, Upkeep};
+use crate::{first_start, models, stores, system, witnesses, work};
 use app::vault::{Vault, VaultParts};
 use app::{App, Parts, Scratch};
 use bus_local::LocalBus;
 use context::{Authenticator, IndexKey};
 use egress::Egress;
-use kms_file::{FileKms, MasterKey};
-use limiter_local::LocalLimiter;
 use std::sync::Arc;
-use store_sqlite::{EmbeddedStore, Settings};
 use worker::Scheduler;
 
 /// What the server runs on.
 pub(crate) struct Wired {
     pub(crate) app: Arc<App>,
-    pub(crate) store: EmbeddedStore,
+    pub(crate) upkeep: Upkeep,
     pub(crate) failures: Arc<Failures>,
-    pub(crate) limiter: Arc<LocalLimiter<EmbeddedStore>>,
     pub(crate) scheduler: Scheduler,
     pub(crate) egress: Arc<dyn Egress>,
 }
@@ -33,58 +30,48 @@ pub(crate) async fn wire(
 ) -> Result<Wired, ServeError> {
     let env = system::env();
     let data = &arguments.data;
-    let present =
-        first_start::master_key(data, arguments.master_key_file.as_ref(), arguments.production, &env)?;
-    let kms = Arc::new(FileKms::new(env.clone(), present, previous(config)?));
-    let settings = Settings {
-        folder: data.clone(),
-        regions: config.store.regions.clone(),
-        durable: config.store.durability == Durability::Full,
-    };
-    let store = EmbeddedStore::open(settings, kms, env.clone()).await?;
-    let index_key = Arc::new(IndexKey::new(store.index_key()?));
-    first_start::operator_key(data, &store, &index_key, &env).await?;
+    let Stores { tenants, platform, lifecycle, index, audit, index_key, operator_secrets_key, upkeep } =
+        stores::open(arguments, config, &env).await?;
+    let index_key = Arc::new(IndexKey::new(index_key));
+    first_start::operator_key(data, platform.as_ref(), &index_key, &env).await?;
 
-    let operator_secrets_key = store.operator_secrets_key()?;
-    // The store holds the folder for this process by now, so nobody else's files are on their way in it.
+    // The embedded store holds the folder for this process by now, so nobody else's files are on their way in it.
     let scratch = Scratch::open(data.join("scratch")).map_err(ServeError::Folder)?;
-    let shared = Arc::new(store.clone());
     let failures = Arc::new(Failures::default());
     let authenticator = Arc::new(Authenticator::new(
-        shared.clone(),
-        shared.clone(),
+        index,
+        audit,
         failures.clone(),
         index_key,
         public_url.clone(),
         env.clone(),
     ));
-    let limiter = models::limiter(&shared, config, &env);
+    let limiter = models::limiter(&tenants, config, &env);
     let scheduler = Scheduler::new(worker::Settings::default(), env.clone());
     let egress = work::egress(config, &env)?;
     let vault = Arc::new(Vault::new(VaultParts {
-        store: shared.clone(),
+        store: tenants.clone(),
         authenticator: authenticator.clone(),
         egress: egress.clone(),
         limiter: limiter.clone(),
         policy: Arc::new(models::address_policy(config)?),
         env: env.clone(),
-        // The store holds the folder for this process.
-        alone: true,
+        alone: upkeep.alone(),
     }));
     let bus = Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone()));
     let witnesses = witnesses::witnesses(&config.witnesses)?;
     let gateway = models::gateway(&arguments.models, config, arguments.production, &env, vault.clone())?;
     let app = App::new(Parts {
-        store: shared.clone(),
-        platform: shared.clone(),
-        lifecycle: shared,
+        store: tenants,
+        platform,
+        lifecycle,
         authenticator,
         env,
         regions: config.store.regions.clone(),
         public_url,
         operator_secrets_key,
         scratch,
-        limiter: limiter.clone(),
+        limiter,
         gateway,
         vault: vault.clone(),
         credentials: vault,
@@ -92,13 +79,5 @@ pub(crate) async fn wire(
         bus,
         witnesses,
     });
-    Ok(Wired { app: Arc::new(app), store, failures, limiter, scheduler, egress })
-}
-
-/// The master key before the present one, while keys are rotated.
-fn previous(config: &Config) -> Result<Option<MasterKey>, ServeError> {
-    let load = |path: &std::path::PathBuf| {
-        MasterKey::load(path).map_err(|error| ServeError::MasterKey(path.clone(), error))
-    };
-    config.kms.previous_master_key_file.as_ref().map(load).transpose()
+    Ok(Wired { app: Arc::new(app), upkeep, failures, scheduler, egress })
 }

@@ -56,8 +56,25 @@ impl From<tokio_postgres::Error> for SetupError {
     }
 }
 
+/// What there is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The database.
+    pub database: String,
+    /// The server's role.
+    pub role: String,
+    /// The version of the schema.
+    pub schema_version: i64,
+}
+
 /// Makes the database that `url` names, with `admin_url`, or brings it to the newest version.
-pub async fn init(admin_url: &str, url: &str, tls: &Tls, kms: &dyn Kms, env: &Env) -> Result<(), SetupError> {
+pub async fn init(
+    admin_url: &str,
+    url: &str,
+    tls: &Tls,
+    kms: &dyn Kms,
+    env: &Env,
+) -> Result<Made, SetupError> {
     let (admin, target) = (Link::parse(admin_url, tls)?, Link::parse(url, tls)?);
     let naming = Naming::of(&target)?;
     let (owner, server) = (naming.owner(), &naming.server);
@@ -75,7 +92,9 @@ pub async fn init(admin_url: &str, url: &str, tls: &Tls, kms: &dyn Kms, env: &En
     make_database(&client, &naming.database, &owner, server).await?;
     let inside = enter(&admin, &naming.database).await?;
     schema::migrate(&inside, &Place::Platform, &owner, server).await?;
-    make_token_key(&inside, kms, env).await
+    make_token_key(&inside, kms, env).await?;
+    let Naming { database, server: role, .. } = naming;
+    Ok(Made { database, role, schema_version: schema::VERSION })
 }
 
 /// Makes a database that only its owner and this role can connect to.

@@ -23,7 +23,7 @@ mod tenant;
 mod token;
 
 pub use footing::{Footing, FootingRow, footing};
-pub use init::{SetupError, init};
+pub use init::{Made, SetupError, init};
 pub use link::Tls;
 pub use provisioner::Provisioner;
 pub use store_impl::{PostgresStore, Settings};

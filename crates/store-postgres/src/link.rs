@@ -3,12 +3,14 @@
 use crate::init::SetupError;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secret::SecretText;
 use std::error::Error as _;
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +34,25 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// From files in PEM: the authorities', and the chain and key that we show.
+    pub fn read(authorities: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Self, SetupError> {
+        let unfit = |path: &Path, error: &dyn std::fmt::Display| {
+            SetupError::Tls(format!("{} cannot be used: {error}", path.display()))
+        };
+        let certificates = |path: &Path| {
+            let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            read.map_err(|error| unfit(path, &error))
+        };
+        let identity = identity.map(|(chain, key)| {
+            let read = PrivateKeyDer::from_pem_file(key).map_err(|error| unfit(key, &error))?;
+            Ok::<_, SetupError>((certificates(chain)?, read))
+        });
+        Ok(Self {
+            authorities: authorities.map(certificates).transpose()?.unwrap_or_default(),
+            identity: identity.transpose()?,
+        })
+    }
+
     fn config(&self) -> Result<ClientConfig, rustls::Error> {
         let mut roots = RootCertStore::empty();
         if self.authorities.is_empty() {

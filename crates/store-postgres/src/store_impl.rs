@@ -17,7 +17,7 @@ use env::Env;
 use ids::{Id as _, Slug, TenantId};
 use kms::Kms;
 use lru::LruCache;
-use secret::SecretBytes;
+use secret::{SecretBytes, SecretText};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use tokio_postgres::Row;
 /// How the store is opened.
 pub struct Settings {
     /// The address of the database, with the run-time role.
-    pub url: String,
+    pub url: SecretText,
     /// The regions whose data rests here. The first is that of the operators' own log.
     pub regions: Vec<Slug>,
     /// How many connections to the shared tables there are at most.
@@ -65,7 +65,7 @@ pub(crate) fn operator_log() -> TenantId {
 impl PostgresStore {
     /// Opens the database, which [`crate::init`] has made, and sees to it that it keeps tenants apart.
     pub async fn open(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, SetupError> {
-        let link = Link::parse(&settings.url, &settings.tls)?;
+        let link = Link::parse(settings.url.expose(), &settings.tls)?;
         let home_region = settings.regions.first().ok_or(SetupError::Missing("region"))?.clone();
         let client = link.connect().await?;
         examine(&client, &Place::Platform).await?.held()?;

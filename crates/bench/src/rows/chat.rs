@@ -104,7 +104,7 @@ impl Gateway {
     pub(crate) fn start(plan: &Plan) -> anyhow::Result<Self> {
         plan.step_aside()?;
         let upstream = Upstream::start()?;
-        let server = Server::start(&plan.program, plan.cores, &config(&upstream))?;
+        let server = Server::start(plan, plan.cores, &config(&upstream))?;
         put_plan(&server)?;
         let key = runtime()?.block_on(async {
             endpoint(&server.operator, &upstream).await?;

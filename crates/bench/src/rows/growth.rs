@@ -99,7 +99,7 @@ fn binds(plan: &Plan, crowds: [&Crowd; 3]) -> anyhow::Result<[Vec<f64>; 3]> {
 }
 
 fn of_rows(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
-    let server = Server::start(&plan.program, None, "")?;
+    let server = Server::start(plan, None, "")?;
     put_plan(&server)?;
     let made = runtime()?.block_on(server.operator.make_tenant("Bench", PLAN))?;
     let rows = Rows { server, key: made.key.expose().to_owned() };

@@ -45,7 +45,7 @@ pub(crate) fn noise(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
     plan.step_aside()?;
     let upstream = Upstream::start()?;
     upstream.delay(Duration::from_millis(5));
-    let server = Server::start(&plan.program, plan.cores, &chat::config(&upstream))?;
+    let server = Server::start(plan, plan.cores, &chat::config(&upstream))?;
     put_plan(&server)?;
     let (noisy, quiet) = runtime()?.block_on(async {
         chat::endpoint(&server.operator, &upstream).await?;

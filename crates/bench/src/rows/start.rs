@@ -13,7 +13,7 @@ pub(crate) fn start(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
     let crowd = plan.crowd(plan.tenants)?;
     let (mut listens, mut empty, mut idle, mut idle_empty) = (vec![], vec![], vec![], vec![]);
     for _ in 0..plan.rounds {
-        let server = Server::start(&plan.program, None, "")?;
+        let server = Server::start(plan, None, "")?;
         empty.push(server.started_in.as_secs_f64() * 1e3);
         std::thread::sleep(AT_REST);
         idle_empty.push(server.resident()?);

@@ -45,7 +45,7 @@ pub(crate) struct Workflows {
 impl Workflows {
     /// Starts and warms it.
     pub(crate) fn start(plan: &Plan) -> anyhow::Result<Self> {
-        let server = Server::start(&plan.program, None, "")?;
+        let server = Server::start(plan, None, "")?;
         let limits = json!({
             "ai_calls_per_hour": null, "api_calls_per_hour": null, "requests_per_second": 1_000_000,
             "concurrent_runs": AT_ONCE, "storage_bytes": null,

@@ -13,8 +13,9 @@ mod several;
 use async_trait::async_trait;
 use env::Env;
 use ids::TenantId;
+use limiter::Limiter;
 use limiter_redis::{RedisLimiter, Time};
-use limiter_tests::{Backend, Rows, Settings, Sweeping, Swept};
+use limiter_tests::{Backend, Rows, Settings};
 use redis_server::RedisServer;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,15 +40,8 @@ impl Backend for Shared {
         Self(RedisServer::start().await)
     }
 
-    async fn limiter(&self, rows: &Arc<Rows>, env: Env, wanted: Settings) -> Swept {
-        let limiter = RedisLimiter::new(rows.clone(), env, &self.0.address(), settings(wanted)).unwrap();
-        let limiter = Arc::new(limiter);
-        let swept = limiter.clone();
-        let sweep: Sweeping = Box::new(move || {
-            let swept = swept.clone();
-            Box::pin(async move { swept.sweep().await })
-        });
-        Swept { limiter, sweep }
+    async fn limiter(&self, rows: &Arc<Rows>, env: Env, wanted: Settings) -> Arc<dyn Limiter> {
+        Arc::new(RedisLimiter::new(rows.clone(), env, &self.0.address(), settings(wanted)).unwrap())
     }
 
     async fn lose(&self) {

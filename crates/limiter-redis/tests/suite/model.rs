@@ -54,7 +54,7 @@ fn small() -> Limits {
 
 async fn compare(local: &LocalLimiter<Rows>, redis: &RedisLimiter<Rows>, tenant: &Tenant<'_>, told: &str) {
     // The one charges calls whose lease ended when it is swept, the other before it answers.
-    local.sweep();
+    local.sweep().await;
     assert_eq!(local.budgets(tenant).await, redis.budgets(tenant).await, "{told}");
     for kind in Kind::ALL {
         assert_eq!(local.standing(tenant, kind).await, redis.standing(tenant, kind).await, "{told}");

@@ -3,6 +3,7 @@
 use crate::instance::{address, admin, pooler};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
+use secret::SecretText;
 use std::num::NonZeroUsize;
 use std::process::Child;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl Place {
 
     pub fn settings(&self) -> Settings {
         Settings {
-            url: self.url(),
+            url: SecretText::new(self.url()),
             regions: vec!["local".parse().unwrap()],
             connections: 8,
             own_homes: NonZeroUsize::new(4).unwrap(),

@@ -4,6 +4,7 @@ use crate::instance::connect;
 use crate::place::Place;
 use env::{Env, Timestamp};
 use ids::{Id as _, TenantId};
+use secret::SecretText;
 use store_postgres::SetupError;
 use tokio_postgres::Client;
 
@@ -235,7 +236,7 @@ fn a_database_that_is_open_is_not_served() {
         fails(open().await, "the role's attributes", "steps over policies");
         let other = Place::make(&env).await;
         let foreign = store_postgres::PostgresStore::open(
-            store_postgres::Settings { url: other.url(), ..place.settings() },
+            store_postgres::Settings { url: SecretText::new(other.url()), ..place.settings() },
             place.kms(&env),
             env.clone(),
         );

@@ -9,6 +9,7 @@ use env::{Env, Timestamp};
 use kms_file::{FileKms, MasterKey};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use secret::SecretText;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::process::Child;
@@ -96,7 +97,7 @@ impl Remote {
 
     async fn open(&self, host: &str, tls: Tls) -> Result<PostgresStore, SetupError> {
         let settings = Settings {
-            url: self.url(host),
+            url: SecretText::new(self.url(host)),
             regions: vec!["local".parse().unwrap()],
             connections: 2,
             own_homes: NonZeroUsize::MIN,
