@@ -38,7 +38,9 @@ const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 /// For how long a note that a tenant may have work in its own home holds, and how long a server goes by one. No
 /// transaction takes as long as what lies between.
 const NOTED: &str = "10 minutes";
-const NOTED_HERE: Duration = Duration::from_secs(300);
+const NOTED_HERE_MILLIS: i64 = 300_000;
+/// How long a connection to a tenant's own home is kept that nobody uses.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Where tenants' tables are.
 pub(crate) struct Home {
@@ -53,8 +55,8 @@ struct Own {
     isolation: Isolation,
     /// The shared home, where the platform's tables are.
     platform: Arc<Home>,
-    /// Until when the platform's note that there may be work here is gone by.
-    noted_until: AtomicI64,
+    /// When the platform was last told that there may be work here.
+    noted_at: AtomicI64,
 }
 
 impl Home {
@@ -72,13 +74,18 @@ impl Home {
         (isolation, schema): (Isolation, String),
         platform: Arc<Self>,
     ) -> Result<Self, Fault> {
-        let own = Own { isolation, platform, noted_until: AtomicI64::new(i64::MIN) };
+        let own = Own { isolation, platform, noted_at: AtomicI64::new(i64::MIN) };
         Ok(Self {
             pool: pool(link, connections, tokens.clone())?,
             search_path: schema,
             tokens,
             own: Some(own),
         })
+    }
+
+    /// Closes the connections that nobody has used for a while.
+    pub(crate) fn close_idle(&self) {
+        self.pool.retain(|_, metrics| metrics.last_used() < IDLE);
     }
 
     /// Where work that is not over stands: where it commits together with what it is about.
@@ -94,8 +101,10 @@ impl Home {
     /// Says, before it is so, that there may be work here: servers look for it before they are inside any tenant.
     pub(crate) async fn announce_work(&self, tenant: TenantId) -> Result<(), Fault> {
         let Some(own) = &self.own else { return Ok(()) };
-        let now = self.tokens.now();
-        if own.noted_until.load(Ordering::Relaxed) > now.millis() {
+        let now = self.tokens.now().millis();
+        // Where the clock was put back it is said anew.
+        let since = now.checked_sub(own.noted_at.load(Ordering::Relaxed));
+        if since.is_some_and(|since| (0..NOTED_HERE_MILLIS).contains(&since)) {
             return Ok(());
         }
         let note = format!(
@@ -104,7 +113,7 @@ impl Home {
         );
         let id = tenant.to_bytes();
         own.platform.session().await?.execute_typed(&note, params![id.as_slice() => BYTEA]).await?;
-        own.noted_until.store(now.plus(NOTED_HERE).millis(), Ordering::Relaxed);
+        own.noted_at.store(now, Ordering::Relaxed);
         Ok(())
     }
 

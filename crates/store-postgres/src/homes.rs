@@ -10,7 +10,7 @@ use crate::schema::{self, Place};
 use crate::token::{self, Tokens};
 use crate::{PostgresStore, SetupError};
 use env::Env;
-use ids::TenantId;
+use ids::{Id as _, TenantId};
 use kms::{Binding, Kms, WrappedKey};
 use lru::LruCache;
 use secret::{SecretBytes, SecretText};
@@ -31,7 +31,13 @@ pub(crate) struct Homes {
     kms: Arc<dyn Kms>,
     env: Env,
     open: Mutex<LruCache<TenantId, Arc<Home>>>,
+    /// Who opens a home holds one of these, which its tenant's id chooses: nobody opens the same one beside it, and no
+    /// more than these are opened at once.
+    opening: [tokio::sync::Mutex<()>; OPENED_AT_ONCE],
 }
+
+/// How many homes are opened at once.
+const OPENED_AT_ONCE: usize = 16;
 
 /// A home, and the tenant whose home was let go of for it.
 pub(crate) type Opened = (Arc<Home>, Option<TenantId>);
@@ -56,7 +62,8 @@ impl Homes {
         let tokens = Arc::new(Tokens::new(token_key.clone(), env.clone()));
         let naming = Naming::of(&link)?;
         let shared = Arc::new(Home::pooled(link.clone(), connections, tokens)?);
-        Ok(Self { link, naming, shared, token_key, kms, env, open: Mutex::new(LruCache::new(own)) })
+        let (open, opening) = (Mutex::new(LruCache::new(own)), Default::default());
+        Ok(Self { link, naming, shared, token_key, kms, env, open, opening })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Home> {
@@ -65,6 +72,16 @@ impl Homes {
 
     fn open(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, Arc<Home>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the connections of tenants' own homes that nobody has used for a while.
+    pub(crate) fn close_idle(&self) {
+        self.open().iter().for_each(|(_, home)| home.close_idle());
+    }
+
+    /// Whether a home is among the open ones.
+    pub(crate) fn holds(&self, tenant: TenantId, home: &Arc<Home>) -> bool {
+        Arc::ptr_eq(home, &self.shared) || self.open().peek(&tenant).is_some_and(|it| Arc::ptr_eq(it, home))
     }
 
     /// Lets go of a tenant's home.
@@ -85,6 +102,23 @@ impl Homes {
         if let Some(home) = self.open().get(&tenant) {
             return Ok((home.clone(), None));
         }
+        let place = tenant.to_bytes().iter().fold(0, |sum, byte| sum ^ usize::from(*byte)) % OPENED_AT_ONCE;
+        let _alone = self.opening[place].lock().await;
+        if let Some(home) = self.open().get(&tenant) {
+            return Ok((home.clone(), None));
+        }
+        let home = Arc::new(self.open_own(platform, tenant, isolation).await?);
+        let evicted = self.open().push(tenant, home.clone()).map(|(tenant, _)| tenant);
+        Ok((home, evicted.filter(|evicted| *evicted != tenant)))
+    }
+
+    /// Opens a tenant's own home and looks it over.
+    async fn open_own(
+        &self,
+        platform: &Platform,
+        tenant: TenantId,
+        isolation: Isolation,
+    ) -> Result<Home, Fault> {
         let link = self.own_link(platform, tenant, isolation).await?;
         let schema = Naming::schema(tenant);
         let key = match isolation {
@@ -98,9 +132,7 @@ impl Homes {
             tracing::error!(tenant.id = %tenant, %footing, "a tenant's own home is not as it should be");
             return Err(Fault::Unsound);
         }
-        let home = Arc::new(home);
-        let evicted = self.open().push(tenant, home.clone()).map(|(tenant, _)| tenant);
-        Ok((home, evicted.filter(|evicted| *evicted != tenant)))
+        Ok(home)
     }
 
     /// How a tenant's home is reached, as the tenant's role.
@@ -114,7 +146,7 @@ impl Homes {
         if row.isolation != isolation {
             return Err(Fault::NoHome);
         }
-        if row.version != schema::VERSION {
+        if !schema::fits(row.version) {
             return Err(Fault::Outdated);
         }
         let wrapped = WrappedKey::from_bytes(&row.sealed).map_err(|_| Fault::Damaged("a sealed password"))?;
@@ -177,7 +209,6 @@ pub(crate) struct HomeRow {
 impl Platform {
     /// What is known of a tenant's own home.
     pub(crate) async fn home(&self, tenant: TenantId) -> Result<Option<HomeRow>, Fault> {
-        use ids::Id as _;
         let select = "SELECT isolation, sealed, version FROM tenantry.home WHERE tenant = $1";
         let id = tenant.to_bytes();
         let rows = self.query(select, params![id.as_slice() => BYTEA]).await?;

@@ -21,13 +21,16 @@ use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 /// How often it is looked whether something is to be done.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// After how many such looks it is also looked what nobody has asked for.
+const SWEEP_EVERY: u32 = 25;
 /// How soon the database is tried again that could not be reached.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How often something is tried before it has failed for good. Each time waits twice as long, from a second on.
+/// How often something is tried before it has failed. Each time waits twice as long, from a second on.
 const TRIES: i64 = 8;
-/// After how long a home goes whose tenant never came to be: its server ended in between.
-const ORPHANED: &str = "1 hour";
+/// After how long a home goes whose tenant never came to be, since its server ended in between; and after how long what
+/// has failed is tried again.
+const LONG_AFTER: &str = "1 hour";
 
 /// Serves the queue.
 pub struct Provisioner {
@@ -91,8 +94,9 @@ impl Provisioner {
     pub async fn serve(&self, stop: impl Future<Output = ()>) {
         let serving = async {
             loop {
-                let Err(error) = self.serve_connected().await;
-                tracing::error!(%error, "the queue of homes cannot be served");
+                if let Err(error) = self.serve_connected().await {
+                    tracing::error!(%error, "the queue of homes cannot be served");
+                }
                 tokio::time::sleep(TRY_AGAIN).await;
             }
         };
@@ -102,13 +106,16 @@ impl Provisioner {
         }
     }
 
-    async fn serve_connected(&self) -> Result<std::convert::Infallible, SetupError> {
+    async fn serve_connected(&self) -> Result<(), SetupError> {
         let client = self.platform().await?;
-        loop {
-            self.sweep(&client).await?;
+        for look in (0..SWEEP_EVERY).cycle() {
+            if look == 0 {
+                self.sweep(&client).await?;
+            }
             while self.serve_next(&client).await? {}
             tokio::time::sleep(LOOK_EVERY).await;
         }
+        Ok(())
     }
 
     /// Serves one row, where there is one that is due.
@@ -122,18 +129,24 @@ impl Provisioner {
         self.admin.within(&self.naming.database).connect().await
     }
 
-    /// Asks for what nobody has asked for: that homes be brought to the newest version, and that those go whose
-    /// tenants never came to be.
+    /// Asks for what nobody has asked for: that homes be brought to the newest version, that what has failed be tried
+    /// again, and that those homes go whose tenants never came to be.
     async fn sweep(&self, client: &Client) -> Result<(), SetupError> {
         let older =
             "UPDATE tenantry.provisioning AS it SET state = 'waiting', tries = 0, due_at = clock_timestamp()
             FROM tenantry.home WHERE home.tenant = it.tenant AND home.version < $1
             AND it.what = 'make' AND it.state = 'done'";
         client.execute_typed(older, params![schema::VERSION => INT8]).await?;
+        let failed = format!(
+            "UPDATE tenantry.provisioning AS it SET state = 'waiting', tries = 0, due_at = clock_timestamp()
+             WHERE state = 'failed' AND ended_at < clock_timestamp() - interval '{LONG_AFTER}'
+             AND (what = 'make') = EXISTS(SELECT 1 FROM tenantry.tenant WHERE tenant.id = it.tenant)"
+        );
+        client.execute_typed(&failed, &[]).await?;
         let orphans = format!(
             "INSERT INTO tenantry.provisioning(tenant, what, isolation)
              SELECT tenant, 'remove', isolation FROM tenantry.provisioning AS it
-             WHERE what = 'make' AND state <> 'waiting' AND asked_at < clock_timestamp() - interval '{ORPHANED}'
+             WHERE what = 'make' AND state <> 'waiting' AND asked_at < clock_timestamp() - interval '{LONG_AFTER}'
              AND NOT EXISTS(SELECT 1 FROM tenantry.tenant WHERE tenant.id = it.tenant)
              ON CONFLICT (tenant, what) DO NOTHING"
         );

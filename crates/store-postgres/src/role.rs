@@ -16,8 +16,16 @@ const ROUNDS: u32 = 4096;
 
 /// Makes a role, or takes from it what it may not have. `how` says whether it logs in.
 pub(crate) async fn make(client: &Client, role: &str, how: &str) -> Result<(), Fault> {
-    let verb = if exists(client, role).await? { "ALTER" } else { "CREATE" };
-    Ok(client.batch_execute(&format!("{verb} ROLE {role} {how} {HARMLESS}")).await?)
+    let harmless = "SELECT NOT (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication)
+        FROM pg_roles WHERE rolname = $1";
+    let found = client.query_typed_opt(harmless, params![role => TEXT]).await?;
+    let made = match found.map(|row| row.try_get(0)).transpose()? {
+        None => format!("CREATE ROLE {role} {how} {HARMLESS}"),
+        // Only a superuser may so much as name these attributes of a role that is there.
+        Some(true) => format!("ALTER ROLE {role} {how}"),
+        Some(false) => format!("ALTER ROLE {role} {how} {HARMLESS}"),
+    };
+    Ok(client.batch_execute(&made).await?)
 }
 
 pub(crate) async fn exists(client: &Client, role: &str) -> Result<bool, Fault> {

@@ -57,6 +57,12 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
 /// The newest version.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// Whether this program can work with tables of a version: its own, or the next one, which only adds, so that servers of
+/// both serve together while one takes the other's place.
+pub(crate) fn fits(version: i64) -> bool {
+    version == VERSION || version == VERSION + 1
+}
+
 /// What is to be brought to the newest version.
 pub(crate) enum Place<'a> {
     /// The platform's database, with the shared tables.

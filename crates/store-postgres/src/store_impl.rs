@@ -167,6 +167,11 @@ impl PostgresStore {
         let wrapped = self.settled(&home, id, wrapped).await?;
         let handle = self.unborn(id, &home, &region, &wrapped).await?;
         self.handles().put(id, handle.clone());
+        // Another tenant's home may have taken the place of this one's meanwhile, and then its connections are to go
+        // with the last that uses it.
+        if !self.0.homes.holds(id, &home) {
+            self.forget(id);
+        }
         Ok(handle)
     }
 

@@ -52,6 +52,8 @@ impl PostgresStore {
 #[async_trait]
 impl WorkIndex for PostgresStore {
     async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError> {
+        // Servers ask for this every few seconds, so that it is a time for it.
+        self.inner().homes.close_idle();
         let platform = &self.inner().platform;
         let select = "SELECT tenant_id, id, due FROM tenantry.work WHERE kind = $1";
         let rows = platform.query(select, params![work_name(kind) => TEXT]).await?;

@@ -123,6 +123,8 @@ impl Provisioner {
     async fn shut(&self, client: &Client, role: &str) -> Result<(), SetupError> {
         if role::exists(client, role).await? {
             role::make(client, role, "NOLOGIN").await?;
+            // Whoever is no superuser must be a member of a role to end its connections.
+            client.batch_execute(&format!("GRANT {role} TO CURRENT_USER")).await?;
             let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
             client.query_typed(end, params![role => TEXT]).await?;
         }

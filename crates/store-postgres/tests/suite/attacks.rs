@@ -160,12 +160,14 @@ fn a_tenants_role_sees_no_statement_and_no_statistics_of_others() {
             let attack = Attack::set(isolation).await;
             let other = attack.scene.tenant(attack.two, isolation).await;
             let server = connect(&attack.scene.place().url()).await;
+            let word = &attack.scene.place().database;
             for client in [&other, &server] {
-                client.batch_execute("SELECT 'a word of theirs'").await.unwrap();
+                client.batch_execute(&format!("SELECT 'a word of {word}'")).await.unwrap();
             }
-            let said = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%a word of ' || 'theirs%'";
+            let said =
+                format!("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%a word of ' || '{word}%'");
             let count =
-                async |client: &Client| client.query_typed_one(said, &[]).await.unwrap().get::<_, i64>(0);
+                async |client: &Client| client.query_typed_one(&said, &[]).await.unwrap().get::<_, i64>(0);
             assert_eq!(count(&attack.scene.admin).await, 2);
             assert_eq!(count(&attack.role).await, 0);
             attack.scene.admin.batch_execute("ANALYZE").await.unwrap();

@@ -3,16 +3,14 @@
 use crate::conformance::{Shared, Tier};
 use crate::instance::{address, connect};
 use crate::place::Place;
-use context::{Operator, Read, Tenant, on};
+use context::Operator;
 use env::Env;
 use ids::{Id as _, TenantId};
 use metering::plan::Limits;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{
-    ApiKeyRecord, Isolation, Objects as _, PlatformStore as _, StoreError, TenantLifecycle as _, TenantRow,
-};
-use store_postgres::{PostgresStore, Settings};
+use store::{Isolation, PlatformStore as _, StoreError, TenantLifecycle as _, TenantRow};
+use store_postgres::{PostgresStore, Provisioner, Settings, Tls, footing, init};
 use store_tests::World;
 use tokio::sync::Notify;
 use tokio_postgres::Client;
@@ -229,6 +227,13 @@ fn a_home_whose_tenant_never_came_goes_and_one_whose_tenant_is_there_stays() {
         let old = "UPDATE tenantry.provisioning SET asked_at = asked_at - interval '2 hours'";
         scene.admin.batch_execute(old).await.unwrap();
         until(async || scene.left(never).await == 0).await;
+        // What has failed is tried again, but not the making of a home whose tenant is not there.
+        let failed = "UPDATE tenantry.provisioning
+            SET state = 'failed', error = 'x', ended_at = clock_timestamp() - interval '2 hours'";
+        scene.admin.batch_execute(failed).await.unwrap();
+        until(async || scene.state(never, "remove").await == ("done".to_owned(), None)).await;
+        until(async || scene.state(there, "make").await == ("done".to_owned(), None)).await;
+        assert_eq!(scene.state(never, "make").await.0, "failed");
         // Also where somebody asks for it.
         scene.ask(there, "remove", Isolation::Schema).await;
         until(async || scene.state(there, "remove").await.1.is_some()).await;
@@ -288,55 +293,39 @@ fn an_older_home_waits_until_it_is_brought_to_this_version() {
     });
 }
 
-/// The rows of a tenant's data keys, by what they are kept as.
-async fn data_keys(scene: &Scene) -> Vec<(String, String, Vec<u8>)> {
-    let select =
-        "SELECT kind, tenant_key.name, wrapped FROM tenantry.tenant_key JOIN tenantry.tenant ON id = tenant
-        WHERE kind LIKE '%data' AND isolation = 'dedicated'";
-    let rows = scene.admin.query_typed(select, &[]).await.unwrap();
-    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
-}
-
 #[test]
-fn a_new_data_key_that_was_stopped_half_way_holds_or_does_not() {
+fn an_administrator_need_not_be_a_superuser() {
     run(async {
-        use tokio_postgres::types::Type;
         let scene = Scene::set().await;
-        scene.place().provision(&scene.env());
-        let tenant = scene.create(Isolation::Dedicated).await.unwrap();
-        let before = data_keys(&scene).await;
-        scene.store.change_data_key(scene.operator(), tenant).await.unwrap();
-        let after = data_keys(&scene).await;
-        assert!(before.len() == 1 && after.len() == 1 && before[0].1 != after[0].1, "{before:?} {after:?}");
-        // The tables are sealed under the new one. The platform may know it as the next, or as the one that is,
-        // with one that never held beside it.
-        for (data, next) in [(&before[0], &after[0]), (&after[0], &before[0])] {
-            let put = "INSERT INTO tenantry.tenant_key SELECT id, $1, $2, $3 FROM tenantry.tenant
-                    WHERE isolation = 'dedicated'
-                ON CONFLICT (tenant, kind) DO UPDATE SET name = $2, wrapped = $3";
-            for (kind, key) in [("data", data), ("next data", next)] {
-                let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
-                    [(&kind, Type::TEXT), (&key.1, Type::TEXT), (&key.2, Type::BYTEA)];
-                scene.admin.execute_typed(put, &values).await.unwrap();
-            }
-            let store = scene.place().open(&scene.env()).await;
-            assert!(
-                scene.world.visit(tenant, async |visit| first_key(&store, &visit).await).await,
-                "{}",
-                data.1
-            );
+        // The server's role is another database's, since an administrator can do nothing with what others made.
+        let name = format!("{}_own", scene.place().database);
+        let make = format!("CREATE ROLE {name}_admin LOGIN CREATEROLE CREATEDB");
+        scene.admin.batch_execute(&make).await.unwrap();
+        let (env, tls) = (scene.env(), Tls::default());
+        let kms = scene.place().kms(&env);
+        let admin = address(&format!("{name}_admin"), "postgres");
+        let url = address(&format!("{name}_server"), &name);
+        for _ in 0..2 {
+            init(&admin, &url, &tls, kms.as_ref(), &env).await.unwrap();
         }
-        let store = scene.place().open(&scene.env()).await;
-        store.change_data_key(scene.operator(), tenant).await.unwrap();
-        let last = data_keys(&scene).await;
-        assert!(last.len() == 1 && last[0].1 != after[0].1, "{last:?}");
-        assert!(scene.world.visit(tenant, async |visit| first_key(&store, &visit).await).await);
+        assert!(footing(&url, &tls).await.unwrap().holds());
+        let provisioner = Provisioner::new(&admin, &url, &tls, kms, env).unwrap();
+        let (server, inside) = (connect(&url).await, connect(&address("postgres", &name)).await);
+        for (isolation, tenant) in [(Isolation::Schema, "11"), (Isolation::Dedicated, "22")] {
+            for what in ["make", "remove"] {
+                let ask = format!(
+                    "INSERT INTO tenantry.provisioning(tenant, what, isolation)
+                     VALUES(decode(repeat('{tenant}', 16), 'hex'), '{what}', '{isolation}')"
+                );
+                server.batch_execute(&ask).await.unwrap();
+                assert!(provisioner.run_once().await.unwrap());
+                let waiting = "SELECT error FROM tenantry.provisioning WHERE state <> 'done'";
+                let rows = inside.query_typed(waiting, &[]).await.unwrap();
+                let errors: Vec<Option<String>> = rows.iter().map(|row| row.get(0)).collect();
+                assert!(errors.is_empty(), "{what} {isolation}: {errors:?}");
+            }
+        }
+        let left = format!("SELECT count(*) FROM pg_roles WHERE rolname LIKE '{name}_t_%'");
+        assert_eq!(inside.query_typed_one(&left, &[]).await.unwrap().get::<_, i64>(0), 0);
     });
-}
-
-/// Whether the tenant's first key is there and opens.
-async fn first_key(store: &PostgresStore, visit: &Tenant<'_>) -> bool {
-    let access = visit.authorize::<Read<on::ApiKey>>().unwrap();
-    let listed = store.list::<ApiKeyRecord>(&access, &store_tests::page(10, None)).await;
-    listed.is_ok_and(|listed| store_tests::out(visit, listed).data.len() == 1)
 }

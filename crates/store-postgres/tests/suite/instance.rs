@@ -1,8 +1,10 @@
 //! A database server for the tests of one process, or the one that the environment names.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 
 /// The server, and what keeps it running.
@@ -33,11 +35,30 @@ fn start() -> Instance {
 
 /// Starts a server of its own, told these by its environment. It ends with the child's input.
 pub fn own(told: &[(&str, String)]) -> (String, Child) {
+    script(include_str!("instance.sh"), told)
+}
+
+/// Starts a pooler before the server, which pools by transaction, and says where. It ends with the child's input.
+pub fn pooler() -> (String, Child) {
+    let server = admin().split_whitespace().find_map(|part| part.strip_prefix("host=")).unwrap();
+    let (folder, child) = script(include_str!("pooler.sh"), &[("SERVER", server.to_owned())]);
+    // Its socket is there a moment before it listens.
+    let socket = format!("{folder}/.s.PGSQL.5432");
+    for _ in 0..200 {
+        if UnixStream::connect(&socket).is_ok() {
+            return (folder, child);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the pooler does not listen")
+}
+
+fn script(text: &str, told: &[(&str, String)]) -> (String, Child) {
     // The server refuses to run as root.
     let alone =
         r#"if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- sh -c "$1"; else exec sh -c "$1"; fi"#;
     let mut child = Command::new("sh")
-        .args(["-c", alone, "sh", include_str!("instance.sh")])
+        .args(["-c", alone, "sh", text])
         .current_dir("/")
         .envs(told.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
@@ -50,8 +71,8 @@ pub fn own(told: &[(&str, String)]) -> (String, Child) {
     let folder = folder.trim().to_owned();
     assert!(
         folder.starts_with('/'),
-        "these tests need a PostgreSQL server: install Debian's package `postgresql`, or name one's administrator in \
-         TENANTRY_TEST_POSTGRES_URL"
+        "these tests need a PostgreSQL server, or name one's administrator in TENANTRY_TEST_POSTGRES_URL, and \
+         PgBouncer: `scripts/test-deps` installs Debian's packages `postgresql` and `pgbouncer`"
     );
     (folder, child)
 }

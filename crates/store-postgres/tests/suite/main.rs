@@ -12,4 +12,6 @@ mod homes;
 mod instance;
 mod place;
 mod policies;
+mod pooled_connections;
 mod tls;
+mod two_databases;

@@ -1,10 +1,11 @@
 //! A database of its own for each test, under a master key of its own.
 
-use crate::instance::{address, admin};
+use crate::instance::{address, admin, pooler};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
 use secret::SecretText;
 use std::num::NonZeroUsize;
+use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 use store_postgres::{PostgresStore, Provisioner, Settings, SetupError, Tls, init};
@@ -13,6 +14,8 @@ use tempfile::TempDir;
 /// Where a test's data are.
 pub struct Place {
     folder: TempDir,
+    /// Where the pooler is that the store goes through, and what keeps it running.
+    pooler: Option<(String, Child)>,
     pub database: String,
 }
 
@@ -24,9 +27,14 @@ impl Place {
         let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
         let database = format!("t{}_{unique}", std::process::id());
         MasterKey::create_development(&folder.path().join("master.key"), env).unwrap();
-        let place = Self { folder, database };
-        init(admin(), &place.url(), &Tls::default(), place.kms(env).as_ref(), env).await.unwrap();
+        let place = Self { folder, pooler: None, database };
+        place.init(env).await;
         place
+    }
+
+    /// Makes the database, or brings it to the newest version.
+    pub async fn init(&self, env: &Env) {
+        init(admin(), &self.url(), &Tls::default(), self.kms(env).as_ref(), env).await.unwrap();
     }
 
     pub fn kms(&self, env: &Env) -> Arc<FileKms> {
@@ -36,7 +44,16 @@ impl Place {
 
     /// The address of the database with the run-time role.
     pub fn url(&self) -> String {
-        address(&format!("{}_server", self.database), &self.database)
+        let role = format!("{}_server", self.database);
+        match &self.pooler {
+            Some((folder, _)) => format!("host={folder} user={role} dbname={}", self.database),
+            None => address(&role, &self.database),
+        }
+    }
+
+    /// From here on the store goes through a pooler.
+    pub fn behind_a_pooler(self) -> Self {
+        Self { pooler: Some(pooler()), ..self }
     }
 
     /// The address of the database with the administrator.

@@ -5,7 +5,7 @@ use crate::place::Place;
 use env::{Env, Timestamp};
 use ids::{Id as _, TenantId};
 use secret::SecretText;
-use store_postgres::{SetupError, Tls, init};
+use store_postgres::SetupError;
 use tokio_postgres::Client;
 
 /// Makes a token as whoever has the key would: for a tenant, ending so many milliseconds from now.
@@ -188,14 +188,37 @@ fn a_token_stands_in_no_statement_that_others_can_see() {
 }
 
 #[test]
+fn a_database_of_the_version_before_is_brought_to_this_one() {
+    run(async {
+        use store_tests::World;
+        let world = World::<crate::conformance::Tier<crate::conformance::Shared>>::new(1).await;
+        let place = &world.backend.place;
+        let admin = connect(&place.admin_url()).await;
+        let before = "DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere;
+            ALTER TABLE tenantry.work RENAME COLUMN tenant_id TO tenant;
+            ALTER TABLE pooled.log_head DROP COLUMN generation;
+            DELETE FROM tenantry.schema_version WHERE version > 1;
+            UPDATE tenantry.tenant SET generation = 7";
+        admin.batch_execute(before).await.unwrap();
+        let env = world.env();
+        assert!(matches!(place.try_open(&env).await, Err(SetupError::Footing(_))));
+        place.init(&env).await;
+        let store = place.open(&env).await;
+        assert!(store.footing(0).await.unwrap().holds());
+        let kept = "SELECT count(*), min(generation) FROM pooled.log_head WHERE tenant_id <> decode(repeat('00', 16), 'hex')";
+        let row = admin.query_typed_one(kept, &[]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 7));
+        assert!(store::TenantLifecycle::stored_bytes(&store, &world.operator, world.one).await.is_ok());
+    });
+}
+
+#[test]
 fn a_database_that_is_open_is_not_served() {
     run(async {
         let env = env();
         let place = Place::make(&env).await;
         // Made again, nothing changes.
-        init(crate::instance::admin(), &place.url(), &Tls::default(), place.kms(&env).as_ref(), &env)
-            .await
-            .unwrap();
+        place.init(&env).await;
         place.open(&env).await;
         let admin = connect(&place.admin_url()).await;
         let open = async || place.try_open(&env).await.err();
