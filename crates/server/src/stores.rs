@@ -10,7 +10,7 @@ use secret::{SecretBytes, SecretText};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{PlatformStore, TenantLifecycle, TenantStore};
-use store_postgres::{PostgresStore, SetupError, Tls};
+use store_postgres::{OnlyServer, PostgresStore, SetupError, Tls};
 use store_sqlite::EmbeddedStore;
 
 /// How long a tenant's creation waits for the provisioner to make its home.
@@ -35,8 +35,8 @@ pub(crate) struct Stores {
 pub(crate) enum Upkeep {
     /// Files are folded and closed, and the folder is this process's alone.
     Embedded(EmbeddedStore),
-    /// The database keeps itself, and other servers may be on it.
-    Database,
+    /// The database keeps itself. It is this server's alone while it runs.
+    Database(Arc<OnlyServer>),
 }
 
 /// Opens the store that the configuration names.
@@ -89,13 +89,15 @@ async fn database(
     // One that was made here would open nothing that other servers sealed.
     let path = arguments.master_key_file.as_ref().ok_or(ServeError::SharedStoreNeedsKey)?;
     let kms = Arc::new(FileKms::new(env.clone(), load(path)?, previous(config)?));
+    let tls = tls(&config.store.tls)?;
+    let only = OnlyServer::take(url.expose(), &tls).await?;
     let settings = store_postgres::Settings {
         url: url.clone(),
         regions: config.store.regions.clone(),
         connections: config.store.connections,
         own_homes: config.store.own_homes,
         patience: HOME_MADE,
-        tls: tls(&config.store.tls)?,
+        tls,
     };
     let store = Arc::new(PostgresStore::open(settings, kms, env.clone()).await?);
     let (index_key, operator_secrets_key) = (store.index_key().await?, store.operator_secrets_key().await?);
@@ -107,7 +109,7 @@ async fn database(
         audit: store,
         index_key,
         operator_secrets_key,
-        upkeep: Upkeep::Database,
+        upkeep: Upkeep::Database(Arc::new(only)),
     })
 }
 
@@ -130,11 +132,6 @@ fn previous(config: &Config) -> Result<Option<MasterKey>, ServeError> {
 }
 
 impl Upkeep {
-    /// Whether no other server is on the same store.
-    pub(crate) fn alone(&self) -> bool {
-        matches!(self, Self::Embedded(_))
-    }
-
     /// Folds and closes what waits for it.
     pub(crate) async fn maintain(&self) {
         if let Self::Embedded(store) = self {
@@ -146,7 +143,7 @@ impl Upkeep {
     pub(crate) async fn keep_few_open(&self) -> std::convert::Infallible {
         match self {
             Self::Embedded(store) => store.keep_few_open().await,
-            Self::Database => std::future::pending().await,
+            Self::Database(_) => std::future::pending().await,
         }
     }
 

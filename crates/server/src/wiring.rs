@@ -56,7 +56,8 @@ pub(crate) async fn wire(
         limiter: limiter.clone(),
         policy: Arc::new(models::address_policy(config)?),
         env: env.clone(),
-        alone: upkeep.alone(),
+        // Either kind of store is this process's while it runs.
+        alone: true,
     }));
     let bus = Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone()));
     let witnesses = witnesses::witnesses(&config.witnesses)?;

@@ -36,6 +36,9 @@ pub enum SetupError {
         "the database does not keep tenants apart as it should; make it anew with the command that makes it: {0}"
     )]
     Footing(Footing),
+    /// There is a server already.
+    #[error("another server is on this database, and several cannot share its runs yet")]
+    Taken,
     /// The master key is another.
     #[error("the database was made under another master key")]
     WrongMasterKey,

@@ -21,6 +21,8 @@ mod credentials;
 #[cfg(test)]
 mod cursors;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod description;
 #[cfg(test)]
 mod disk_full;

@@ -2,7 +2,8 @@
 //! server's, tries. And what a start finds where somebody has left something open.
 
 use crate::homes::{OWN, Scene, hex, run, schema};
-use crate::instance::{address, connect};
+use crate::connect;
+use postgres_instance::address;
 use crate::policies::token;
 use ids::TenantId;
 use store::{Isolation, StoreError, TenantLifecycle as _};

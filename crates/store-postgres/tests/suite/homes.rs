@@ -1,7 +1,8 @@
 //! Tenants' own homes: how they are made and removed, whoever stops in between, and what their roles can reach.
 
 use crate::conformance::{Shared, Tier};
-use crate::instance::{address, connect};
+use crate::connect;
+use postgres_instance::address;
 use crate::place::Place;
 use context::Operator;
 use env::Env;

@@ -9,9 +9,15 @@
 mod attacks;
 mod conformance;
 mod homes;
-mod instance;
 mod place;
 mod policies;
 mod pooled_connections;
 mod tls;
 mod two_databases;
+
+/// A connection that no store has anything to do with.
+async fn connect(address: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}

@@ -1,6 +1,6 @@
 //! A database of its own for each test, under a master key of its own.
 
-use crate::instance::{address, admin, pooler};
+use postgres_instance::{address, admin, pooler};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
 use secret::SecretText;

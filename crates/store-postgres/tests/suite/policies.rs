@@ -1,6 +1,6 @@
 //! The policies by themselves: what the run-time role sees and writes with no token, a wrong one, and a right one.
 
-use crate::instance::connect;
+use crate::connect;
 use crate::place::Place;
 use env::{Env, Timestamp};
 use ids::{Id as _, TenantId};

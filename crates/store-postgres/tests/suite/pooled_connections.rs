@@ -3,7 +3,7 @@
 
 use crate::conformance::{SharedBehindPooler, Tier};
 use crate::homes::{Scene, run};
-use crate::instance::connect;
+use crate::connect;
 use futures::future::join_all;
 use ids::TenantId;
 use metering::plan::Limits;

@@ -2,7 +2,7 @@
 //! on this machine, and its address says that TLS is wanted all the same.
 
 use crate::homes::run;
-use crate::instance::own;
+use postgres_instance::own;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use env::{Env, Timestamp};
@@ -122,7 +122,7 @@ fn a_link_across_a_network_is_verified_on_both_sides() {
         let provisioner =
             Provisioner::new(&remote.admin, &url, &tls(), remote.kms.clone(), remote.env.clone()).unwrap();
         tokio::spawn(async move { provisioner.serve(std::future::pending()).await });
-        let admin = crate::instance::connect(&remote.admin.replace("dbname=postgres", "dbname=remote")).await;
+        let admin = crate::connect(&remote.admin.replace("dbname=postgres", "dbname=remote")).await;
         let ask = "INSERT INTO tenantry.provisioning(tenant, what, isolation)
             VALUES(decode(repeat('11', 16), 'hex'), 'make', 'dedicated')";
         admin.batch_execute(ask).await.unwrap();

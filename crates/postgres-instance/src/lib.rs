@@ -1,11 +1,11 @@
 //! A database server for the tests of one process, or the one that the environment names.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong in a test has failed it")]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
-use tokio_postgres::{Client, NoTls};
 
 /// The server, and what keeps it running.
 struct Instance {
@@ -82,11 +82,4 @@ pub fn address(role: &str, database: &str) -> String {
     let kept = |part: &&str| !part.starts_with("user=") && !part.starts_with("dbname=");
     let place: Vec<_> = admin().split_whitespace().filter(kept).collect();
     format!("{} user={role} dbname={database}", place.join(" "))
-}
-
-/// A connection that no store has anything to do with.
-pub async fn connect(address: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(address, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }

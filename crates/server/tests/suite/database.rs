@@ -1,0 +1,166 @@
+//! The server on PostgreSQL: made by an administrator, refused where it has what only the administrator should, and
+//! attacked as a whole.
+
+use crate::harness::{Server, assert_refused, send_json};
+use http::Method;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// A database, and the files that name it.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// Made with `tenantry store init`.
+    fn make() -> Self {
+        let folder = TempDir::new().unwrap();
+        let name = folder.path().file_name().unwrap().to_string_lossy().to_lowercase();
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let name = format!("s{}_{name}", std::process::id());
+        let place = Self { folder };
+        let url = postgres_instance::address(&format!("{name}_server"), &name);
+        let serve = format!("[store]\nurl = \"{url}\"\n");
+        fs::write(place.file("serve.toml"), &serve).unwrap();
+        let admin = format!("{serve}admin_url = \"{}\"\n", postgres_instance::admin());
+        fs::write(place.file("init.toml"), admin).unwrap();
+        place.write_key("master.key", 1);
+        let made = place.run(&["store", "init", "--json"], "init.toml", "master.key");
+        assert!(made.status.success(), "{made:?}");
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        assert_eq!((&made["database"], &made["role"]), (&json!(name), &json!(format!("{name}_server"))));
+        place
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write_key(&self, name: &str, seed: u8) {
+        let text = (0..32u8).fold(String::new(), |mut text, at| {
+            let _ = write!(text, "{:02x}", at.wrapping_mul(37).wrapping_add(seed));
+            text
+        });
+        fs::write(self.file(name), text + "\n").unwrap();
+        fs::set_permissions(self.file(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str], config: &str, key: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        command.args(arguments).arg("--config").arg(self.file(config));
+        command.arg("--master-key-file").arg(self.file(key));
+        command
+    }
+
+    fn run(&self, arguments: &[&str], config: &str, key: &str) -> Output {
+        self.command(arguments, config, key).output().unwrap()
+    }
+
+    /// What a server says that does not start.
+    fn refused(&self, config: &str, key: &str) -> String {
+        let data = self.file("refused");
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+        let output = self.run(&arguments, config, key);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!data.join("operator.key").exists());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn serve(&self) -> Server {
+        let config = fs::read_to_string(self.file("serve.toml")).unwrap();
+        let key = self.file("master.key");
+        let log = self.file("server.log");
+        let arguments = ["--master-key-file", key.to_str().unwrap(), "--log", log.to_str().unwrap()];
+        Server::start_with(&config, &arguments)
+    }
+
+    fn provision(&self) -> Provisioner {
+        let mut command = self.command(&["provisioner"], "init.toml", "master.key");
+        Provisioner(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+/// Ends with the test.
+struct Provisioner(Child);
+
+impl Drop for Provisioner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_refuses_what_it_must_not_have() {
+    let place = Place::make();
+    assert!(place.refused("init.toml", "master.key").contains("`[store] admin_url`"));
+    place.write_key("other.key", 2);
+    assert!(place.refused("serve.toml", "other.key").contains("master key"));
+    let without = Command::new(env!("CARGO_BIN_EXE_tenantry"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(place.file("refused"))
+        .arg("--config")
+        .arg(place.file("serve.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(without.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("--master-key-file"));
+    let _server = place.serve();
+    assert!(place.refused("serve.toml", "master.key").contains("another server is on this database"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_live_in_each_kind_of_home() {
+    let place = Place::make();
+    let (server, _provisioner) = (place.serve(), place.provision());
+    let mut owners = Vec::new();
+    for isolation in ["pooled", "schema", "dedicated"] {
+        let wanted = json!({"name": isolation, "isolation": isolation});
+        let made = server.operator.post("/v1/tenants", &wanted).await.unwrap();
+        assert_eq!(made["isolation"], isolation);
+        let key = made["api_key"]["key"].as_str().unwrap().to_owned();
+        let owner = server.operator.with_key(secret::SecretText::new(key));
+        let record = owner.post("/v1/records/notes", &json!({"of": isolation})).await.unwrap();
+        let path = format!("/v1/records/notes/{}", record["id"].as_str().unwrap());
+        owners.push((made["id"].as_str().unwrap().to_owned(), owner, path));
+    }
+    for (at, (_, owner, _)) in owners.iter().enumerate() {
+        for (other, (_, _, path)) in owners.iter().enumerate() {
+            match owner.get(path).await {
+                Ok(_) => assert_eq!(at, other),
+                Err(_) => assert_ne!(at, other),
+            }
+        }
+    }
+    let (id, owner, path) = &owners[2];
+    server.operator.delete(&format!("/v1/tenants/{id}")).await.unwrap();
+    assert!(owner.get(path).await.is_err());
+    let unknown = json!({"name": "None", "isolation": "cellular"});
+    let refused = send_json(&server.operator, Method::POST, "/v1/tenants", &unknown).await;
+    assert_refused(&refused, 422, "isolation_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaks_from_a_server_on_postgresql() {
+    let place = Place::make();
+    let server = place.serve();
+    let key = server.folder().join("operator.key");
+    let log = place.file("server.log");
+    let url = format!("http://{}", server.address());
+    let attacked = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenantry"))
+        .args(["verify", "--json", "--url", &url, "--operator-key-file"])
+        .arg(&key)
+        .arg("--log")
+        .arg(&log)
+        .output()
+        .await
+        .unwrap();
+    let report: Value = serde_json::from_slice(&attacked.stdout).unwrap();
+    assert_eq!((&report["leaks"], &report["unattacked"]), (&json!([]), &json!([])));
+    assert!(attacked.status.success());
+}
