@@ -1,5 +1,5 @@
 //! A database server for the tests of one process, or the one that the environment names.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong in a test has failed it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test has failed it")]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;

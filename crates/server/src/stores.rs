@@ -36,7 +36,7 @@ pub(crate) enum Upkeep {
     /// Files are folded and closed, and the folder is this process's alone.
     Embedded(EmbeddedStore),
     /// The database keeps itself. It is this server's alone while it runs.
-    Database(Arc<OnlyServer>),
+    Database { _only: Arc<OnlyServer> },
 }
 
 /// Opens the store that the configuration names.
@@ -109,7 +109,7 @@ async fn database(
         audit: store,
         index_key,
         operator_secrets_key,
-        upkeep: Upkeep::Database(Arc::new(only)),
+        upkeep: Upkeep::Database { _only: Arc::new(only) },
     })
 }
 
@@ -143,7 +143,7 @@ impl Upkeep {
     pub(crate) async fn keep_few_open(&self) -> std::convert::Infallible {
         match self {
             Self::Embedded(store) => store.keep_few_open().await,
-            Self::Database(_) => std::future::pending().await,
+            Self::Database { .. } => std::future::pending().await,
         }
     }
 

@@ -52,6 +52,7 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
         (Part::Pooled, include_str!("schema/pooled_2.sql")),
         (Part::Own, include_str!("schema/own_2.sql")),
     ],
+    &[(Part::Platform, include_str!("schema/platform_3.sql"))],
 ];
 
 /// The newest version.
@@ -129,7 +130,7 @@ const PLATFORM_GRANTS: &str =
      GRANT SELECT, INSERT ON tenantry.own_key TO ROLE;
      GRANT SELECT ON tenantry.home, tenantry.provisioning TO ROLE;
      GRANT INSERT(tenant, what, isolation) ON tenantry.provisioning TO ROLE;
-     GRANT SELECT ON tenantry.schema_version TO ROLE;";
+     GRANT SELECT ON tenantry.schema_version, tenantry.epoch TO ROLE;";
 
 /// Brings a place to the newest version, as the owner of all that is made there.
 pub(crate) async fn migrate(

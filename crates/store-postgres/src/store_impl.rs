@@ -6,7 +6,7 @@ use crate::home::{Home, Param, Session, params};
 use crate::homes::Homes;
 use crate::init::SetupError;
 use crate::link::{Link, Tls};
-use crate::platform::Platform;
+use crate::platform::{ASK_EVERY, Platform};
 use crate::schema::Place;
 use crate::tenant::{CONTENT, TenantHandle, Txn};
 use crate::token;
@@ -19,7 +19,7 @@ use kms::Kms;
 use lru::LruCache;
 use secret::{SecretBytes, SecretText};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use store::{Commit, Isolation, KeyPurpose, StoreError, TenantKeyring};
 use store_core::keys::{FIRST_EPOCH, LogAge, TenantKeys, WrappedKeys};
@@ -82,6 +82,8 @@ impl PostgresStore {
             env,
         }));
         store.make_operator_log(home_region).await?;
+        store.0.platform.ask_for_changes().await;
+        tokio::spawn(keep_asking(Arc::downgrade(&store.0)));
         Ok(store)
     }
 
@@ -149,6 +151,7 @@ impl PostgresStore {
 
     /// Lets go of a tenant's keys.
     pub(crate) fn forget(&self, id: TenantId) {
+        self.0.platform.known.forget();
         self.handles().pop(&id);
     }
 
@@ -216,6 +219,15 @@ impl PostgresStore {
     {
         let written = self.handle(tenant.id()).await?.write(commit, work).await?;
         Ok(Private::arrived(tenant, Origin::authenticated(written.origin), written.value))
+    }
+}
+
+/// Asks for changes as long as the store is there.
+async fn keep_asking(store: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        let Some(store) = store.upgrade() else { return };
+        store.platform.ask_for_changes().await;
     }
 }
 

@@ -142,7 +142,7 @@ async fn tenants_live_in_each_kind_of_home() {
     assert!(owner.get(path).await.is_err());
     let unknown = json!({"name": "None", "isolation": "cellular"});
     let refused = send_json(&server.operator, Method::POST, "/v1/tenants", &unknown).await;
-    assert_refused(&refused, 422, "isolation_unavailable");
+    assert_refused(&refused, 409, "isolation_unavailable");
 }
 
 #[tokio::test(flavor = "multi_thread")]

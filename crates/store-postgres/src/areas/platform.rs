@@ -153,7 +153,7 @@ impl PlatformStore for PostgresStore {
     }
 
     async fn endpoints(&self) -> Result<Endpoints, StoreError> {
-        Ok(self.inner().platform.endpoints().await?)
+        Ok(self.inner().platform.known_endpoints().await?)
     }
 
     async fn put_endpoint(&self, _: &Operator, endpoint: Endpoint) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ impl Platform {
         let limits = serde_json::to_string(&plan.limits).map_err(|_| Fault::Damaged("a plan"))?;
         let put = "INSERT INTO tenantry.plan(name, limits) VALUES($1, $2) ON CONFLICT (name) DO UPDATE SET limits = $2";
         self.execute(put, params![plan.name.as_str() => TEXT, limits => TEXT]).await?;
+        self.known.forget();
         Ok(())
     }
 
@@ -92,6 +93,7 @@ impl Platform {
         let body = serde_json::to_string(endpoint).map_err(|_| Fault::Damaged("an endpoint"))?;
         let put = "INSERT INTO tenantry.endpoint(name, body) VALUES($1, $2) ON CONFLICT (name) DO UPDATE SET body = $2";
         self.execute(put, params![endpoint.name.as_str() => TEXT, body => TEXT]).await?;
+        self.known.forget();
         Ok(())
     }
 }

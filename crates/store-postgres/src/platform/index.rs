@@ -63,15 +63,12 @@ impl Platform {
                 Some(standing) => Some(standing),
             },
         };
-        if let (IndexedSubject::ApiKey { id, .. }, Some(tenant)) = (&subject, &tenant) {
-            self.used(tenant.id, *id).await?;
-        }
         let end: Option<i64> = row.try_get(2)?;
         Ok(Some(IndexEntry { subject, tenant, expires_at: end.map(Timestamp::from_millis) }))
     }
 
     /// Notes that a key was used, once a minute.
-    async fn used(&self, tenant: TenantId, key: KeyId) -> Result<(), Fault> {
+    pub(crate) async fn used(&self, tenant: TenantId, key: KeyId) -> Result<(), Fault> {
         let minute = self.env.now().millis() / 60_000 * 60_000;
         let before = self.uses.lock().unwrap_or_else(PoisonError::into_inner).put((tenant, key), minute);
         if before == Some(minute) {
@@ -116,6 +113,7 @@ impl Platform {
     pub(crate) async fn remove_credential(&self, tenant: TenantId, subject_id: &str) -> Result<(), Fault> {
         let remove = "DELETE FROM tenantry.credential WHERE tenant = $1 AND subject_id = $2";
         self.execute(remove, params![tenant.to_bytes().as_slice() => BYTEA, subject_id => TEXT]).await?;
+        self.known.forget();
         Ok(())
     }
 
@@ -128,11 +126,22 @@ impl Platform {
 #[async_trait]
 impl CredentialIndex for PostgresStore {
     async fn find(&self, hash: &KeyedHash) -> Result<Option<IndexEntry>, IndexUnavailable> {
-        self.inner().platform.credential(hash).await.map_err(unavailable)
+        let platform = &self.inner().platform;
+        let found = async {
+            let entry = platform.known_credential(hash).await?;
+            if let Some(IndexEntry {
+                subject: IndexedSubject::ApiKey { id, .. }, tenant: Some(tenant), ..
+            }) = &entry
+            {
+                platform.used(tenant.id, *id).await?;
+            }
+            Ok(entry)
+        };
+        found.await.map_err(unavailable)
     }
 
     async fn standing(&self, tenant: TenantId) -> Result<Option<TenantStanding>, IndexUnavailable> {
-        self.inner().platform.standing(tenant).await.map_err(unavailable)
+        self.inner().platform.known_standing(tenant).await.map_err(unavailable)
     }
 }
 

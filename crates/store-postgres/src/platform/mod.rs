@@ -1,12 +1,14 @@
 //! What belongs to no tenant: who there is, their wrapped keys, the credential index, plans, templates, endpoints.
-//! Nothing of it is remembered between requests, so that what one server changes holds at once on all others.
+//! What is remembered of it between requests is in `known.rs`, and for how long.
 
 mod catalog;
 mod index;
+mod known;
 mod operators;
 mod provisioning;
 mod tenants;
 
+pub(crate) use known::{ASK_EVERY, Known};
 pub(crate) use tenants::Making;
 
 use crate::error::Fault;
@@ -38,11 +40,12 @@ pub(crate) struct Platform {
     patience: Duration,
     /// The minute in which a key's use was last written down, so that it is written once a minute.
     uses: Mutex<LruCache<(TenantId, KeyId), i64>>,
+    pub(crate) known: Known,
 }
 
 impl Platform {
     pub(crate) fn new(home: Arc<Home>, env: Env, patience: Duration) -> Self {
-        Self { home, env, patience, uses: Mutex::new(LruCache::new(USES)) }
+        Self { home, env, patience, uses: Mutex::new(LruCache::new(USES)), known: Known::default() }
     }
 
     /// One statement.

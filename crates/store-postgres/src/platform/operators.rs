@@ -79,6 +79,7 @@ impl Platform {
             return Ok(false);
         }
         remove(session, id).await?;
+        self.known.forget();
         Ok(true)
     }
 
@@ -92,7 +93,9 @@ impl Platform {
         if !grants(&session).await?.iter().any(|grant| grant.id == id) {
             return Err(StoreError::NotFound.into());
         }
-        remove(session, id).await
+        remove(session, id).await?;
+        self.known.forget();
+        Ok(())
     }
 
     pub(crate) async fn throwaways(&self, grant: KeyId) -> Result<Vec<(TenantId, u32)>, Fault> {

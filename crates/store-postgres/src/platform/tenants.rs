@@ -212,9 +212,11 @@ impl Platform {
         }
         check_plan(&session, row).await?;
         match write_row(&session, row, UPDATE).await? {
-            0 => Err(StoreError::Stale.into()),
-            _ => session.commit().await,
+            0 => return Err(StoreError::Stale.into()),
+            _ => session.commit().await?,
         }
+        self.known.forget();
+        Ok(())
     }
 
     /// Notes how often the tenant was restored, which its own tables say. Here it is for operators to see.

@@ -14,23 +14,24 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
     token text := current_setting('tenantry.tenant', true);
     pads tenantry.token_pad;
-    now_millis numeric := extract(epoch FROM clock_timestamp()) * 1000;
-    end_millis numeric;
     mac bytea;
+    left_millis numeric;
 BEGIN
-    IF token IS NULL OR token !~ '^[0-9a-f]{32}\.[0-9]{1,16}\.[0-9a-f]{64}$' THEN
-        RETURN NULL;
-    END IF;
-    end_millis := split_part(token, '.', 2)::numeric;
-    IF end_millis <= now_millis OR end_millis > now_millis + 60000 THEN
+    -- 16 bytes, thirteen digits and 32 bytes. A regular expression takes twice as long as all the rest.
+    IF token IS NULL OR length(token) <> 111 OR translate(token, '0123456789abcdef', '') <> '..'
+        OR substr(token, 33, 1) <> '.' OR substr(token, 47, 1) <> '.' THEN
         RETURN NULL;
     END IF;
     SELECT * INTO STRICT pads FROM tenantry.token_pad;
-    mac := sha256(pads.outer_pad || sha256(pads.inner_pad || convert_to(left(token, -65), 'UTF8')));
+    mac := sha256(pads.outer_pad || sha256(pads.inner_pad || convert_to(left(token, 46), 'UTF8')));
     -- Hashed once more under the key, so that how long the comparison takes says nothing about the code.
-    IF sha256(pads.outer_pad || mac) = sha256(pads.outer_pad || decode(right(token, 64), 'hex')) THEN
-        RETURN decode(left(token, 32), 'hex');
+    IF sha256(pads.outer_pad || mac) <> sha256(pads.outer_pad || decode(right(token, 64), 'hex')) THEN
+        RETURN NULL;
     END IF;
-    RETURN NULL;
+    left_millis := substr(token, 34, 13)::numeric - extract(epoch FROM clock_timestamp()) * 1000;
+    IF left_millis <= 0 OR left_millis > 60000 THEN
+        RETURN NULL;
+    END IF;
+    RETURN decode(left(token, 32), 'hex');
 END
 $$;

@@ -4,6 +4,7 @@ use super::{TenantHandle, Txn};
 use crate::error::Fault;
 use crate::home::params;
 use futures::try_join;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use store::{Call, CallKind, CallOutcome, CallStatus};
 use store_core::totals::Totals;
@@ -87,11 +88,9 @@ impl Calls {
     }
 
     pub(super) fn end(&mut self, call: Call, outcome: CallOutcome) {
-        let id = call.id.to_string();
-        if self.ended.contains_key(&id) {
-            self.again.push((call, outcome));
-        } else {
-            self.ended.insert(id, (call, outcome));
+        match self.ended.entry(call.id.to_string()) {
+            Entry::Occupied(_) => self.again.push((call, outcome)),
+            Entry::Vacant(place) => drop(place.insert((call, outcome))),
         }
     }
 

@@ -6,6 +6,7 @@ mod ending;
 mod handle;
 mod log;
 mod moves;
+mod txn;
 mod writes;
 
 pub(crate) use additions::Addition;
@@ -14,4 +15,4 @@ pub(crate) use ending::work_name;
 pub(crate) use handle::{CONTENT, TenantHandle};
 pub(crate) use log::{HEAD, Tree, head_row, new_head};
 pub(crate) use moves::{EVENT, STEP, event_place};
-pub(crate) use writes::Txn;
+pub(crate) use txn::Txn;

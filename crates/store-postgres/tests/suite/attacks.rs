@@ -1,11 +1,11 @@
 //! What a role can reach that is not its own: whoever can have statements carried out as a tenant's role, or as the
 //! server's, tries. And what a start finds where somebody has left something open.
 
-use crate::homes::{OWN, Scene, hex, run, schema};
 use crate::connect;
-use postgres_instance::address;
+use crate::homes::{OWN, Scene, hex, run, schema};
 use crate::policies::token;
 use ids::TenantId;
+use postgres_instance::address;
 use store::{Isolation, StoreError, TenantLifecycle as _};
 use store_postgres::Footing;
 use tokio_postgres::Client;

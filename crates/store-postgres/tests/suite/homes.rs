@@ -2,12 +2,12 @@
 
 use crate::conformance::{Shared, Tier};
 use crate::connect;
-use postgres_instance::address;
 use crate::place::Place;
 use context::Operator;
 use env::Env;
 use ids::{Id as _, TenantId};
 use metering::plan::Limits;
+use postgres_instance::address;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Isolation, PlatformStore as _, StoreError, TenantLifecycle as _, TenantRow};

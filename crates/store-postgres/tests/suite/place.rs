@@ -1,8 +1,8 @@
 //! A database of its own for each test, under a master key of its own.
 
-use postgres_instance::{address, admin, pooler};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
+use postgres_instance::{address, admin, pooler};
 use secret::SecretText;
 use std::num::NonZeroUsize;
 use std::process::Child;

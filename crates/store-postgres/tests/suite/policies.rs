@@ -194,7 +194,8 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
         let world = World::<crate::conformance::Tier<crate::conformance::Shared>>::new(1).await;
         let place = &world.backend.place;
         let admin = connect(&place.admin_url()).await;
-        let before = "DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere;
+        let before = "DROP FUNCTION tenantry.count_change() CASCADE; DROP TABLE tenantry.epoch;
+            DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere;
             ALTER TABLE tenantry.work RENAME COLUMN tenant_id TO tenant;
             ALTER TABLE pooled.log_head DROP COLUMN generation;
             DELETE FROM tenantry.schema_version WHERE version > 1;

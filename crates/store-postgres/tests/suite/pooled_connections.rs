@@ -2,8 +2,8 @@
 //! each kind of home works through it with its own role; and how many homes a server has open.
 
 use crate::conformance::{SharedBehindPooler, Tier};
-use crate::homes::{Scene, run};
 use crate::connect;
+use crate::homes::{Scene, run};
 use futures::future::join_all;
 use ids::TenantId;
 use metering::plan::Limits;

@@ -2,11 +2,11 @@
 //! on this machine, and its address says that TLS is wanted all the same.
 
 use crate::homes::run;
-use postgres_instance::own;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use env::{Env, Timestamp};
 use kms_file::{FileKms, MasterKey};
+use postgres_instance::own;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secret::SecretText;
