@@ -50,7 +50,7 @@ pub async fn run(command: Command, around: Surroundings) -> ExitCode {
         Command::Audit(command) => audit::run(command).await,
         Command::Backup(arguments) => backup::back_up(arguments, &around).await,
         Command::Restore(arguments) => backup::restore(*arguments, &around).await,
-        Command::Doctor(arguments) => doctor::run(&arguments, &around),
+        Command::Doctor(arguments) => doctor::run(&arguments, &around).await,
         Command::Apply(arguments) => apply::run(arguments).await,
         Command::Tenants(arguments) => tenants::run(arguments).await,
         Command::Keys(command) => keys::run(command, &around).await,

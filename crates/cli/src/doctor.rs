@@ -1,11 +1,12 @@
 //! `tenantry doctor`: whether this machine and this data folder are fit to serve.
 
-use crate::offline::Surroundings;
-use crate::output::{Ended, News, say, say_json};
+use crate::offline::{FootingLine, Surroundings};
+use crate::output::{Ended, News, Trouble, say, say_json};
 use clap::Args;
 use env::Timestamp;
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
+use std::borrow::Cow;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub struct DoctorArguments {
     /// The master key's file, if it is not DIR/master.key.
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<PathBuf>,
+    /// The configuration, where it names a database: that is looked over too.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
@@ -34,27 +38,34 @@ enum Verdict {
 }
 
 struct Finding {
-    what: &'static str,
+    what: Cow<'static, str>,
     verdict: Verdict,
     detail: String,
 }
 
-fn finding(what: &'static str, verdict: Verdict, detail: impl Into<String>) -> Finding {
-    Finding { what, verdict, detail: detail.into() }
+fn finding(what: impl Into<Cow<'static, str>>, verdict: Verdict, detail: impl Into<String>) -> Finding {
+    Finding { what: what.into(), verdict, detail: detail.into() }
 }
 
-pub(crate) fn run(arguments: &DoctorArguments, around: &Surroundings) -> Ended {
+pub(crate) async fn run(arguments: &DoctorArguments, around: &Surroundings) -> Ended {
     let own = arguments.data.join("master.key");
     let development = arguments.master_key_file.is_none();
     let key = arguments.master_key_file.as_ref().unwrap_or(&own);
-    let findings = [
-        data_folder(&arguments.data),
+    let database = match &arguments.config {
+        Some(config) => around.offline.footing(config).await.map_err(Trouble::other)?,
+        None => None,
+    };
+    let mut findings = vec![
+        data_folder(&arguments.data, database.is_some()),
         operator_key(&arguments.data),
         master_key(key, development),
         file_handles(),
         core_dumps(),
         clock(around.env.now(), &arguments.data),
     ];
+    findings.extend(database.into_iter().flatten().map(|FootingLine { check, ok, found }| {
+        finding(check, if ok { Verdict::Good } else { Verdict::Bad }, found)
+    }));
     if arguments.json {
         let findings = findings
             .iter()
@@ -62,7 +73,7 @@ pub(crate) fn run(arguments: &DoctorArguments, around: &Surroundings) -> Ended {
         say_json(&json!({"findings": findings.collect::<Vec<_>>()}))?;
     } else {
         for Finding { what, verdict, detail } in &findings {
-            say(format!("{:<5} {what:<13} {detail}", word(*verdict)))?;
+            say(format!("{:<5} {what:<29} {detail}", word(*verdict)))?;
         }
     }
     let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
@@ -77,7 +88,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn data_folder(data: &Path) -> Finding {
+fn data_folder(data: &Path, elsewhere: bool) -> Finding {
     const WHAT: &str = "data folder";
     let Ok(metadata) = fs::metadata(data) else {
         return finding(WHAT, Verdict::Bad, format!("{} cannot be read", data.display()));
@@ -85,7 +96,7 @@ fn data_folder(data: &Path) -> Finding {
     if !metadata.is_dir() {
         return finding(WHAT, Verdict::Bad, format!("{} is not a folder", data.display()));
     }
-    if !data.join("platform.db").exists() {
+    if !elsewhere && !data.join("platform.db").exists() {
         return finding(WHAT, Verdict::Mind, "there is no platform store yet; `serve` makes one");
     }
     match tempfile_in(data) {
@@ -95,6 +106,7 @@ fn data_folder(data: &Path) -> Finding {
             Verdict::Mind,
             format!("others may look into it (mode {:o})", metadata.mode() & 0o777),
         ),
+        Ok(()) if elsewhere => finding(WHAT, Verdict::Good, "it is there, for its owner alone"),
         Ok(()) => finding(WHAT, Verdict::Good, "it is there, with a platform store, for its owner alone"),
     }
 }

@@ -35,6 +35,16 @@ pub struct WantedRestore {
     pub generation_before: u64,
 }
 
+/// One thing that was looked at in a database.
+pub struct FootingLine {
+    /// What.
+    pub check: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+}
+
 /// Work on a data folder whose server is stopped. Only the program that names adapters can do it.
 #[async_trait]
 pub trait Offline: Send + Sync {
@@ -52,6 +62,9 @@ pub trait Offline: Send + Sync {
 
     /// Brings a master key back from the shares in these files, into a new file; the key's id.
     fn recover_master_key(&self, shares: &[PathBuf], key: &Path) -> Result<String, String>;
+
+    /// What the database stands on that a configuration names, or nothing where it names none.
+    async fn footing(&self, config: &Path) -> Result<Option<Vec<FootingLine>>, String>;
 
     /// Puts a backup of everything back, lets the server in the folder be the only one, or both; what was done. An
     /// error says why not, and nothing was touched then.

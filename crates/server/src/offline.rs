@@ -1,11 +1,12 @@
 //! Work on a data folder whose server is stopped, for the commands that need it. The store holds the folder
 //! for one process, so that a running server makes this refuse.
 
+use crate::config::Config;
 use crate::failures::Failures;
 use crate::{escrow, system};
 use async_trait::async_trait;
 use audit::event::Action;
-use cli::{Offline, WantedRestore};
+use cli::{FootingLine, Offline, WantedRestore};
 use context::event::operator_draft;
 use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts};
 use kms_file::{FileKms, MasterKey};
@@ -41,6 +42,19 @@ impl Offline for DataFolder {
 
     fn recover_master_key(&self, shares: &[PathBuf], key: &Path) -> Result<String, String> {
         escrow::recover(shares, key)
+    }
+
+    async fn footing(&self, config: &Path) -> Result<Option<Vec<FootingLine>>, String> {
+        let store = Config::load(Some(config)).map_err(|error| error.to_string())?.store;
+        let Some(url) = store.url else { return Ok(None) };
+        let tls = crate::stores::tls(&store.tls).map_err(|error| error.to_string())?;
+        let footing = store_postgres::footing(url.expose(), &tls).await.map_err(|error| error.to_string())?;
+        let line = |row: store_postgres::FootingRow| FootingLine {
+            check: row.check.to_owned(),
+            ok: row.ok,
+            found: row.found,
+        };
+        Ok(Some(footing.rows.into_iter().map(line).collect()))
     }
 
     async fn restore_all(&self, wanted: WantedRestore) -> Result<Value, String> {

@@ -110,7 +110,17 @@ fn a_server_refuses_what_it_must_not_have() {
         .unwrap();
     assert_eq!(without.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&without.stderr).contains("--master-key-file"));
-    let _server = place.serve();
+    let server = place.serve();
+    let data = server.folder().to_str().unwrap();
+    let doctor = Command::new(env!("CARGO_BIN_EXE_tenantry"))
+        .args(["doctor", "--json", "--data", data, "--config", place.file("serve.toml").to_str().unwrap()])
+        .output()
+        .unwrap();
+    let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let found = found["findings"].as_array().unwrap();
+    for check in ["forced row-level security", "the role's attributes", "the schema's version"] {
+        assert!(found.iter().any(|it| it["check"] == check && it["verdict"] == "good"), "{found:?}");
+    }
     assert!(place.refused("serve.toml", "master.key").contains("another server is on this database"));
 }
 
