@@ -12,7 +12,7 @@ pub(crate) mod workflow;
 
 use crate::crowd::Crowd;
 use crate::database::Databases;
-use crate::figure::Figure;
+use crate::figure::{Figure, Target};
 use crate::machine::{self, Cores};
 use crate::process::Server;
 use serde_json::json;
@@ -40,6 +40,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What must be reached, where the store is embedded and where it is PostgreSQL.
+    pub(crate) fn at_least(&self, embedded: f64, postgres: f64) -> Target {
+        Target::AtLeast(if self.database.is_some() { postgres } else { embedded })
+    }
+
     /// The shared tenants, at least so many.
     fn crowd(&self, at_least: usize) -> anyhow::Result<RefMut<'_, Crowd>> {
         let mut crowd = self.crowd.borrow_mut();

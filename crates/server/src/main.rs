@@ -1,5 +1,6 @@
 //! `tenantry`: one binary. This file only decides which command runs.
 
+mod administrator;
 mod background;
 mod config;
 mod escrow;
@@ -10,7 +11,7 @@ mod models;
 mod offline;
 mod restore;
 mod serve;
-mod store_command;
+
 mod stores;
 mod system;
 mod wiring;
@@ -40,10 +41,10 @@ enum Command {
     /// Run the server.
     Serve(Box<serve::ServeArguments>),
     /// Make and remove the schemas and databases of tenants that have their own, as servers ask for them.
-    Provisioner(store_command::ProvisionerArguments),
+    Provisioner(administrator::ProvisionerArguments),
     /// Make the PostgreSQL database that servers share.
     #[command(subcommand)]
-    Store(store_command::StoreCommand),
+    Store(administrator::StoreCommand),
     /// Refused here: the embedded store runs its worker inside `serve`.
     Worker,
     #[command(flatten)]
@@ -64,8 +65,8 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(problem) => logging::complain(&problem.to_string()),
         },
-        Command::Store(command) => ended(runtime.block_on(store_command::run(command))),
-        Command::Provisioner(arguments) => ended(runtime.block_on(store_command::provision(arguments))),
+        Command::Store(command) => ended(runtime.block_on(administrator::run(command))),
+        Command::Provisioner(arguments) => ended(runtime.block_on(administrator::provision(arguments))),
         Command::Worker => logging::complain(
             "The embedded store runs its worker inside `tenantry serve`. A worker of its own needs a store that \
              several nodes share.",

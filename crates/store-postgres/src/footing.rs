@@ -1,13 +1,16 @@
 //! What a start checks before it serves anybody: that the role cannot step over the policies, that every table has
 //! them, and that nothing is open to whoever connects.
 
+use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::params;
 use crate::init::SetupError;
 use crate::link::{Link, Tls};
+use crate::naming::Naming;
 use crate::schema::{self, Place};
 use ids::TenantId;
 use std::fmt;
+use store::Isolation;
 use tokio_postgres::Client;
 
 /// The first version without a known hole in row-level security.
@@ -64,6 +67,45 @@ pub async fn footing(url: &str, tls: &Tls) -> Result<Footing, SetupError> {
     Ok(examine(&client, &Place::Platform).await?)
 }
 
+/// Looks a tenant's own home over, as its role.
+pub(crate) async fn own_footing(
+    client: &Client,
+    schema: &str,
+    isolation: Isolation,
+) -> Result<Footing, Fault> {
+    let place = match isolation {
+        Isolation::Dedicated => Place::Dedicated(schema),
+        _ => Place::Schema(schema),
+    };
+    examine(client, &place).await
+}
+
+impl PostgresStore {
+    /// Looks over the shared tables, and the homes of as many tenants as `sample` of those that have their own.
+    pub async fn footing(&self, sample: u32) -> Result<Footing, SetupError> {
+        let inner = self.inner();
+        let mut all = examine(&*inner.homes.shared().session().await?, &Place::Platform).await?;
+        let some = "SELECT tenant, isolation FROM tenantry.home WHERE version > 0 ORDER BY random() LIMIT $1";
+        for row in inner.platform.query(some, params![i64::from(sample) => INT8]).await? {
+            let tenant = crate::platform::id_of(&row, 0)?;
+            let isolation = Isolation::parse(row.try_get(1)?).ok_or(Fault::Damaged("the row of a home"))?;
+            let found = async {
+                let link = inner.homes.own_link(&inner.platform, tenant, isolation).await?;
+                let client = link.connect().await?;
+                Ok::<_, SetupError>(own_footing(&client, &Naming::schema(tenant), isolation).await?)
+            };
+            let rows = found.await.map_or_else(|error| vec![unreachable(isolation, &error)], |it| it.rows);
+            all.rows.extend(rows.into_iter().map(|row| FootingRow { tenant: Some(tenant), ..row }));
+        }
+        Ok(all)
+    }
+}
+
+fn unreachable(isolation: Isolation, error: &SetupError) -> FootingRow {
+    let (tier, found) = (isolation.as_str(), error.to_string());
+    FootingRow { check: "the connection", tier, tenant: None, ok: false, found }
+}
+
 /// Looks a place over, as the role that is connected.
 pub(crate) async fn examine(client: &Client, place: &Place<'_>) -> Result<Footing, Fault> {
     let (tier, schema) = match place {
@@ -77,16 +119,12 @@ pub(crate) async fn examine(client: &Client, place: &Place<'_>) -> Result<Footin
         let found: String = row.try_get(0)?;
         rows.push(FootingRow { check, tier, tenant: None, ok: found.is_empty(), found });
     }
-    if !matches!(place, Place::Platform) {
-        let found: String = client.query_typed_one(PLATFORM_RIGHTS, &[]).await?.try_get(0)?;
-        rows.push(FootingRow {
-            check: "the platform's tables",
-            tier,
-            tenant: None,
-            ok: found.is_empty(),
-            found,
-        });
-    }
+    let (check, select) = match place {
+        Place::Platform => ("changes are counted", UNCOUNTED),
+        _ => ("the platform's tables", PLATFORM_RIGHTS),
+    };
+    let found: String = client.query_typed_one(select, &[]).await?.try_get(0)?;
+    rows.push(FootingRow { check, tier, tenant: None, ok: found.is_empty(), found });
     let version: i64 = client
         .query_typed_one("SELECT current_setting('server_version_num')::int8", &[])
         .await?
@@ -188,6 +226,14 @@ const CHECKS: [(&str, &str); 7] = [
          WHERE has_schema_privilege(oid, 'USAGE') AND nspname NOT IN ($1, 'tenantry', 'pg_catalog', 'information_schema')",
     ),
 ];
+
+/// The tables of which a server remembers rows, and whose changes nothing counts.
+const UNCOUNTED: &str = "SELECT coalesce(string_agg(name, ', ' ORDER BY name), '')
+     FROM unnest(ARRAY['tenant', 'plan', 'credential', 'endpoint']) AS name
+     WHERE NOT EXISTS(SELECT 1 FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+        WHERE relname = name AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'tenantry')
+        -- After each statement that inserts, deletes or updates, in every session.
+        AND tgname = 'counted' AND tgtype = 28 AND tgenabled IN ('O', 'A'))";
 
 /// What a tenant's own role may do with the platform's tables, which should be nothing.
 const PLATFORM_RIGHTS: &str = "SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), '') FROM pg_class

@@ -133,12 +133,7 @@ impl Home {
 
     /// Begins a transaction of a tenant's, and says which tenant the database took it for.
     pub(crate) async fn begin(&self, tenant: TenantId, how: &str) -> Result<(Session, TenantId), Fault> {
-        let first = self.try_begin(tenant, how).await;
-        if !matches!(first, Err(Fault::NotBound)) {
-            return first;
-        }
-        self.ask_the_time().await?;
-        self.try_begin(tenant, how).await
+        self.bound(|| self.try_begin(tenant, how)).await
     }
 
     async fn try_begin(&self, tenant: TenantId, how: &str) -> Result<(Session, TenantId), Fault> {
@@ -156,12 +151,7 @@ impl Home {
         tenant: TenantId,
         first: &str,
     ) -> Result<(Session, TenantId, Vec<Row>), Fault> {
-        let begun = self.try_begin_with(tenant, first).await;
-        if !matches!(begun, Err(Fault::NotBound)) {
-            return begun;
-        }
-        self.ask_the_time().await?;
-        self.try_begin_with(tenant, first).await
+        self.bound(|| self.try_begin_with(tenant, first)).await
     }
 
     async fn try_begin_with(
@@ -181,7 +171,19 @@ impl Home {
         Ok((session, origin, rows?))
     }
 
-    /// Where a token was refused the clocks may have come apart since the connection was made.
+    /// Tries once more where the token was refused: the clocks may have come apart since the connection was made.
+    async fn bound<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let first = attempt().await;
+        if !matches!(first, Err(Fault::NotBound)) {
+            return first;
+        }
+        self.ask_the_time().await?;
+        attempt().await
+    }
+
     async fn ask_the_time(&self) -> Result<(), Fault> {
         let session = self.session().await?;
         self.tokens.database_time(session.query_typed_one(NOW, &[]).await?.try_get(0)?);
@@ -195,12 +197,7 @@ impl Home {
         statement: &str,
         values: &[Param<'_>],
     ) -> Result<(TenantId, Vec<Row>), Fault> {
-        let first = self.try_read(tenant, statement, values).await;
-        if !matches!(first, Err(Fault::NotBound)) {
-            return first;
-        }
-        self.ask_the_time().await?;
-        self.try_read(tenant, statement, values).await
+        self.bound(|| self.try_read(tenant, statement, values)).await
     }
 
     async fn try_read(

@@ -1,14 +1,14 @@
 //! The homes that are open: the one that tenants share, and of those that have their own the ones in use.
 
+use crate::SetupError;
 use crate::error::Fault;
-use crate::footing::{Footing, FootingRow, examine};
-use crate::home::{Home, params};
+use crate::footing::own_footing;
+use crate::home::Home;
 use crate::link::Link;
 use crate::naming::Naming;
 use crate::platform::Platform;
-use crate::schema::{self, Place};
+use crate::schema;
 use crate::token::{self, Tokens};
-use crate::{PostgresStore, SetupError};
 use env::Env;
 use ids::{Id as _, TenantId};
 use kms::{Binding, Kms, WrappedKey};
@@ -17,7 +17,6 @@ use secret::{SecretBytes, SecretText};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Isolation;
-use tokio_postgres::Client;
 
 /// How many connections one tenant's home has at most.
 const CONNECTIONS: usize = 4;
@@ -136,7 +135,7 @@ impl Homes {
     }
 
     /// How a tenant's home is reached, as the tenant's role.
-    async fn own_link(
+    pub(crate) async fn own_link(
         &self,
         platform: &Platform,
         tenant: TenantId,
@@ -157,63 +156,5 @@ impl Homes {
             _ => &self.naming.database,
         };
         Ok(self.link.of(&role, &password(&key), database))
-    }
-}
-
-/// Looks a tenant's own home over, as its role.
-pub(crate) async fn own_footing(
-    client: &Client,
-    schema: &str,
-    isolation: Isolation,
-) -> Result<Footing, Fault> {
-    let place = match isolation {
-        Isolation::Dedicated => Place::Dedicated(schema),
-        _ => Place::Schema(schema),
-    };
-    examine(client, &place).await
-}
-
-impl PostgresStore {
-    /// Looks over the shared tables, and the homes of as many tenants as `sample` of those that have their own.
-    pub async fn footing(&self, sample: u32) -> Result<Footing, SetupError> {
-        let inner = self.inner();
-        let mut all = examine(&*inner.homes.shared().session().await?, &Place::Platform).await?;
-        let some = "SELECT tenant, isolation FROM tenantry.home WHERE version > 0 ORDER BY random() LIMIT $1";
-        for row in inner.platform.query(some, params![i64::from(sample) => INT8]).await? {
-            let tenant = crate::platform::id_of(&row, 0)?;
-            let isolation = Isolation::parse(row.try_get(1)?).ok_or(Fault::Damaged("the row of a home"))?;
-            let found = async {
-                let link = inner.homes.own_link(&inner.platform, tenant, isolation).await?;
-                let client = link.connect().await?;
-                Ok::<_, SetupError>(own_footing(&client, &Naming::schema(tenant), isolation).await?)
-            };
-            let rows = found.await.map_or_else(|error| vec![unreachable(isolation, &error)], |it| it.rows);
-            all.rows.extend(rows.into_iter().map(|row| FootingRow { tenant: Some(tenant), ..row }));
-        }
-        Ok(all)
-    }
-}
-
-fn unreachable(isolation: Isolation, error: &SetupError) -> FootingRow {
-    let (tier, found) = (isolation.as_str(), error.to_string());
-    FootingRow { check: "the connection", tier, tenant: None, ok: false, found }
-}
-
-/// What the platform knows of a tenant's own home.
-pub(crate) struct HomeRow {
-    pub(crate) isolation: Isolation,
-    pub(crate) sealed: Vec<u8>,
-    pub(crate) version: i64,
-}
-
-impl Platform {
-    /// What is known of a tenant's own home.
-    pub(crate) async fn home(&self, tenant: TenantId) -> Result<Option<HomeRow>, Fault> {
-        let select = "SELECT isolation, sealed, version FROM tenantry.home WHERE tenant = $1";
-        let id = tenant.to_bytes();
-        let rows = self.query(select, params![id.as_slice() => BYTEA]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let isolation = Isolation::parse(row.try_get(0)?).ok_or(Fault::Damaged("the row of a home"))?;
-        Ok(Some(HomeRow { isolation, sealed: row.try_get(1)?, version: row.try_get(2)? }))
     }
 }

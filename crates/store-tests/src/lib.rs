@@ -44,10 +44,11 @@ macro_rules! conformance {
                 indexes_change_no_answer, what_cannot_be_indexed_is_refused;
             filters: every_comparison, every_order_pages_whole, times_compare_as_times,
                 what_is_no_field_or_no_comparison_is_refused;
-            runs: kept_for_its_tenant_alone, moved_from_its_cursor_alone, content_takes_its_own_permission,
+            runs: kept_for_its_tenant_alone, moved_from_its_cursor_alone, a_late_move_spoils_no_other, content_takes_its_own_permission,
                 a_delivery_makes_one_run, a_delivery_at_once_makes_one_run, listed_by_workflow_and_status,
                 an_id_is_used_once, forgotten_with_all_that_belongs_to_them;
             usage: an_outcome_that_has_its_place_is_read, a_call_from_its_beginning_to_its_end, only_an_unknown_outcome_can_be_corrected,
+                outcomes_at_once_are_summed_once,
                 a_meter_goes_on, grouped_and_exact, sums_stay_when_calls_are_forgotten,
                 a_claim_holds_for_calls_too;
             audit_search: filtered_and_paged, actions_of_a_family_come_in_their_order;

@@ -107,6 +107,39 @@ pub async fn moved_from_its_cursor_alone<B: Backend>(world: World<B>) {
     }
 }
 
+/// Moves that come at once may be written together: one that comes too late spoils none of the others.
+pub async fn a_late_move_spoils_no_other<B: Backend>(world: World<B>) {
+    const RUNS: u8 = 12;
+    world
+        .visit(world.one, async |tenant| {
+            let store = world.store();
+            let mut first = Vec::new();
+            for number in 1..=RUNS {
+                create(store, &tenant, run(number, workflow(1), "anna"), None).await.unwrap();
+                first.push(get(store, &tenant, number).await.unwrap());
+            }
+            advance(store, &tenant, &first[0], RunStatus::Running, "anna").await.unwrap();
+            let nowhere = run(RUNS + 1, workflow(1), "").run;
+            let all = first.iter().chain([&nowhere]);
+            let moved =
+                join_all(all.map(|from| advance(store, &tenant, from, RunStatus::Succeeded, "anna"))).await;
+            let (others, last) = moved.split_at(RUNS.into());
+            assert_eq!((&others[0], &last[0]), (&Err(StoreError::Stale), &Err(StoreError::NotFound)));
+            assert!(others[1..].iter().all(Result::is_ok), "{others:?}");
+            for number in 1..=RUNS {
+                let moved = load(store, &tenant, number).await.unwrap();
+                let status = if number == 1 { RunStatus::Running } else { RunStatus::Succeeded };
+                assert_eq!((moved.run.cursor, moved.run.status), (2, status));
+            }
+            // What came of them is in the log, and of the two that came to nothing there is no word.
+            for number in 1..=RUNS {
+                assert_eq!(events_about(store, &tenant, run_id(number).to_string()).await, 2);
+            }
+            assert_eq!(events_about(store, &tenant, nowhere.id.to_string()).await, 0);
+        })
+        .await;
+}
+
 pub async fn content_takes_its_own_permission<B: Backend>(world: World<B>) {
     for (tenant, word) in world.tenants() {
         world

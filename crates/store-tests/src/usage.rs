@@ -5,6 +5,7 @@ use crate::{Backend, World, out, page};
 use authz::SystemPrincipal;
 use context::{Delete, Read, Tenant, on};
 use env::Timestamp;
+use futures::future::join_all;
 use money::Usd;
 use std::time::Duration;
 use store::{
@@ -97,6 +98,28 @@ pub async fn a_call_from_its_beginning_to_its_end<B: Backend>(world: World<B>) {
             assert_eq!(is_open(world.store(), &tenant, &foreign).await, Err(StoreError::NotFound));
         })
         .await;
+}
+
+/// Outcomes that come at once may be written together, and one call's twice.
+pub async fn outcomes_at_once_are_summed_once<B: Backend>(world: World<B>) {
+    const CALLS: u8 = 20;
+    for (tenant, word) in world.tenants() {
+        world
+            .visit(tenant, async |tenant| {
+                let store = world.store();
+                // In an hour that is told of by its sums alone.
+                let calls: Vec<_> =
+                    (1..=CALLS).map(|number| call(number, CallKind::Model, word, minutes_ago(600))).collect();
+                join_all(calls.iter().map(|call| begin(store, &tenant, call))).await;
+                let twice = calls.iter().chain(&calls);
+                join_all(twice.map(|call| end(store, &tenant, call, outcome(CallStatus::Settled, "0.1"))))
+                    .await;
+                let rows = usage(store, &tenant, &[GroupBy::Model]).await;
+                assert_eq!(rows.len(), 1);
+                assert_eq!((rows[0].ai_calls, rows[0].cost_usd), (u64::from(CALLS), usd("2")));
+            })
+            .await;
+    }
 }
 
 /// Outcomes as they come in, what the call cost in the end, and whether that is a guess.

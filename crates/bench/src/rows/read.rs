@@ -1,5 +1,5 @@
-//! A record's way back from PostgreSQL: the key is looked up, the tenant bound by its token, and the row opened. Over
-//! loopback with one caller, so that the socket and HTTP are in it; the baseline is a call without any tenant.
+//! A record's way back: the key is looked up, the tenant bound, and the row opened. Over loopback with one caller, so that
+//! the socket and HTTP are in it; the baseline is a call without any tenant.
 
 use super::{PLAN, Plan, put_plan, runtime};
 use crate::figure::{Figure, Target};

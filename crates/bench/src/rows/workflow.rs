@@ -28,7 +28,7 @@ pub(crate) fn workflow(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
         computed.push(workflows.run(&workflows.computed, RUNS)?);
     }
     Ok(vec![
-        Figure::new("workflow.rate", &rate, "1/s", Target::AtLeast(500.0), &computed),
+        Figure::new("workflow.rate", &rate, "1/s", plan.at_least(500.0, 400.0), &computed),
         Figure::new("workflow.cpu", &cpu, "ms a run", Target::None, &[]),
     ])
 }

@@ -146,3 +146,57 @@ impl Platform {
         Ok(endpoints)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{GONE_BY, Known};
+    use ids::{Id as _, TenantId};
+    use std::sync::Arc;
+    use tokio::time::{Instant, advance};
+
+    fn endpoints(known: &Known) -> bool {
+        known.find(|state| state.endpoints.clone()).is_ok()
+    }
+
+    /// Remembers something, as of now.
+    fn keep(known: &Known) {
+        let Err(as_of) = known.find(|_| None::<()>) else { panic!("nothing was looked for") };
+        known.keep(as_of, |state| state.endpoints = Some(Arc::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_gone_by_for_a_second_after_the_last_word() {
+        let known = Known::default();
+        keep(&known);
+        assert!(!endpoints(&known), "nobody has said that nothing has changed");
+        known.confirm(7, Instant::now());
+        keep(&known);
+        assert!(endpoints(&known));
+        advance(GONE_BY / 2).await;
+        known.confirm(7, Instant::now());
+        advance(GONE_BY / 2).await;
+        assert!(endpoints(&known));
+        advance(GONE_BY / 2).await;
+        assert!(!endpoints(&known));
+        // What was asked a second ago says nothing about now, however late its answer came.
+        let asked_at = Instant::now();
+        advance(GONE_BY).await;
+        known.confirm(7, asked_at);
+        assert!(!endpoints(&known));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_forgets_everything_and_what_was_read_before_it() {
+        let known = Known::default();
+        let tenant = TenantId::from_bytes([1; 16]);
+        for change in [|known: &Known| known.forget(), |known: &Known| known.confirm(8, Instant::now())] {
+            known.confirm(7, Instant::now());
+            keep(&known);
+            let Err(early) = known.find(|state| state.standings.get(&tenant).cloned()) else { panic!() };
+            change(&known);
+            assert!(!endpoints(&known));
+            known.keep(early, |state| state.endpoints = Some(Arc::default()));
+            assert!(!endpoints(&known), "it was read before the change");
+        }
+    }
+}

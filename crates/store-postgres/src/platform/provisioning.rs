@@ -12,7 +12,24 @@ use tokio::time::{sleep, timeout};
 const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_millis(500);
 
+/// What the platform knows of a tenant's own home.
+pub(crate) struct HomeRow {
+    pub(crate) isolation: Isolation,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) version: i64,
+}
+
 impl Platform {
+    /// What is known of a tenant's own home.
+    pub(crate) async fn home(&self, tenant: TenantId) -> Result<Option<HomeRow>, Fault> {
+        let select = "SELECT isolation, sealed, version FROM tenantry.home WHERE tenant = $1";
+        let id = tenant.to_bytes();
+        let rows = self.query(select, params![id.as_slice() => BYTEA]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let isolation = Isolation::parse(row.try_get(0)?).ok_or(Fault::Damaged("the row of a home"))?;
+        Ok(Some(HomeRow { isolation, sealed: row.try_get(1)?, version: row.try_get(2)? }))
+    }
+
     /// Has a home made, and waits for it. Where nobody makes it in time, it is to be removed again.
     pub(crate) async fn make_home(&self, tenant: TenantId, isolation: Isolation) -> Result<(), Fault> {
         let session = self.home.session().await?;

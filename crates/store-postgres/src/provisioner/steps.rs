@@ -2,8 +2,9 @@
 
 use super::{Job, Provisioner, bytes};
 use crate::error::Fault;
+use crate::footing::own_footing;
 use crate::home::params;
-use crate::homes::{binding, own_footing, password};
+use crate::homes::{binding, password};
 use crate::init::{SetupError, enter, make_database};
 use crate::naming::Naming;
 use crate::schema::{self, Place};

@@ -12,6 +12,7 @@ mod homes;
 mod place;
 mod policies;
 mod pooled_connections;
+mod several_servers;
 mod tls;
 mod two_databases;
 
