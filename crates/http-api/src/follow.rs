@@ -18,7 +18,7 @@ use ids::TenantId;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 /// How often the credential is looked at: who is not let in any more follows nothing. A line without meaning shows
 /// that the connection lives.
@@ -49,7 +49,8 @@ where
     let notices = begin(&api, call.admission.clone()).await?;
     let (noted, (action, kind, what)) = (call.admission.clone(), wanted.noted);
     call.admission.enter(async |tenant| note_read(&api, &noted, &tenant, action, kind, what)).await;
-    let mut look = tokio::time::interval(STILL_HERE);
+    // The call itself was let in a moment ago, so the first look is due later.
+    let mut look = tokio::time::interval_at(Instant::now() + STILL_HERE, STILL_HERE);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let presented = presented(wanted.headers);
     Ok(streamed(Following { api, presented, may: wanted.may, notices, look, _place: place }))
