@@ -1,7 +1,7 @@
 //! [`Admission`]: what authentication returns, and the way into a tenant's visit.
 
-use crate::Tenant;
 use crate::tenant::Visit;
+use crate::{Lease, Tenant};
 use futures::future::BoxFuture;
 use ids::TenantId;
 use std::sync::Arc;
@@ -13,6 +13,14 @@ pub struct Admission(Arc<Visit>);
 
 impl Admission {
     pub(crate) fn of(visit: Visit) -> Self {
+        Self(Arc::new(visit))
+    }
+
+    /// The same right, as far as the lease goes: a store writes nothing of the visit once somebody else has the run.
+    #[must_use]
+    pub fn under(self, lease: Lease) -> Self {
+        let mut visit = Arc::unwrap_or_clone(self.0);
+        visit.lease = Some(lease);
         Self(Arc::new(visit))
     }
 

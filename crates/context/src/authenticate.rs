@@ -140,7 +140,7 @@ impl Authenticator {
         if tenant_header.is_some_and(|header| header != standing.id.to_string()) {
             return Err(Refusal::TenantMismatch);
         }
-        Ok(Caller::Tenant(Admission::of(Visit { standing, principal, rights, request })))
+        Ok(Caller::Tenant(Admission::of(Visit { standing, principal, rights, request, lease: None })))
     }
 
     async fn operator(&self, key: &OperatorKey, request: RequestFacts) -> Result<Operator, Refusal> {
@@ -222,7 +222,7 @@ impl Authenticator {
         admissible(&standing, self.env.now())?;
         let principal = system(SystemPrincipal::HookDelivery, AuthMethod::Hook, Some(id.to_string()));
         let rights = Rights::System(SystemPrincipal::HookDelivery);
-        let admission = Admission::of(Visit { standing, principal, rights, request });
+        let admission = Admission::of(Visit { standing, principal, rights, request, lease: None });
         Ok(HookAdmission { admission, hook: id, workflow })
     }
 
@@ -242,7 +242,8 @@ impl Authenticator {
             admissible(&standing, self.env.now())?;
         }
         let principal = system(name, AuthMethod::Internal, on_behalf_of);
-        let admission = Admission::of(Visit { standing, principal, rights: Rights::System(name), request });
+        let rights = Rights::System(name);
+        let admission = Admission::of(Visit { standing, principal, rights, request, lease: None });
         let noted = admission.clone().enter(async |tenant| {
             const ADMIT: Action = Action::new("system.admit");
             let draft = crate::event::draft(&tenant, ADMIT, "tenant", tenant.id().to_string());

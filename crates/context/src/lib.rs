@@ -14,6 +14,7 @@ mod grant;
 mod hash;
 mod index;
 mod key;
+mod lease;
 mod operator;
 mod principal;
 mod private;
@@ -38,6 +39,7 @@ pub use key::{
     ApiKey, GrantKey, HookToken, OperatorKey, issue_api_key, issue_hook_token, issue_operator_key,
     issue_verify_grant,
 };
+pub use lease::Lease;
 pub use operator::Operator;
 pub use principal::{Principal, PrincipalKind};
 pub use private::{Crossing, Origin, Private};

@@ -1,7 +1,7 @@
 //! [`Tenant`]: the context that every port takes, branded with its visit.
 
 use crate::index::TenantStanding;
-use crate::{Access, Permission, Principal, RequestFacts};
+use crate::{Access, Lease, Permission, Principal, RequestFacts};
 use authz::{Reach, Rights};
 use env::Timestamp;
 use errors::{Code, Problem};
@@ -15,11 +15,13 @@ use std::sync::Arc;
 pub(crate) type Brand<'t> = PhantomData<fn(&'t ()) -> &'t ()>;
 
 /// What authentication found out, shared by all clones of a visit.
+#[derive(Clone)]
 pub(crate) struct Visit {
     pub(crate) standing: TenantStanding,
     pub(crate) principal: Principal,
     pub(crate) rights: Rights,
     pub(crate) request: RequestFacts,
+    pub(crate) lease: Option<Lease>,
 }
 
 /// One tenant, for the length of one visit: who it is, who acts, with which rights and limits.
@@ -74,6 +76,11 @@ impl<'t> Tenant<'t> {
     /// When the caller stops waiting, where there is such a moment.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.visit.request.deadline
+    }
+
+    /// The lease that is to hold for whatever is written in this visit, where it carries a run out.
+    pub fn lease(&self) -> Option<Lease> {
+        self.visit.lease
     }
 
     /// Decides whether the principal may do this, and how far it reaches. The [`Access`] is what store

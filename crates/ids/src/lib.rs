@@ -164,6 +164,8 @@ id! {
     BackupId "bak";
     /// A message.
     MessageId "msg";
+    /// A process that carries runs out.
+    WorkerId "wrk";
 }
 
 /// Only the canonical upper-case form counts: two spellings of one id would be two cache keys.

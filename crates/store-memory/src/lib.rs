@@ -5,6 +5,7 @@
 //! conformance suite runs on it, and a property test drives it in lockstep with the embedded backend.
 //! Nothing is encrypted and nothing survives the process.
 
+mod leases;
 mod lifecycle;
 mod log;
 mod objects;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use store::{Commit, StoreError};
+use store_core::leases::LocalLeases;
 use tables::Tables;
 use tenant::{Known, TenantStores};
 
@@ -37,6 +39,7 @@ pub struct MemoryStore {
     env: Env,
     state: Arc<Mutex<State>>,
     refusing: Arc<AtomicU32>,
+    leases: Arc<LocalLeases>,
 }
 
 /// Takes the beginnings of calls.
@@ -55,7 +58,7 @@ impl MemoryStore {
         let operators = Known::new(TenantId::from_bytes([0; 16]), region, &env);
         let (platform, tenants) = (Platform::default(), TenantStores::default());
         let state = Arc::new(Mutex::new(State { platform, tenants, operators }));
-        Self { env, state, refusing: Arc::new(AtomicU32::new(TAKING)) }
+        Self { env, state, refusing: Arc::new(AtomicU32::new(TAKING)), leases: Arc::default() }
     }
 
     /// From here on no beginning of a call is written: each is refused when whoever waits for it has looked so

@@ -7,6 +7,7 @@ use crate::link::Link;
 use crate::schema::POOLED;
 use crate::token::Tokens;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use futures::future::join_all;
 use futures::join;
 use ids::{Id as _, TenantId};
 use std::ops::Deref;
@@ -145,30 +146,29 @@ impl Home {
         Ok((session, origin))
     }
 
-    /// Begins a transaction that is written in, and reads with its first statement, in one round trip.
+    /// Begins a transaction that is written in, and reads with its first statements, in one round trip.
     pub(crate) async fn begin_with(
         &self,
         tenant: TenantId,
-        first: &str,
-    ) -> Result<(Session, TenantId, Vec<Row>), Fault> {
+        first: &[(&str, &[Param<'_>])],
+    ) -> Result<(Session, TenantId, Vec<Vec<Row>>), Fault> {
         self.bound(|| self.try_begin_with(tenant, first)).await
     }
 
     async fn try_begin_with(
         &self,
         tenant: TenantId,
-        first: &str,
-    ) -> Result<(Session, TenantId, Vec<Row>), Fault> {
+        first: &[(&str, &[Param<'_>])],
+    ) -> Result<(Session, TenantId, Vec<Vec<Row>>), Fault> {
         let mut session = self.session().await?;
         session.busy = true;
-        let (begun, bound, rows) = join!(
-            session.batch_execute("BEGIN"),
-            self.bind(&session, tenant),
-            session.query_typed(first, &[])
-        );
+        let reading = first.iter().map(|(statement, values)| session.query_typed(statement, values));
+        let (begun, bound, found) =
+            join!(session.batch_execute("BEGIN"), self.bind(&session, tenant), join_all(reading));
         begun?;
         let origin = taken_for(tenant, &bound?)?;
-        Ok((session, origin, rows?))
+        let found = found.into_iter().collect::<Result<_, _>>()?;
+        Ok((session, origin, found))
     }
 
     /// Tries once more where the token was refused: the clocks may have come apart since the connection was made.

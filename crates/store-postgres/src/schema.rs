@@ -53,6 +53,7 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
         (Part::Own, include_str!("schema/own_2.sql")),
     ],
     &[(Part::Platform, include_str!("schema/platform_3.sql"))],
+    &[(Part::Platform, include_str!("schema/platform_4.sql")), (Part::Own, include_str!("schema/own_4.sql"))],
 ];
 
 /// The newest version.

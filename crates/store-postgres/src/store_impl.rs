@@ -206,7 +206,7 @@ impl PostgresStore {
         Ok(Private::arrived(tenant, Origin::authenticated(origin), value))
     }
 
-    /// Writes.
+    /// Writes, while the lease holds that the visit may be under.
     pub(crate) async fn write<'t, T, F>(
         &self,
         tenant: &Tenant<'t>,
@@ -217,7 +217,7 @@ impl PostgresStore {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        let written = self.handle(tenant.id()).await?.write(commit, work).await?;
+        let written = self.handle(tenant.id()).await?.write_under(tenant.lease(), commit, work).await?;
         Ok(Private::arrived(tenant, Origin::authenticated(written.origin), written.value))
     }
 }
@@ -266,7 +266,12 @@ pub(crate) async fn begin_log(session: &Session, handle: &TenantHandle) -> Resul
 #[async_trait]
 impl AuditLog for PostgresStore {
     async fn append(&self, tenant: &Tenant<'_>, draft: Draft) -> Result<(), AuditUnavailable> {
-        let written = self.write(tenant, Commit::event(draft), |_| async { Ok(()) }).await;
+        // What has happened is noted, whoever has the run by now.
+        let noted = async {
+            let handle = self.handle(tenant.id()).await?;
+            handle.write(Commit::event(draft), |_| async { Ok(()) }).await
+        };
+        let written = noted.await;
         written.map(drop).map_err(|error| {
             tracing::error!(tenant.id = %tenant.id(), %error, "an audit event could not be written");
             AuditUnavailable

@@ -25,6 +25,7 @@ use std::fs::File;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, KeyPurpose, PendingWork, StoreError, TenantKeyring, WorkIndex, WorkKind};
+use store_core::leases::LocalLeases;
 
 /// The embedded backend.
 #[derive(Clone)]
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) generation: u64,
     /// Held by whoever puts another file in the place of a tenant's, and by a backup of everything at its end.
     pub(crate) whole_files: tokio::sync::RwLock<()>,
+    pub(crate) leases: LocalLeases,
     env: Env,
     /// When the journals are looked at again for what waits to be folded.
     pub(crate) next_look: AtomicI64,
@@ -97,6 +99,7 @@ impl EmbeddedStore {
             journals: Mutex::default(),
             home,
             durable: settings.durable,
+            leases: LocalLeases::default(),
             env,
             next_look: AtomicI64::new(0),
             next_tidying: AtomicI64::new(0),

@@ -27,6 +27,9 @@ pub enum StoreError {
     /// The tenant's stored amount is at its limit.
     #[error("the tenant's storage is full")]
     QuotaExceeded,
+    /// The run that the visit carries out is somebody else's by now, and nothing of it was written.
+    #[error("the run is carried out elsewhere by now")]
+    LeaseLost,
     /// A value of another tenant was met and stopped.
     #[error("a value of another tenant was stopped")]
     Crossing,
@@ -82,6 +85,9 @@ impl From<StoreError> for Problem {
             }
             StoreError::TenantUnavailable => {
                 Self::new(Code::TenantUnavailable, "This tenant's store is out of service.").retry_after(60)
+            }
+            StoreError::LeaseLost => {
+                Self::new(Code::Conflict, "The run is carried out elsewhere by now.").retry_after(1)
             }
             StoreError::Unavailable => {
                 Self::new(Code::Unavailable, "The store cannot take this now. Try again.").retry_after(1)

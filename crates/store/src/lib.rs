@@ -12,6 +12,7 @@ mod error;
 mod idempotency;
 mod isolation;
 mod keyring;
+mod lease;
 mod object;
 mod objects;
 mod operator;
@@ -37,6 +38,7 @@ pub use error::StoreError;
 pub use idempotency::{IdempotencyClaim, IdempotencyStore, PlannedAnswer, Remembered};
 pub use isolation::Isolation;
 pub use keyring::{KeyPurpose, TenantKeyring};
+pub use lease::{Claim, Leases, Wanted};
 pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned};
 pub use objects::Objects;
 pub use operator::{OperatorKeyRow, OperatorStore};
@@ -62,6 +64,7 @@ pub use work::{Mark, PendingWork, WorkIndex, WorkKind};
 pub trait TenantStore:
     AuditTrail
     + IdempotencyStore
+    + Leases
     + ObjectStore
     + RecordStore
     + RunStore
@@ -75,6 +78,7 @@ pub trait TenantStore:
 impl<S> TenantStore for S where
     S: AuditTrail
         + IdempotencyStore
+        + Leases
         + ObjectStore
         + RecordStore
         + RunStore

@@ -2,6 +2,7 @@
 
 mod audit_trail;
 mod idempotency;
+mod leases;
 mod lifecycle;
 mod objects;
 mod operators;
@@ -11,6 +12,8 @@ mod rekey;
 mod runs;
 mod usage;
 mod work;
+
+pub(crate) use leases::lease as held_by;
 
 use crate::error::Fault;
 use store::StoreError;

@@ -262,7 +262,7 @@ impl RecordStore for PostgresStore {
             txn.stores(-length);
             Ok(())
         };
-        handle.write(commit, work).await?;
+        handle.write_under(access.tenant().lease(), commit, work).await?;
         Ok(())
     }
 

@@ -159,7 +159,7 @@ impl RunStore for PostgresStore {
         commit: Commit,
     ) -> Result<(), StoreError> {
         let handle = self.handle(access.tenant().id()).await?;
-        handle.add(commit, Addition::Moved(Box::new(update))).await?;
+        handle.add(access.tenant().lease(), commit, Addition::Moved(Box::new(update))).await?;
         Ok(())
     }
 

@@ -152,7 +152,7 @@ impl UsageStore for PostgresStore {
     ) -> Result<Vec<EventId>, StoreError> {
         let mark = Mark::Open { kind: WorkKind::Call, id: call.id.to_bytes(), due: Some(call.lease_until) };
         let (handle, call) = (self.handle(tenant.id()).await?, call.clone());
-        Ok(handle.add(commit.and_mark(mark), Addition::Begun(Box::new(call))).await?.ids)
+        Ok(handle.add(tenant.lease(), commit.and_mark(mark), Addition::Begun(Box::new(call))).await?.ids)
     }
 
     async fn place_outcome(
@@ -164,7 +164,7 @@ impl UsageStore for PostgresStore {
     ) -> Result<Placed, StoreError> {
         let mark = Mark::Closed { kind: WorkKind::Call, id: call.id.to_bytes() };
         let (handle, call) = (self.handle(tenant.id()).await?, call.clone());
-        handle.add(commit.and_mark(mark), Addition::Ended(Box::new((call, outcome)))).await?;
+        handle.add(None, commit.and_mark(mark), Addition::Ended(Box::new((call, outcome)))).await?;
         Ok(Placed::written_already())
     }
 

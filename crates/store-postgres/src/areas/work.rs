@@ -2,50 +2,60 @@
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::params;
+use crate::home::{Home, params};
 use crate::platform::{bytes_of, id_of};
 use crate::tenant::work_name;
 use async_trait::async_trait;
 use env::Timestamp;
 use futures::{StreamExt as _, stream};
 use ids::{Id as _, TenantId};
+use std::sync::Arc;
 use store::{PendingWork, StoreError, WorkIndex, WorkKind};
 use tokio_postgres::Row;
 
 /// How many tenants' own homes are asked at once.
 const AT_ONCE: usize = 8;
 
-fn work(row: &Row) -> Result<PendingWork, Fault> {
+pub(super) fn work(row: &Row) -> Result<PendingWork, Fault> {
     let due: Option<i64> = row.try_get(2)?;
     Ok(PendingWork { tenant: id_of(row, 0)?, id: bytes_of(row, 1)?, due: due.map(Timestamp::from_millis) })
 }
 
 impl PostgresStore {
-    /// What is under way in a tenant's own home. Where nobody has said for a while that there is something, and
-    /// there is nothing of any kind, it is not asked again until somebody says so.
-    async fn work_in_own(&self, tenant: TenantId, kind: WorkKind) -> Result<Vec<PendingWork>, Fault> {
+    /// Tenants in whose own homes there may be work.
+    pub(super) async fn tenants_elsewhere(&self) -> Result<Vec<TenantId>, Fault> {
+        let rows = self.inner().platform.query("SELECT tenant FROM tenantry.work_elsewhere", &[]).await?;
+        rows.iter().map(|row| id_of(row, 0)).collect()
+    }
+
+    /// The home of a tenant that has its own, where there may be work in it. Where nobody has said for a while that
+    /// there is some, and there is none of any kind, it is not asked again until somebody says so.
+    pub(super) async fn home_with_work(&self, tenant: TenantId) -> Result<Option<Arc<Home>>, Fault> {
         let platform = &self.inner().platform;
         let id = tenant.to_bytes();
         let until = "SELECT until::text FROM tenantry.work_elsewhere
             WHERE tenant = $1 AND until < clock_timestamp()";
         let over = platform.query(until, params![id.as_slice() => BYTEA]).await?;
-        let Some(row) = platform.tenant_row(tenant).await? else { return Ok(Vec::new()) };
+        let Some(row) = platform.tenant_row(tenant).await? else { return Ok(None) };
         let home = self.home(tenant, row.isolation).await?;
-        let select = "SELECT tenant_id, id, due, kind FROM work";
-        let (_, rows) = home.read(tenant, select, &[]).await?;
-        if let (Some(over), true) = (over.first(), rows.is_empty()) {
-            let forget =
-                "DELETE FROM tenantry.work_elsewhere WHERE tenant = $1 AND until = $2::text::timestamptz";
-            let until: &str = over.try_get(0)?;
-            platform.execute(forget, params![id.as_slice() => BYTEA, until => TEXT]).await?;
+        let Some(over) = over.first() else { return Ok(Some(home)) };
+        let (_, some) = home.read(tenant, "SELECT 1 FROM work LIMIT 1", &[]).await?;
+        if !some.is_empty() {
+            return Ok(Some(home));
         }
-        let mut found = Vec::new();
-        for row in &rows {
-            if row.try_get::<_, &str>(3)? == work_name(kind) {
-                found.push(work(row)?);
-            }
-        }
-        Ok(found)
+        let forget =
+            "DELETE FROM tenantry.work_elsewhere WHERE tenant = $1 AND until = $2::text::timestamptz";
+        let until: &str = over.try_get(0)?;
+        platform.execute(forget, params![id.as_slice() => BYTEA, until => TEXT]).await?;
+        Ok(None)
+    }
+
+    /// What is under way in a tenant's own home.
+    async fn work_in_own(&self, tenant: TenantId, kind: WorkKind) -> Result<Vec<PendingWork>, Fault> {
+        let Some(home) = self.home_with_work(tenant).await? else { return Ok(Vec::new()) };
+        let select = "SELECT tenant_id, id, due FROM work WHERE kind = $1";
+        let (_, rows) = home.read(tenant, select, params![work_name(kind) => TEXT]).await?;
+        rows.iter().map(work).collect()
     }
 }
 
@@ -58,8 +68,7 @@ impl WorkIndex for PostgresStore {
         let select = "SELECT tenant_id, id, due FROM tenantry.work WHERE kind = $1";
         let rows = platform.query(select, params![work_name(kind) => TEXT]).await?;
         let mut all = rows.iter().map(work).collect::<Result<Vec<_>, Fault>>()?;
-        let elsewhere = platform.query("SELECT tenant FROM tenantry.work_elsewhere", &[]).await?;
-        let tenants = elsewhere.iter().map(|row| id_of(row, 0)).collect::<Result<Vec<_>, Fault>>()?;
+        let tenants = self.tenants_elsewhere().await?;
         let asked = stream::iter(tenants).map(async |tenant| (tenant, self.work_in_own(tenant, kind).await));
         let mut asked = asked.buffer_unordered(AT_ONCE);
         while let Some((tenant, found)) = asked.next().await {

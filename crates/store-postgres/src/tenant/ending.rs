@@ -126,15 +126,18 @@ impl Txn {
         Ok(())
     }
 
+    /// A run that waits for a time is let go of with that.
     async fn open_work(&self, (kinds, ids, dues): Opened<'_>) -> Result<(), Fault> {
         if kinds.is_empty() {
             return Ok(());
         }
         let (tenant, work) = (self.handle.id.to_bytes(), self.handle.home.work());
         let put = format!(
-            "INSERT INTO {work}(tenant_id, kind, id, due)
+            "INSERT INTO {work} AS old(tenant_id, kind, id, due)
              SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::int8[])
-             ON CONFLICT (tenant_id, kind, id) DO UPDATE SET due = excluded.due"
+             ON CONFLICT (tenant_id, kind, id) DO UPDATE SET due = excluded.due,
+                holder = CASE WHEN excluded.due IS NULL THEN old.holder END,
+                held_until = CASE WHEN excluded.due IS NULL THEN old.held_until END"
         );
         let values = params![tenant.as_slice() => BYTEA, kinds => TEXT_ARRAY, ids => BYTEA_ARRAY,
             dues => INT8_ARRAY];

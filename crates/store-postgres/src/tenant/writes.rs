@@ -5,19 +5,22 @@
 use super::additions::{Addition, Additions};
 use super::log::{HEAD, head_row, new_head};
 use super::{TenantHandle, Txn};
+use crate::areas::held_by;
 use crate::error::Fault;
-use crate::home::Session;
+use crate::home::{Session, params};
 use audit::event::Draft;
+use context::Lease;
 use futures::future::BoxFuture;
 use futures::try_join;
-use ids::{EventId, TenantId};
+use ids::{EventId, Id as _, TenantId};
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Commit, Mark, StoreError};
 use store_core::log::{LogHead, NumberedEvent, number};
 use tokio::sync::oneshot;
+use tokio_postgres::Row;
 
 /// How many jobs one transaction takes.
 const MAX_BATCH: usize = 64;
@@ -38,9 +41,16 @@ enum Task {
 
 struct Job {
     task: Task,
+    ending: Ending,
+    /// The lease that it is written under.
+    lease: Option<Lease>,
+    done: Done,
+}
+
+/// What a job's part of the transaction ends with.
+struct Ending {
     events: Vec<Draft>,
     marks: Vec<Mark>,
-    done: Done,
 }
 
 /// A job that has done its part of the transaction.
@@ -94,6 +104,20 @@ impl TenantHandle {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
+        self.write_under(None, commit, work).await
+    }
+
+    /// The same, while the lease of whoever carries a run out holds.
+    pub(crate) async fn write_under<T, F>(
+        self: &Arc<Self>,
+        lease: Option<Lease>,
+        commit: Commit,
+        work: impl FnOnce(Txn) -> F + Send + 'static,
+    ) -> Result<Written<T>, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
         let Commit { events, marks, claim } = commit;
         let work: Work = Box::new(move |txn| {
             Box::pin(async move {
@@ -103,27 +127,29 @@ impl TenantHandle {
                 Ok(Box::new(work(txn).await?) as Answer)
             })
         });
-        self.carried_out(Task::Work(work), events, marks).await
+        self.carried_out(Task::Work(work), lease, Ending { events, marks }).await
     }
 
-    /// Writes an addition together with the commit, or neither.
+    /// Writes an addition together with the commit, or neither, while the lease holds.
     pub(crate) async fn add(
         self: &Arc<Self>,
+        lease: Option<Lease>,
         commit: Commit,
         addition: Addition,
     ) -> Result<Written<()>, Fault> {
         if commit.claim.is_some() {
             let alone = |txn: Txn| async move { addition.alone(&txn).await };
-            return self.write(commit, alone).await;
+            return self.write_under(lease, commit, alone).await;
         }
-        self.carried_out(Task::Addition(addition), commit.events, commit.marks).await
+        let ending = Ending { events: commit.events, marks: commit.marks };
+        self.carried_out(Task::Addition(addition), lease, ending).await
     }
 
     async fn carried_out<T: Send + 'static>(
         self: &Arc<Self>,
         task: Task,
-        events: Vec<Draft>,
-        marks: Vec<Mark>,
+        lease: Option<Lease>,
+        ending: Ending,
     ) -> Result<Written<T>, Fault> {
         let (done, answer) = oneshot::channel();
         let begin = {
@@ -131,7 +157,7 @@ impl TenantHandle {
             if waiting.jobs.len() >= MAX_WAITING {
                 return Err(StoreError::Unavailable.into());
             }
-            waiting.jobs.push_back(Job { task, events, marks, done });
+            waiting.jobs.push_back(Job { task, ending, lease, done });
             !std::mem::replace(&mut waiting.busy, true)
         };
         if begin {
@@ -187,8 +213,8 @@ impl TenantHandle {
         jobs: &mut VecDeque<Job>,
         finished: &mut Vec<Finished>,
     ) -> Result<TenantId, Fault> {
-        let head = format!("{HEAD} FOR UPDATE");
-        let (session, origin, mut row) = self.home.begin_with(self.id, &head).await?;
+        let (session, origin, mut row, held) =
+            self.begin_writing(jobs.iter().filter_map(|job| job.lease).collect()).await?;
         let row = row.pop().ok_or(Fault::KeyGone)?;
         let head = head_row(&row, self.keys().log().origin())?;
         if row.try_get::<_, &str>(6)? != self.keys().data_name() {
@@ -202,19 +228,24 @@ impl TenantHandle {
         let mut additions = Additions::default();
         let mut added = Vec::new();
         while let Some(job) = jobs.pop_front() {
-            let Job { task, events, marks, done } = job;
+            let Job { task, ending, lease, done } = job;
+            if lease.is_some_and(|lease| !held.contains(&lease)) {
+                // The caller may be gone.
+                let _ = done.send(Err(StoreError::LeaseLost.into()));
+                continue;
+            }
             match task {
                 Task::Work(work) => {
-                    finished.extend(self.work(&mut txn, &mut batch, work, (events, marks, done)).await?);
+                    finished.extend(self.work(&mut txn, &mut batch, work, (ending, done)).await?);
                 }
                 Task::Addition(addition) => {
                     additions.add(addition);
-                    added.push((events, marks, done));
+                    added.push((ending, done));
                 }
             }
         }
-        for (outcome, (events, marks, done)) in additions.decide(&txn).await?.into_iter().zip(added) {
-            match outcome.and_then(|()| batch.take(self, &events, marks)) {
+        for (outcome, (ending, done)) in additions.decide(&txn).await?.into_iter().zip(added) {
+            match outcome.and_then(|()| batch.take(self, ending)) {
                 Ok(ids) => finished.push(Finished { done, answer: Box::new(()), ids }),
                 // The caller may be gone.
                 Err(fault) => drop(done.send(Err(fault))),
@@ -238,19 +269,47 @@ impl TenantHandle {
         Ok(origin)
     }
 
+    /// Begins a transaction: the row of the log's head, and which of the jobs' leases hold. Nobody is given
+    /// one of these runs before the transaction is over.
+    async fn begin_writing(
+        &self,
+        leases: HashSet<Lease>,
+    ) -> Result<(Session, TenantId, Vec<Row>, HashSet<Lease>), Fault> {
+        let head = format!("{HEAD} FOR UPDATE");
+        if leases.is_empty() {
+            let (session, origin, mut found) = self.home.begin_with(self.id, &[(&head, &[])]).await?;
+            return Ok((session, origin, found.pop().unwrap_or_default(), leases));
+        }
+        let runs: Vec<Vec<u8>> = leases.iter().map(|lease| lease.run.to_bytes().to_vec()).collect();
+        let tenant = self.id.to_bytes();
+        let holders = format!(
+            "SELECT id, holder, fence FROM {} WHERE tenant_id = $1 AND kind = 'run' AND id = ANY($2)
+                AND holder IS NOT NULL FOR SHARE",
+            self.home.work()
+        );
+        let values = params![tenant.as_slice() => BYTEA, runs => BYTEA_ARRAY];
+        let (session, origin, mut found) =
+            self.home.begin_with(self.id, &[(&head, &[]), (&holders, values)]).await?;
+        let mut held = HashSet::new();
+        for row in found.pop().unwrap_or_default() {
+            held.extend(leases.get(&held_by(&row, 0)?));
+        }
+        Ok((session, origin, found.pop().unwrap_or_default(), held))
+    }
+
     /// Carries out one job, which is undone alone where it fails.
     async fn work(
         self: &Arc<Self>,
         txn: &mut Txn,
         batch: &mut Batch,
         work: Work,
-        (events, marks, done): (Vec<Draft>, Vec<Mark>, Done),
+        (ending, done): (Ending, Done),
     ) -> Result<Option<Finished>, Fault> {
         txn.batch_execute("SAVEPOINT job").await?;
         let counted = (txn.stored.load(Ordering::Relaxed), txn.at_rest.load(Ordering::Relaxed));
         txn.claimed = Arc::default();
         let outcome = match work(txn.clone()).await {
-            Ok(answer) => batch.take(self, &events, marks).map(|ids| (answer, ids)),
+            Ok(answer) => batch.take(self, ending).map(|ids| (answer, ids)),
             Err(fault) => Err(fault),
         };
         match outcome {
@@ -279,13 +338,9 @@ struct Batch {
 
 impl Batch {
     /// Numbers a job's events, and takes what it ends with.
-    fn take(
-        &mut self,
-        handle: &TenantHandle,
-        events: &[Draft],
-        marks: Vec<Mark>,
-    ) -> Result<Vec<EventId>, Fault> {
-        let numbered = number(&self.head, events, handle.keys(), &handle.env)?;
+    fn take(&mut self, handle: &TenantHandle, ending: Ending) -> Result<Vec<EventId>, Fault> {
+        let Ending { events, marks } = ending;
+        let numbered = number(&self.head, &events, handle.keys(), &handle.env)?;
         let ids = numbered.ids();
         self.head = numbered.next;
         self.events.extend(numbered.events);

@@ -3,6 +3,7 @@
 mod audit_search;
 mod audit_trail;
 mod idempotency;
+mod leases;
 mod objects;
 mod operator_log;
 mod operators;

@@ -91,6 +91,7 @@ impl RecordStore for EmbeddedStore {
         record: Record,
         commit: Commit,
     ) -> Result<Private<'t, Record>, StoreError> {
+        self.inner().leases.permit(access.tenant())?;
         let quota = self.quota(access.tenant());
         self.write_private(access.tenant(), true, commit, move |txn| {
             if !matches!(
@@ -157,6 +158,7 @@ impl RecordStore for EmbeddedStore {
         now: Timestamp,
         commit: Commit,
     ) -> Result<Private<'t, Record>, StoreError> {
+        self.inner().leases.permit(access.tenant())?;
         let collection = collection.clone();
         let quota = self.quota(access.tenant());
         self.write_private(access.tenant(), true, commit, move |txn| {
@@ -180,6 +182,7 @@ impl RecordStore for EmbeddedStore {
         expected: Option<u64>,
         commit: Commit,
     ) -> Result<(), StoreError> {
+        self.inner().leases.permit(access.tenant())?;
         let collection = collection.clone();
         let handle = self.handle(access.tenant()).await?;
         handle

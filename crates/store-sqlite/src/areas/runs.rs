@@ -179,6 +179,7 @@ impl RunStore for EmbeddedStore {
         update: RunUpdate,
         commit: Commit,
     ) -> Result<(), StoreError> {
+        self.inner().leases.permit(access.tenant())?;
         let handle = self.handle(access.tenant()).await?;
         let id = update.run.id;
         // A claim is looked for in the tables.

@@ -59,6 +59,7 @@ impl UsageStore for EmbeddedStore {
         call: &Call,
         commit: Commit,
     ) -> Result<Vec<EventId>, StoreError> {
+        self.inner().leases.permit(tenant)?;
         let mark = Mark::Open { kind: WorkKind::Call, id: call.id.to_bytes(), due: Some(call.lease_until) };
         let (handle, row, commit) = (self.handle(tenant).await?, row(call, None)?, commit.and_mark(mark));
         if commit.claim.is_some() {

@@ -1,0 +1,60 @@
+//! Leases: one process has the store, so they are in its memory alone.
+
+use crate::MemoryStore;
+use async_trait::async_trait;
+use context::{Lease, Operator, Tenant};
+use ids::{Id as _, RunId, TenantId, WorkerId};
+use std::time::Duration;
+use store::{Claim, Leases, PendingWork, StoreError, Wanted, WorkIndex as _, WorkKind};
+
+#[async_trait]
+impl Leases for MemoryStore {
+    fn shared(&self) -> bool {
+        false
+    }
+
+    async fn unheld(&self, of_one: u32, limit: u32) -> Result<Vec<PendingWork>, StoreError> {
+        let pending = self.pending(WorkKind::Run).await?;
+        Ok(self.leases.unheld(pending, (of_one, limit), self.env.now()))
+    }
+
+    async fn claim(
+        &self,
+        worker: WorkerId,
+        wanted: &[Wanted],
+        term: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        Ok(self.leases.claim(worker, wanted, (self.env.now(), term)))
+    }
+
+    async fn take(
+        &self,
+        tenant: &Tenant<'_>,
+        worker: WorkerId,
+        run: RunId,
+        term: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        let work = run.to_bytes();
+        let pending = self.pending(WorkKind::Run).await?;
+        let is_under_way = pending.iter().any(|it| it.tenant == tenant.id() && it.id == work);
+        Ok(is_under_way.then(|| self.leases.take(tenant.id(), run, worker, self.env.now().plus(term))))
+    }
+
+    async fn renew(&self, held: &[(TenantId, Lease)], term: Duration) -> Result<Vec<Lease>, StoreError> {
+        Ok(self.leases.renew(held, self.env.now().plus(term)))
+    }
+
+    async fn release(&self, held: &[(TenantId, Lease)]) -> Result<(), StoreError> {
+        self.leases.release(held);
+        Ok(())
+    }
+
+    async fn revoke(&self, _: &Operator, tenant: TenantId) -> Result<(), StoreError> {
+        self.leases.revoke(tenant);
+        Ok(())
+    }
+
+    async fn held(&self, _: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
+        Ok(self.leases.count(tenant, self.env.now()))
+    }
+}

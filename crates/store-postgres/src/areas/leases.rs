@@ -1,0 +1,341 @@
+//! Leases on runs, in the rows that say which runs are under way: of the shared tables' tenants in the platform's
+//! table, of the others in their own homes.
+
+use crate::PostgresStore;
+use crate::error::Fault;
+use crate::home::{Home, Param, params};
+use crate::platform::{bytes_of, id_of};
+use async_trait::async_trait;
+use context::{Lease, Operator, Tenant};
+use env::Timestamp;
+use futures::{StreamExt as _, join, stream};
+use ids::{Id as _, RunId, TenantId, WorkerId};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Claim, Leases, PendingWork, StoreError, Wanted};
+use tokio_postgres::Row;
+
+/// How many tenants' own homes are asked at once.
+const AT_ONCE: usize = 8;
+
+/// What of a table's runs are due and nobody's: the oldest of each tenant. A tenant is looked for after the one before
+/// it, so that no tenant's many runs are read for it.
+const UNHELD: &str = "WITH RECURSIVE tenants AS (
+        (SELECT tenant_id FROM tenantry.work WHERE kind = 'run' ORDER BY tenant_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT tenant_id FROM tenantry.work WHERE kind = 'run' AND tenant_id > tenants.tenant_id
+            ORDER BY tenant_id LIMIT 1)
+        FROM tenants WHERE tenants.tenant_id IS NOT NULL)
+    SELECT run.tenant_id, run.id, run.due FROM tenants CROSS JOIN LATERAL (
+        SELECT tenant_id, id, due FROM tenantry.work
+        WHERE kind = 'run' AND tenant_id = tenants.tenant_id AND coalesce(due, 0) <= $1
+            AND (held_until IS NULL OR held_until <= clock_timestamp())
+        ORDER BY coalesce(due, 0), id LIMIT $2) AS run
+    ORDER BY coalesce(run.due, 0), run.id LIMIT $3";
+
+/// Gives runs that nobody holds to a worker, as many as each tenant may have held at once, and says which are left.
+/// Whoever else gives any of these tenants' is waited for before, so that all that are held are counted.
+const CLAIM: &str = "WITH asked AS (
+        SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int8[]) WITH ORDINALITY AS it(tenant_id, id, at_once, place)
+    ), free AS (
+        SELECT work.tenant_id, work.id, asked.at_once, asked.place FROM WORK AS work JOIN asked USING (tenant_id, id)
+        WHERE work.kind = 'run' AND (work.held_until IS NULL OR work.held_until <= clock_timestamp())
+        FOR UPDATE OF work SKIP LOCKED
+    ), held AS (
+        SELECT tenant_id, count(*) AS count FROM WORK
+        WHERE kind = 'run' AND tenant_id = ANY($1) AND held_until > clock_timestamp() GROUP BY tenant_id
+    ), numbered AS (
+        SELECT free.*, coalesce(held.count, 0) + row_number() OVER (PARTITION BY tenant_id ORDER BY place) AS number
+        FROM free LEFT JOIN held USING (tenant_id)
+    ), given AS (
+        UPDATE WORK AS work SET holder = $4, fence = fence + 1, revoked = false,
+            held_until = clock_timestamp() + $5 * interval '1 millisecond'
+        FROM numbered WHERE work.tenant_id = numbered.tenant_id AND work.kind = 'run' AND work.id = numbered.id
+            AND numbered.number <= numbered.at_once
+        RETURNING work.tenant_id, work.id, work.fence
+    )
+    SELECT free.tenant_id, free.id, given.fence FROM free LEFT JOIN given USING (tenant_id, id)";
+
+const TAKE: &str = "UPDATE WORK AS work SET holder = $3, fence = fence + 1, revoked = false,
+        held_until = clock_timestamp() + $4 * interval '1 millisecond'
+    WHERE tenant_id = $1 AND kind = 'run' AND id = $2 RETURNING fence";
+
+const RENEW: &str = "UPDATE WORK AS work SET held_until = clock_timestamp() + $5 * interval '1 millisecond'
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::int8[]) AS it(tenant_id, id, holder, fence)
+    WHERE work.tenant_id = it.tenant_id AND work.kind = 'run' AND work.id = it.id
+        AND work.holder = it.holder AND work.fence = it.fence
+    RETURNING work.tenant_id, work.id, work.holder, work.fence";
+
+const RELEASE: &str = "UPDATE WORK AS work SET holder = NULL, held_until = NULL, revoked = false
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::int8[]) AS it(tenant_id, id, holder, fence)
+    WHERE work.tenant_id = it.tenant_id AND work.kind = 'run' AND work.id = it.id
+        AND work.holder = it.holder AND (work.fence = it.fence OR work.revoked)";
+
+const REVOKE: &str = "UPDATE WORK AS work SET fence = fence + 1, revoked = true
+    WHERE tenant_id = $1 AND kind = 'run' AND held_until > clock_timestamp() AND NOT revoked";
+
+const HELD: &str = "SELECT count(*) FROM WORK AS work
+    WHERE tenant_id = $1 AND kind = 'run' AND held_until > clock_timestamp()";
+
+/// A statement about the runs of a home.
+fn of(home: &Home, statement: &str) -> String {
+    statement.replace("WORK", home.work())
+}
+
+/// Leases as columns: tenants, runs, workers, fences.
+#[derive(Default)]
+struct Columns([Vec<Vec<u8>>; 3], Vec<i64>);
+
+impl Columns {
+    fn of(leases: &[(TenantId, Lease)]) -> Self {
+        let mut columns = Self::default();
+        for (tenant, lease) in leases {
+            let bytes = [tenant.to_bytes(), lease.run.to_bytes(), lease.worker.to_bytes()];
+            columns.0.iter_mut().zip(bytes).for_each(|(column, bytes)| column.push(bytes.to_vec()));
+            columns.1.push(lease.fence.cast_signed());
+        }
+        columns
+    }
+}
+
+/// The lease that a row says there is, from this column on.
+pub(crate) fn lease(row: &Row, place: usize) -> Result<Lease, Fault> {
+    let (run, worker) = (bytes_of(row, place)?, bytes_of(row, place + 1)?);
+    let fence = row.try_get::<_, i64>(place + 2)?.cast_unsigned();
+    Ok(Lease { run: RunId::from_bytes(run), worker: WorkerId::from_bytes(worker), fence })
+}
+
+fn millis(term: Duration) -> f64 {
+    term.as_secs_f64() * 1000.0
+}
+
+/// Which of what was wanted is where: in the shared tables, and in the homes of tenants that have their own.
+struct Places<T> {
+    homes: Vec<(Option<TenantId>, Arc<Home>, Vec<T>)>,
+}
+
+impl PostgresStore {
+    /// Sorts by home. A tenant whose home cannot be told is left out: it keeps nobody else waiting.
+    async fn by_home<T: Copy>(&self, all: &[T], tenant: impl Fn(&T) -> TenantId) -> Places<T> {
+        let mut tenants: BTreeMap<TenantId, Vec<T>> = BTreeMap::new();
+        for each in all {
+            tenants.entry(tenant(each)).or_default().push(*each);
+        }
+        let mut shared = Vec::new();
+        let mut homes = Vec::new();
+        for (id, mut its) in tenants {
+            match self.handle(id).await {
+                Ok(handle) if handle.home.isolation().is_none() => shared.append(&mut its),
+                Ok(handle) => homes.push((Some(id), handle.home.clone(), its)),
+                Err(fault) => {
+                    tracing::warn!(tenant.id = %id, %fault, "a tenant's home cannot be asked for its runs")
+                }
+            }
+        }
+        if !shared.is_empty() {
+            homes.push((None, self.inner().homes.shared().clone(), shared));
+        }
+        Places { homes }
+    }
+}
+
+impl Home {
+    /// A transaction of one statement about runs: of all tenants of the shared tables, or of the one whose home it is.
+    async fn about_runs(
+        &self,
+        own: Option<TenantId>,
+        turn: Option<(&str, &[Param<'_>])>,
+        (statement, values): (&str, &[Param<'_>]),
+    ) -> Result<Vec<Row>, Fault> {
+        // A lease that the database forgets when it falls over is claimed anew, by a worker and a fence that are
+        // compared together; so nobody waits for the disk.
+        const NOT_AWAITED: &str = "SET LOCAL synchronous_commit = off";
+        let statement = of(self, statement);
+        let session = match own {
+            Some(tenant) => self.begin(tenant, "BEGIN").await?.0,
+            None => {
+                let mut session = self.session().await?;
+                session.begin().await?;
+                session
+            }
+        };
+        let waiting = async {
+            match turn {
+                Some((turn, values)) => session.query_typed(turn, values).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let (eager, waited, rows, ended) = join!(
+            session.batch_execute(NOT_AWAITED),
+            waiting,
+            session.query_typed(&statement, values),
+            session.batch_execute("COMMIT"),
+        );
+        (eager?, waited?);
+        let rows = rows?;
+        ended?;
+        session.ended();
+        Ok(rows)
+    }
+
+    async fn claim(
+        &self,
+        own: Option<TenantId>,
+        (worker, term): (WorkerId, Duration),
+        wanted: &[Wanted],
+    ) -> Result<HashMap<(TenantId, RunId), Claim>, Fault> {
+        let tenants: Vec<Vec<u8>> = wanted.iter().map(|it| it.tenant.to_bytes().to_vec()).collect();
+        let runs: Vec<Vec<u8>> = wanted.iter().map(|it| it.run.to_bytes().to_vec()).collect();
+        let most: Vec<i64> = wanted.iter().map(|it| i64::try_from(it.at_once).unwrap_or(i64::MAX)).collect();
+        let (worker_bytes, term) = (worker.to_bytes(), millis(term));
+        // Whoever gives a tenant's runs away holds this row meanwhile, in the same order as everybody.
+        let turn = match own {
+            Some(_) => "SELECT 1 FROM log_head WHERE tenant_id = ANY($1) FOR UPDATE",
+            None => "SELECT 1 FROM tenantry.tenant WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+        };
+        let rows = self
+            .about_runs(
+                own,
+                Some((turn, params![tenants => BYTEA_ARRAY])),
+                (
+                    CLAIM,
+                    params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, most => INT8_ARRAY,
+                        worker_bytes.as_slice() => BYTEA, term => FLOAT8],
+                ),
+            )
+            .await?;
+        let claim = |row: &Row| {
+            let run = RunId::from_bytes(bytes_of(row, 1)?);
+            let fence: Option<i64> = row.try_get(2)?;
+            let lease = fence.map(|fence| Lease { run, worker, fence: fence.cast_unsigned() });
+            Ok(((id_of(row, 0)?, run), lease.map_or(Claim::Full, Claim::Held)))
+        };
+        rows.iter().map(claim).collect()
+    }
+}
+
+#[async_trait]
+impl Leases for PostgresStore {
+    fn shared(&self) -> bool {
+        true
+    }
+
+    async fn unheld(&self, of_one: u32, limit: u32) -> Result<Vec<PendingWork>, StoreError> {
+        let now = self.env().now();
+        let values = params![now.millis() => INT8, i64::from(of_one) => INT8, i64::from(limit) => INT8];
+        let rows = self.inner().platform.query(UNHELD, values).await?;
+        let mut all = rows.iter().map(super::work::work).collect::<Result<Vec<_>, Fault>>()?;
+        let tenants = self.tenants_elsewhere().await?;
+        let asked =
+            stream::iter(tenants).map(async |tenant| (tenant, self.unheld_in_own(tenant, now, of_one).await));
+        let mut asked = asked.buffer_unordered(AT_ONCE);
+        while let Some((tenant, found)) = asked.next().await {
+            match found {
+                Ok(found) => all.extend(found),
+                // One tenant whose home does not answer keeps nobody else's work waiting.
+                Err(fault) => {
+                    tracing::warn!(tenant.id = %tenant, %fault, "a tenant's own home was not asked for its runs");
+                }
+            }
+        }
+        all.sort_unstable_by_key(|work| (work.due, work.id));
+        all.truncate(limit as usize);
+        Ok(all)
+    }
+
+    async fn claim(
+        &self,
+        worker: WorkerId,
+        wanted: &[Wanted],
+        term: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let mut came_of_it = HashMap::new();
+        for (own, home, its) in self.by_home(wanted, |it| it.tenant).await.homes {
+            match home.claim(own, (worker, term), &its).await {
+                Ok(claims) => came_of_it.extend(claims),
+                Err(fault) => tracing::warn!(%fault, "runs could not be claimed"),
+            }
+        }
+        // What did not come back was held, locked by somebody who asked too, or over.
+        let claim = |it: &Wanted| came_of_it.remove(&(it.tenant, it.run)).unwrap_or(Claim::Taken);
+        Ok(wanted.iter().map(claim).collect())
+    }
+
+    async fn take(
+        &self,
+        tenant: &Tenant<'_>,
+        worker: WorkerId,
+        run: RunId,
+        term: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        let handle = self.handle(tenant.id()).await?;
+        let own = handle.home.isolation().map(|_| handle.id);
+        let (id, run_bytes, holder) = (handle.id.to_bytes(), run.to_bytes(), worker.to_bytes());
+        let values = params![id.as_slice() => BYTEA, run_bytes.as_slice() => BYTEA, holder.as_slice() => BYTEA,
+            millis(term) => FLOAT8];
+        let rows = handle.home.about_runs(own, None, (TAKE, values)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let fence = row.try_get::<_, i64>(0).map_err(Fault::from)?.cast_unsigned();
+        Ok(Some(Lease { run, worker, fence }))
+    }
+
+    async fn renew(&self, held: &[(TenantId, Lease)], term: Duration) -> Result<Vec<Lease>, StoreError> {
+        let mut kept = HashSet::new();
+        for (own, home, its) in self.by_home(held, |(tenant, _)| *tenant).await.homes {
+            let Columns([tenants, runs, workers], fences) = Columns::of(&its);
+            let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
+                fences => INT8_ARRAY, millis(term) => FLOAT8];
+            for row in &home.about_runs(own, None, (RENEW, values)).await? {
+                kept.insert((id_of(row, 0)?, lease(row, 1)?));
+            }
+        }
+        Ok(held.iter().filter(|held| !kept.contains(held)).map(|(_, lease)| *lease).collect())
+    }
+
+    async fn release(&self, held: &[(TenantId, Lease)]) -> Result<(), StoreError> {
+        for (own, home, its) in self.by_home(held, |(tenant, _)| *tenant).await.homes {
+            let Columns([tenants, runs, workers], fences) = Columns::of(&its);
+            let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
+                fences => INT8_ARRAY];
+            home.about_runs(own, None, (RELEASE, values)).await?;
+        }
+        Ok(())
+    }
+
+    async fn revoke(&self, _: &Operator, tenant: TenantId) -> Result<(), StoreError> {
+        self.about_all(tenant, REVOKE).await?;
+        Ok(())
+    }
+
+    async fn held(&self, _: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
+        let rows = self.about_all(tenant, HELD).await?;
+        let row = rows.first().ok_or(Fault::Damaged("a count of runs"))?;
+        Ok(row.try_get::<_, i64>(0).map_err(Fault::from)?.cast_unsigned())
+    }
+}
+
+impl PostgresStore {
+    /// A statement about all runs of a tenant.
+    async fn about_all(&self, tenant: TenantId, statement: &str) -> Result<Vec<Row>, Fault> {
+        let handle = self.handle(tenant).await?;
+        let own = handle.home.isolation().map(|_| tenant);
+        let id = tenant.to_bytes();
+        handle.home.about_runs(own, None, (statement, params![id.as_slice() => BYTEA])).await
+    }
+
+    async fn unheld_in_own(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+        of_one: u32,
+    ) -> Result<Vec<PendingWork>, Fault> {
+        let Some(home) = self.home_with_work(tenant).await? else { return Ok(Vec::new()) };
+        let select = "SELECT tenant_id, id, due FROM work
+            WHERE kind = 'run' AND coalesce(due, 0) <= $1 AND (held_until IS NULL OR held_until <= clock_timestamp())
+            ORDER BY coalesce(due, 0), id LIMIT $2";
+        let values = params![now.millis() => INT8, i64::from(of_one) => INT8];
+        let (_, rows) = home.read(tenant, select, values).await?;
+        rows.iter().map(super::work::work).collect()
+    }
+}
