@@ -9,11 +9,16 @@ use errors::Problem;
 use ids::{BackupId, TenantId};
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{RestoreLoss, RestoreOptions};
+use std::time::Duration;
+use store::{RestoreLoss, RestoreOptions, StoreError};
 
 const BACKUP: Action = Action::new("tenant.backup");
 const RESTORE: Action = Action::new("tenant.restore");
 const CHANGE_KEY: Action = Action::new("tenant.change_key");
+
+/// How long others that carry a tenant's runs out may take to let go of them. One that died holds them no longer either.
+const LET_GO: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The largest backup that is taken in, 16 GiB.
 pub const MAX_BACKUP_BYTES: u64 = 16 << 30;
@@ -65,7 +70,7 @@ pub async fn restore(
     let source = file.path().to_owned();
     let work = async {
         // What is under way belongs to what is replaced; what was restored is gone on with.
-        app.dispatch.forget(id).await;
+        stop_runs(app, operator, id).await?;
         app.halt(operator, id).await;
         let restored = app.lifecycle.restore(operator, id, source, options).await;
         // Nothing that was read before counts any more.
@@ -86,4 +91,21 @@ pub async fn change_key(app: &App, operator: &Operator, id: TenantId) -> Result<
     record_on(app, operator, CHANGE_KEY, id, Ending::InBothLogs, work).await?;
     let older_backups = "They open no more: the key that they are sealed under is destroyed. Take a new one.";
     Ok(KeyChanged { tenant: id, older_backups })
+}
+
+/// Ends all work for a tenant, here and wherever else its runs are carried out. When this is back, nobody acts on one
+/// of them any more.
+pub(crate) async fn stop_runs(app: &App, operator: &Operator, id: TenantId) -> Result<(), Problem> {
+    app.dispatch.forget(id).await;
+    app.store.revoke(operator, id).await?;
+    let gone = async {
+        while app.store.held(operator, id).await? > 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok::<_, StoreError>(())
+    };
+    match tokio::time::timeout(LET_GO, gone).await {
+        Ok(gone) => Ok(gone?),
+        Err(_) => Err(StoreError::Unavailable.into()),
+    }
 }

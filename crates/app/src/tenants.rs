@@ -350,7 +350,7 @@ pub async fn delete(
             row.status = TenantStatus::Deleting;
             app.platform.update_tenant(operator, row).await?;
         }
-        app.dispatch.forget(id).await;
+        crate::lifecycle::stop_runs(app, operator, id).await?;
         app.halt(operator, id).await;
         let receipt = app.lifecycle.erase(operator, id).await?;
         app.reads.forget(id);

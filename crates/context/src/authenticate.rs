@@ -253,6 +253,12 @@ impl Authenticator {
         Ok(admission)
     }
 
+    /// Whether a tenant that was let in still takes part, for what goes on for long. Nothing is noted of it.
+    pub async fn takes_part(&self, tenant: TenantId) -> Result<bool, Refusal> {
+        let standing = self.index.standing(tenant).await?;
+        Ok(standing.is_some_and(|standing| admissible(&standing, self.env.now()).is_ok()))
+    }
+
     /// The entry of a credential that is known, not revoked and not expired.
     async fn live(&self, kind: CredentialKind, credential: &str) -> Result<IndexEntry, Refusal> {
         let entry = self.index.find(&self.hash(kind, credential)).await?;

@@ -10,11 +10,13 @@ mod answers;
 mod flights;
 mod limiter;
 mod link;
+mod memory;
 mod pack;
 mod restore;
 
 pub use address::{Address, UnfitAddress};
 pub use limiter::RedisLimiter;
+pub use memory::Memory;
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use crate::answers::{parallel, read, refusal, standing, window};
 use crate::flights::{Asked, End, Flights};
 use crate::link::{Link, Live, Reply, gone};
-use crate::{Address, Settings, pack, restore};
+use crate::{Address, Memory, Settings, pack, restore};
 use async_trait::async_trait;
 use context::{Operator, Tenant};
 use env::{Env, Timestamp};
@@ -42,6 +42,13 @@ impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
     ) -> Result<Self, LimiterUnavailable> {
         let link = Link::new(address, env.clone(), settings).map_err(gone)?;
         Ok(Self { source, env, settings, link, flights: Flights::default() })
+    }
+
+    /// What Redis does when its memory is full.
+    pub async fn memory(&self) -> Result<Memory, LimiterUnavailable> {
+        let live = self.link.live(&self.flights).await?;
+        let about = self.link.about(&live, "memory").await.map_err(gone)?;
+        Memory::read(&about).ok_or(LimiterUnavailable::ForNow)
     }
 
     /// Asks once, and tells of what is owed on the way.

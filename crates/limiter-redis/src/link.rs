@@ -199,6 +199,11 @@ impl Link {
         Reply::read(answer).ok_or_else(|| unreadable("an answer of the script"))
     }
 
+    /// What Redis tells of itself.
+    pub(crate) async fn about(&self, live: &Live, section: &str) -> RedisResult<String> {
+        redis::cmd("INFO").arg(section).query_async(&mut live.connection.clone()).await
+    }
+
     /// Removes all that stands of a tenant.
     pub(crate) async fn remove(&self, live: &Live, tenant: TenantId) -> RedisResult<()> {
         redis::cmd("DEL").arg(&pack::keys(tenant)[..]).query_async(&mut live.connection.clone()).await

@@ -3,7 +3,7 @@
 use ids::Slug;
 use secret::SecretText;
 use serde::{Deserialize, Deserializer};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 const OWN_HOMES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
@@ -25,6 +25,14 @@ pub(crate) struct Config {
     /// Who watches the operators' log.
     #[serde(rename = "witness")]
     pub(crate) witnesses: Vec<WitnessConfig>,
+}
+
+impl Config {
+    /// Whether this server has its store for itself: the embedded one always, and a database where nothing is named in
+    /// which several servers would count together.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.limits.redis_url.is_none()
+    }
 }
 
 /// A witness of the operators' log (C2SP tlog-witness).
@@ -129,6 +137,11 @@ pub(crate) struct LimitsConfig {
     /// How long a model call may take as a whole, in seconds; 600 where absent. One whose outcome a crash
     /// leaves unknown is charged its reservation a few seconds after that.
     pub(crate) model_call_seconds: Option<u32>,
+    /// Where several servers on one database count together; one server alone gets the database where absent.
+    #[serde(deserialize_with = "secret")]
+    pub(crate) redis_url: Option<SecretText>,
+    /// How many servers there are, which all are to tell of their calls under way when Redis has lost what it kept.
+    pub(crate) servers: Option<NonZeroU32>,
 }
 
 /// Why the configuration cannot be used.

@@ -6,6 +6,7 @@ mod config;
 mod escrow;
 mod failures;
 mod first_start;
+mod limits;
 mod logging;
 mod models;
 mod offline;

@@ -7,8 +7,6 @@ use clap::Args;
 use egress::{AddressPolicy, HostPort, HostPortError};
 use egress_http::SystemResolver;
 use env::Env;
-use limiter::Limiter;
-use limiter_local::LocalLimiter;
 use metering::prices::{OperatorPrices, PriceDataError, PriceTable};
 use model::{EndpointUrl, ModelEndpoint, ParseEndpointUrlError};
 use model_http::{HttpModels, HttpSettings, UnfitRoots};
@@ -18,7 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Endpoint, TenantStore};
+use store::Endpoint;
 
 /// The name of the endpoint that the command line makes.
 const START_ENDPOINT: &str = "default";
@@ -57,15 +55,6 @@ pub(crate) enum ModelsError {
     Name,
     #[error("the built-in model's name or price cannot be used")]
     BuiltIn,
-}
-
-/// The limits, restored from this store.
-pub(crate) fn limiter(store: &Arc<dyn TenantStore>, config: &Config, env: &Env) -> Arc<dyn Limiter> {
-    let mut settings = limiter_local::Settings::default();
-    if let Some(calls) = config.limits.parallel_model_calls {
-        settings.parallel_model_calls = calls;
-    }
-    Arc::new(LocalLimiter::new(Arc::clone(store), env.clone(), settings))
 }
 
 /// Which addresses are open although they are not of the internet.

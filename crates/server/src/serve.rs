@@ -2,6 +2,7 @@
 
 use crate::background::Background;
 use crate::config::{Config, ConfigError};
+use crate::limits::LimitsError;
 use crate::models::{ModelArguments, ModelsError};
 use crate::wiring::wire;
 use crate::{logging, work};
@@ -88,6 +89,8 @@ pub(crate) enum ServeError {
     Signals(io::Error),
     #[error("this process could not be protected: {0}")]
     Protect(#[from] hardening::ProtectionError),
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     #[error(transparent)]
     Models(#[from] ModelsError),
     #[error("the witness {0} cannot be asked: {1}")]

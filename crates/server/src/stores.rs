@@ -35,8 +35,8 @@ pub(crate) struct Stores {
 pub(crate) enum Upkeep {
     /// Files are folded and closed, and the folder is this process's alone.
     Embedded(EmbeddedStore),
-    /// The database keeps itself. It is this server's alone while it runs.
-    Database { _only: Arc<OnlyServer> },
+    /// The database keeps itself. Where several servers have nowhere to count together, it is this one's alone.
+    Database { _only: Option<Arc<OnlyServer>> },
 }
 
 /// Opens the store that the configuration names.
@@ -90,7 +90,10 @@ async fn database(
     let path = arguments.master_key_file.as_ref().ok_or(ServeError::SharedStoreNeedsKey)?;
     let kms = Arc::new(FileKms::new(env.clone(), load(path)?, previous(config)?));
     let tls = tls(&config.store.tls)?;
-    let only = OnlyServer::take(url.expose(), &tls).await?;
+    let only = match config.is_alone() {
+        true => Some(Arc::new(OnlyServer::take(url.expose(), &tls).await?)),
+        false => None,
+    };
     let settings = store_postgres::Settings {
         url: url.clone(),
         regions: config.store.regions.clone(),
@@ -109,7 +112,7 @@ async fn database(
         audit: store,
         index_key,
         operator_secrets_key,
-        upkeep: Upkeep::Database { _only: Arc::new(only) },
+        upkeep: Upkeep::Database { _only: only },
     })
 }
 

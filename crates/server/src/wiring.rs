@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::failures::Failures;
 use crate::serve::{ServeArguments, ServeError};
 use crate::stores::{Stores, Upkeep};
-use crate::{first_start, models, stores, system, witnesses, work};
+use crate::{first_start, limits, models, stores, system, witnesses, work};
 use app::vault::{Vault, VaultParts};
 use app::{App, Parts, Scratch};
 use bus_local::LocalBus;
@@ -32,6 +32,7 @@ pub(crate) async fn wire(
     let data = &arguments.data;
     let Stores { tenants, platform, lifecycle, index, audit, index_key, operator_secrets_key, upkeep } =
         stores::open(arguments, config, &env).await?;
+    let limiter = limits::limiter(&tenants, config, &env).await?;
     let index_key = Arc::new(IndexKey::new(index_key));
     first_start::operator_key(data, platform.as_ref(), &index_key, &env).await?;
 
@@ -46,7 +47,6 @@ pub(crate) async fn wire(
         public_url.clone(),
         env.clone(),
     ));
-    let limiter = models::limiter(&tenants, config, &env);
     let scheduler = Scheduler::new(worker::Settings::default(), env.clone());
     let egress = work::egress(config, &env)?;
     let vault = Arc::new(Vault::new(VaultParts {
@@ -56,8 +56,7 @@ pub(crate) async fn wire(
         limiter: limiter.clone(),
         policy: Arc::new(models::address_policy(config)?),
         env: env.clone(),
-        // Either kind of store is this process's while it runs.
-        alone: true,
+        alone: config.is_alone(),
     }));
     let bus = Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone()));
     let witnesses = witnesses::witnesses(&config.witnesses)?;

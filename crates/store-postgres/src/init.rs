@@ -37,7 +37,9 @@ pub enum SetupError {
     )]
     Footing(Footing),
     /// There is a server already.
-    #[error("another server is on this database, and several cannot share its runs yet")]
+    #[error(
+        "another server is on this database, and several need `[limits] redis_url`, where they count together"
+    )]
     Taken,
     /// The master key is another.
     #[error("the database was made under another master key")]

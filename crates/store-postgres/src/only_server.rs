@@ -1,5 +1,5 @@
-//! That one server alone is on a database: runs are not shared out between several yet, and each of two would carry out
-//! all of them.
+//! That one server alone is on a database: several that count in their own memories would each let a tenant use all that
+//! it may.
 
 use crate::init::SetupError;
 use crate::link::{Link, Tls};

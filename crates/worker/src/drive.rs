@@ -83,6 +83,7 @@ pub(crate) async fn drive<'t>(
         }
         match error {
             DriveError::Store(StoreError::NotFound) => Rest::Over,
+            DriveError::Store(StoreError::LeaseLost) => Rest::Elsewhere,
             error => {
                 tracing::warn!(tenant.id = %tenant.id(), %run, %error, "a run is tried again later");
                 match error {
@@ -124,7 +125,10 @@ enum Next {
 impl Driver<'_, '_> {
     async fn carry_out(mut self, start: &mut Start) -> Result<Rest, DriveError> {
         let mut batch = Batch::default();
-        self.take_over(&mut batch).await?;
+        // Without a lease somebody else may be carrying it out; and what is to be cancelled needs no other outcome.
+        if self.tenant.lease().is_some() && !start.is_to_be_cancelled() {
+            self.take_over(&mut batch).await?;
+        }
         match start.first.take() {
             Some(Control::Stop) => return Ok(Rest::Over),
             Some(Control::Park) => self.parking = true,

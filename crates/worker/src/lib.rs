@@ -6,6 +6,7 @@
 //! durable, and only then performs it. So a stop at any point loses nothing: what was decided is at rest,
 //! and an attempt that may have begun is reported as of unknown outcome.
 
+mod claims;
 mod drive;
 mod journal;
 mod machine;
@@ -15,6 +16,7 @@ mod recovery;
 mod retention;
 mod scheduler;
 mod settings;
+mod visit;
 mod worker;
 
 pub use scheduler::Scheduler;

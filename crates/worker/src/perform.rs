@@ -62,6 +62,10 @@ pub(crate) async fn perform(
     if scene.dry_run && request.has_effect() {
         return Outcome::Succeeded { output: request.simulated_output(), cost: None };
     }
+    // After a pause of the whole process somebody else may have the run, and what is written is refused.
+    if !holds(shared, tenant) {
+        return Outcome::Unknown;
+    }
     let own = shared.scheduler.step_places(tenant.id());
     let patience = scene.time_left(shared) / WAITING_PART;
     let Ok(Some(_places)) = tokio::time::timeout(patience, places(shared, &own)).await else {
@@ -72,6 +76,11 @@ pub(crate) async fn perform(
         Request::Http { .. } => http::perform(shared, tenant, scene, request).await,
         Request::Record { .. } => record::perform(shared, tenant, scene, request).await,
     }
+}
+
+/// Whether the run is still this process's, as far as it knows.
+fn holds(shared: &Shared, tenant: &Tenant<'_>) -> bool {
+    tenant.lease().is_none_or(|lease| shared.claims.is_live(lease))
 }
 
 /// Tries again a little later, longer each time.

@@ -6,21 +6,64 @@ use crate::worker::Shared;
 use authz::SystemPrincipal;
 use context::{Admission, Read, Refusal, RequestFacts, Tenant, on};
 use errors::{Code, Problem};
+use futures::{StreamExt as _, stream};
 use ids::{Id, RunId, TenantId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{PageRequest, PendingWork, RunStatus, WorkKind};
+use store::{PageRequest, PendingWork, RunStatus, StoreError, WorkKind};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How soon recovery is tried again where the store does not answer. Each time it takes twice as long.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How long one try for one tenant may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often runs are looked for that nobody carries out, and how many at most: of one tenant, and of all.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const OF_ONE: u32 = 32;
+const AT_MOST: u32 = 512;
 /// Tenants that are looked at at once.
 const AT_ONCE: usize = 8;
+
+/// Takes in runs that nobody carries out, as long as other processes may leave some: those that died, those that have
+/// no place, and those that let others have what has become due.
+pub(crate) async fn discover(shared: Arc<Shared>) {
+    let mut put_off: HashMap<TenantId, (Instant, Duration)> = HashMap::new();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let found = match shared.app.store.unheld(OF_ONE, AT_MOST).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "the runs that nobody carries out cannot be listed");
+                continue;
+            }
+        };
+        let now = Instant::now();
+        let mut tenants: BTreeMap<TenantId, Vec<PendingWork>> = BTreeMap::new();
+        for work in found.into_iter().filter(|work| !shared.scheduler.knows(RunId::from_bytes(work.id))) {
+            tenants.entry(work.tenant).or_default().push(work);
+        }
+        put_off.retain(|tenant, _| tenants.contains_key(tenant));
+        tenants.retain(|tenant, _| put_off.get(tenant).is_none_or(|(until, _)| *until <= now));
+        let looked = stream::iter(tenants).map(async |(tenant, mut work)| {
+            let tried = tokio::time::timeout(PATIENCE, take_in(&shared, tenant, &mut work)).await;
+            (tenant, tried.unwrap_or_else(|_| Err(StoreError::Unavailable.into())))
+        });
+        let mut looked = looked.buffer_unordered(AT_ONCE);
+        while let Some((tenant, taken)) = looked.next().await {
+            let Err(problem) = taken else {
+                put_off.remove(&tenant);
+                continue;
+            };
+            tracing::error!(tenant.id = %tenant, %problem, "a tenant's runs wait for its store");
+            let pause = put_off.get(&tenant).map_or(TRY_AGAIN, |(_, pause)| (*pause * 2).min(LONGEST_PAUSE));
+            put_off.insert(tenant, (Instant::now() + pause, pause));
+        }
+    }
+}
 
 /// Takes in every run that has begun and not ended. A tenant whose store does not answer is tried again and
 /// again, and holds up no other.

@@ -65,7 +65,7 @@ impl Scheduler {
         std::mem::take(&mut self.state().recoveries)
     }
 
-    /// Takes in a run that a stopped server left.
+    /// Takes in a run that a stopped or another server left.
     pub(crate) fn recovered(&self, tenant: &Tenant<'_>, job: Job, due: Option<Timestamp>) {
         let limits = tenant.standing().limits.clone();
         self.state().recovered(job, due, &limits);
@@ -75,6 +75,16 @@ impl Scheduler {
     /// Takes in runs of a tenant that nobody may look at now.
     pub(crate) fn recovered_parked(&self, job: Job) {
         self.state().recovered_parked(job);
+    }
+
+    /// Whether the run is here, wherever it waits.
+    pub(crate) fn knows(&self, run: RunId) -> bool {
+        self.state().knows(run)
+    }
+
+    /// Ends the driver of a run that was lost to somebody else.
+    pub(crate) fn stop(&self, run: RunId) {
+        self.state().stop(run);
     }
 
     /// What the tenant may use, as of a fresh admission.

@@ -1,15 +1,14 @@
 //! [`Worker`]: starts a driver for each run that the scheduler admits, and sees them end.
 
 use crate::Settings;
-use crate::drive::drive;
-use crate::recovery::{recover, recover_restored};
+use crate::claims::{Claims, Keeper};
+use crate::recovery::{discover, recover, recover_restored};
 use crate::retention::keep;
-use crate::scheduler::{Control, Job, Lost, Rest, Scheduler, Start};
+use crate::scheduler::{Lost, Scheduler};
+use crate::visit::carry;
 use app::App;
-use authz::SystemPrincipal;
-use context::{Refusal, RequestFacts};
+use app::dispatch::Dispatch as _;
 use egress::Egress;
-use errors::Problem;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +19,17 @@ use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 /// How often suspended tenants' runs try whether the tenant takes part again.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// How often it is asked whether tenants whose runs are carried out still take part, where another server may have
+/// suspended them.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What all drivers work with.
 pub(crate) struct Shared {
     pub(crate) app: Arc<App>,
     pub(crate) scheduler: Scheduler,
     pub(crate) egress: Arc<dyn Egress>,
+    /// The runs that are this process's for now.
+    pub(crate) claims: Claims,
     /// Places for steps of all tenants.
     pub(crate) steps: Arc<Semaphore>,
     /// Places for the first step of tenants that have none under way.
@@ -43,9 +47,10 @@ impl Worker {
     pub fn start(app: Arc<App>, scheduler: Scheduler, egress: Arc<dyn Egress>, settings: Settings) -> Self {
         let steps = Arc::new(Semaphore::new(settings.steps));
         let first_steps = Arc::new(Semaphore::new(settings.first_steps));
-        let shared = Arc::new(Shared { app, scheduler, egress, steps, first_steps });
+        let (claims, keeper) = Claims::new(app.env.id(), app.store.clone());
+        let shared = Arc::new(Shared { app, scheduler, egress, claims, steps, first_steps });
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(work(shared, settings.drain, stopped));
+        let task = tokio::spawn(work(shared, keeper, settings.drain, stopped));
         Self { stop, task }
     }
 
@@ -62,10 +67,19 @@ impl Worker {
 /// Which runs the tasks carry out.
 type Under = HashMap<Id, Lost>;
 
-async fn work(shared: Arc<Shared>, patience: Duration, mut stopped: watch::Receiver<bool>) {
+async fn work(shared: Arc<Shared>, keeper: Keeper, patience: Duration, mut stopped: watch::Receiver<bool>) {
     let (mut drivers, mut under) = (JoinSet::new(), Under::new());
+    // It ends with this, after the last lease was let go of.
+    let mut keeping = JoinSet::new();
+    let scheduler = shared.scheduler.clone();
+    keeping.spawn(keeper.keep(move |run| scheduler.stop(run)));
     let mut recovering = JoinSet::new();
-    recovering.spawn(recover(Arc::clone(&shared)));
+    if shared.app.store.shared() {
+        recovering.spawn(discover(Arc::clone(&shared)));
+        recovering.spawn(ask_for_standing(Arc::clone(&shared)));
+    } else {
+        recovering.spawn(recover(Arc::clone(&shared)));
+    }
     recovering.spawn(keep(Arc::clone(&shared)));
     let mut probe = tokio::time::interval(PROBE_EVERY);
     loop {
@@ -95,6 +109,20 @@ async fn work(shared: Arc<Shared>, patience: Duration, mut stopped: watch::Recei
             "some steps did not end in time; the next start goes on with them"
         );
         drivers.shutdown().await;
+        shared.claims.let_all_go();
+    }
+    shared.claims.settled().await;
+}
+
+/// Parks the runs of tenants that another server has suspended.
+async fn ask_for_standing(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        for tenant in shared.claims.tenants() {
+            if matches!(shared.app.authenticator.takes_part(tenant).await, Ok(false)) {
+                shared.scheduler.suspend(tenant);
+            }
+        }
     }
 }
 
@@ -113,49 +141,5 @@ fn note(shared: &Shared, under: &mut Under, ended: Result<(Id, ()), JoinError>) 
     if let (Err(_), Some(lost)) = (ended, lost) {
         tracing::error!(tenant.id = %lost.job.tenant, run = %lost.job.run, "a driver fell over");
         shared.scheduler.lost(&lost);
-    }
-}
-
-/// Drives a run, and again as long as orders for it come in.
-async fn carry(shared: Arc<Shared>, mut start: Start) {
-    loop {
-        let (back, rest) = visit(Arc::clone(&shared), start).await;
-        start = back;
-        match shared.scheduler.leave(&mut start, rest) {
-            None => return,
-            Some(control) => start.first = Some(control),
-        }
-    }
-}
-
-async fn visit(shared: Arc<Shared>, mut start: Start) -> (Start, Rest) {
-    let facts = RequestFacts::internal(shared.app.env.id());
-    let Job { tenant, behalf, .. } = start.job.clone();
-    let admitted =
-        shared.app.authenticator.admit_system(SystemPrincipal::RunExecution, tenant, behalf, facts).await;
-    match admitted {
-        Ok(admission) => {
-            let own = admission.clone();
-            let visit = admission.enter_boxed(move |tenant| {
-                Box::pin(async move {
-                    shared.scheduler.refresh(&tenant);
-                    let rest = drive(&shared, &tenant, &own, &mut start).await;
-                    (start, rest)
-                })
-            });
-            visit.await
-        }
-        Err(refusal) => {
-            if let Some(Control::Order(_, answer)) = start.first.take() {
-                // Whoever ordered may be gone.
-                let _ = answer.send(Err(Problem::from(refusal)));
-            }
-            let rest = match refusal {
-                Refusal::Suspended => Rest::Suspended,
-                Refusal::Unavailable => Rest::Later,
-                Refusal::Unauthorized | Refusal::TenantMismatch => Rest::Over,
-            };
-            (start, rest)
-        }
     }
 }

@@ -23,7 +23,19 @@ const FLOORS: &[(u8, &[&str])] = &[
     (USE_CASES, &["app", "worker"]),
     (EDGES, &["http-api", "mcp", "oauth", "client", "cli", "verify", "witness", "demo", "console-assets"]),
     (TOP, &["server"]),
-    (BESIDE, &["xtask", "fuzz", "sim", "admission-fixture", "postgres-instance", "bench", "compile-fail"]),
+    (
+        BESIDE,
+        &[
+            "xtask",
+            "fuzz",
+            "sim",
+            "admission-fixture",
+            "postgres-instance",
+            "redis-instance",
+            "bench",
+            "compile-fail",
+        ],
+    ),
 ];
 
 /// Ports that stand under the other ports.

@@ -8,9 +8,12 @@ use errors::Problem;
 use ids::RunId;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{RunEvent, StoreError};
 use tokio::sync::mpsc;
 
+/// How often it is looked for what happens to a run that another server carries out.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Events read at once.
 const AT_ONCE: u32 = 200;
 
@@ -75,7 +78,15 @@ async fn tell(
         if over {
             return Ok(());
         }
+        let elsewhere = async {
+            if app.store.shared() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            } else {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
+            () = elsewhere => {}
             changed = bell.changed() => if changed.is_err() { return Ok(()) },
             () = sender.closed() => return Ok(()),
         }

@@ -7,20 +7,23 @@
 )]
 
 mod model;
-mod redis_server;
 mod several;
 
 use async_trait::async_trait;
 use env::Env;
 use ids::TenantId;
 use limiter::Limiter;
-use limiter_redis::{RedisLimiter, Time};
+use limiter_redis::{Address, RedisLimiter, Time};
 use limiter_tests::{Backend, Rows, Settings};
-use redis_server::RedisServer;
+use redis_instance::RedisServer;
 use std::sync::Arc;
 use std::time::Duration;
 
 struct Shared(RedisServer);
+
+fn address(redis: &RedisServer) -> Address {
+    Address::parse(&redis.url()).unwrap()
+}
 
 /// Tests run beside others on machines with few cores, so that commands may take longer.
 fn settings(Settings { parallel_model_calls, lease_margin, .. }: Settings) -> limiter_redis::Settings {
@@ -41,7 +44,7 @@ impl Backend for Shared {
     }
 
     async fn limiter(&self, rows: &Arc<Rows>, env: Env, wanted: Settings) -> Arc<dyn Limiter> {
-        Arc::new(RedisLimiter::new(rows.clone(), env, &self.0.address(), settings(wanted)).unwrap())
+        Arc::new(RedisLimiter::new(rows.clone(), env, &address(&self.0), settings(wanted)).unwrap())
     }
 
     async fn lose(&self) {

@@ -73,7 +73,7 @@ async fn same(steps: Vec<Step>) {
     };
     let local = LocalLimiter::new(rows.clone(), fixture.env(), local);
     let redis =
-        RedisLimiter::new(rows.clone(), fixture.env(), &shared.0.address(), settings(wanted)).unwrap();
+        RedisLimiter::new(rows.clone(), fixture.env(), &crate::address(&shared.0), settings(wanted)).unwrap();
     let owner = fixture.owner(fixture.tenant(small())).await;
     owner
         .enter(async |tenant| {

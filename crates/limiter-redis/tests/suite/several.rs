@@ -1,6 +1,6 @@
 //! Four servers on one Redis: the ceiling holds, also where Redis loses everything in between.
 
-use crate::redis_server::RedisServer;
+use crate::address;
 use crate::settings;
 use admission_fixture::Fixture;
 use context::Admission;
@@ -11,6 +11,7 @@ use limiter_tests::{Rows, usd};
 use metering::budget::BudgetScope;
 use metering::plan::Limits;
 use money::Usd;
+use redis_instance::RedisServer;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +35,7 @@ impl Servers {
         let settings =
             Settings { servers: NonZeroU32::new(4).unwrap(), ..settings(limiter_tests::Settings::default()) };
         let limiters = (0..4)
-            .map(|_| RedisLimiter::new(rows.clone(), fixture.env(), &redis.address(), settings).unwrap())
+            .map(|_| RedisLimiter::new(rows.clone(), fixture.env(), &address(&redis), settings).unwrap())
             .collect();
         let tenant = fixture.tenant(Limits::default());
         let owner = fixture.owner(tenant).await;
@@ -186,7 +187,7 @@ async fn servers_clocks_may_differ() {
     let limits = Limits { ai_calls_per_hour: Some(2), ..Limits::default() };
     let owner = fixture.owner(fixture.tenant(limits)).await;
     let [one, two] = [&fixture, &behind]
-        .map(|fixture| RedisLimiter::new(rows.clone(), fixture.env(), &redis.address(), settings).unwrap());
+        .map(|fixture| RedisLimiter::new(rows.clone(), fixture.env(), &address(&redis), settings).unwrap());
     owner
         .enter(async |tenant| {
             for (limiter, clock) in [(&one, &fixture), (&two, &behind)] {

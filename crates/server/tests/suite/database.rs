@@ -12,13 +12,13 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A database, and the files that name it.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 impl Place {
     /// Made with `tenantry store init`.
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let folder = TempDir::new().unwrap();
         let name = folder.path().file_name().unwrap().to_string_lossy().to_lowercase();
         let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -37,7 +37,7 @@ impl Place {
         place
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// What a server says that does not start.
-    fn refused(&self, config: &str, key: &str) -> String {
+    pub(crate) fn refused(&self, config: &str, key: &str) -> String {
         let data = self.file("refused");
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
         let output = self.run(&arguments, config, key);
@@ -71,7 +71,7 @@ impl Place {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         let config = fs::read_to_string(self.file("serve.toml")).unwrap();
         let key = self.file("master.key");
         let log = self.file("server.log");

@@ -47,6 +47,13 @@ impl Server {
         Self { process, operator, url, folder, arguments: all, environment }
     }
 
+    /// Another server with the same operators, which are in a store that both share.
+    pub(crate) fn start_beside(&self, config: &str, arguments: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        std::fs::copy(self.folder().join("operator.key"), folder.path().join("operator.key")).unwrap();
+        Self::start_in(folder, config, arguments, |_| Vec::new())
+    }
+
     /// The server's process.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
@@ -109,6 +116,13 @@ impl Server {
 
     /// Asks the server to stop, waits until it has, changes something in its folder, and starts it again.
     pub(crate) async fn stop_and_change(&mut self, change: impl FnOnce(&Path)) {
+        self.stop().await;
+        change(self.folder.path());
+        self.start_again();
+    }
+
+    /// Asks the server to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) {
         let kill = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
         assert!(kill.success());
         // Whatever the test itself serves goes on meanwhile.
@@ -119,9 +133,6 @@ impl Server {
             }
         };
         assert!(ended.success());
-        change(self.folder.path());
-        (self.process, self.operator, self.url) =
-            serve(self.folder.path(), &self.arguments, &self.environment);
     }
 
     /// A tenant's file, whether or not it is there.

@@ -69,6 +69,8 @@ mod tenants;
 #[cfg(test)]
 mod trail;
 #[cfg(test)]
+mod two_servers;
+#[cfg(test)]
 mod unlogged;
 #[cfg(test)]
 mod unseen;

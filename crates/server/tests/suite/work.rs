@@ -75,7 +75,7 @@ pub(crate) fn step<'a>(run: &'a Value, node: &str) -> &'a Value {
 }
 
 /// Waits until something holds.
-async fn eventually(what: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: impl Fn() -> bool) {
     for _ in 0..PATIENCE {
         if what() {
             return;

@@ -103,6 +103,9 @@ async fn call(
         let _ = shared.app.limiter.release(tenant, call.id).await;
         return Err(outcome::of(error.into(), now));
     }
+    if !super::holds(shared, tenant) {
+        return Err(Outcome::Unknown);
+    }
     let answer = shared.egress.send(tenant, Private::sent(tenant, outbound)).await;
     let ended = end(shared, tenant, &call, Draft { intent: event, ..about }, &answer).await;
     match (answer, ended) {

@@ -42,6 +42,8 @@ pub(crate) struct Start {
     pub(crate) job: Job,
     /// Whether it holds one of the tenant's places, so that the run may go on.
     pub(crate) held: bool,
+    /// How many of the tenant's runs may be carried out at once, wherever that is.
+    pub(crate) at_once: u64,
     /// How often it could not be carried out for a reason that lies in the run, and the last of these.
     pub(crate) broken: Option<Broken>,
     pub(crate) first: Option<Control>,
@@ -76,6 +78,10 @@ pub(crate) enum Rest {
     Queued,
     /// It waits for a time.
     Waiting(Timestamp),
+    /// As many of its tenant's runs are carried out, here and elsewhere, as may be.
+    Full,
+    /// Somebody else has it.
+    Elsewhere,
     /// Its tenant is suspended.
     Suspended,
     /// It could not be carried out for a fault of ours that passes.

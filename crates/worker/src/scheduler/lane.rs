@@ -8,6 +8,8 @@ use tokio::sync::Semaphore;
 pub(super) struct Lane {
     /// Runs that may be admitted at once.
     pub(super) limit: u64,
+    /// Runs that may be carried out at once by all processes together.
+    pub(super) at_once: u64,
     pub(super) weight: NonZeroU32,
     pub(super) held: u64,
     pub(super) reserved: usize,
@@ -22,6 +24,7 @@ impl Lane {
     pub(super) fn new(steps: usize) -> Self {
         Self {
             limit: 1,
+            at_once: 1,
             weight: NonZeroU32::MIN,
             held: 0,
             reserved: 0,

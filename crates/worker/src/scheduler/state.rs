@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How long after a failure of ours a run is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How long after its tenant had as many runs carried out as may be a run is tried again.
+const WHILE_FULL: Duration = Duration::from_millis(250);
 /// Bells that may be kept although nobody listens.
 const IDLE_BELLS: usize = 1_024;
 /// Where the queue bounds nothing, because what waits is durable and must not be lost.
@@ -89,6 +91,7 @@ impl State {
         let most = u64::try_from(self.settings.runs_per_tenant).unwrap_or(u64::MAX);
         let lane = self.lane(tenant);
         lane.limit = limits.concurrent_runs.unwrap_or(most).min(most);
+        lane.at_once = limits.concurrent_runs.unwrap_or(u64::MAX);
         lane.weight = limits.weight();
     }
 
@@ -194,9 +197,11 @@ impl State {
             let (sender, controls) = controls();
             known.place = Whereabouts::Live(sender);
             let (job, broken) = (known.job.clone(), known.broken);
-            self.lane(tenant).held += 1;
+            let lane = self.lane(tenant);
+            lane.held += 1;
+            let at_once = lane.at_once;
             self.held += 1;
-            return Some(Start { job, held: true, broken, first: None, controls });
+            return Some(Start { job, held: true, at_once, broken, first: None, controls });
         }
         None
     }
@@ -222,7 +227,8 @@ impl State {
         let job = known.unwrap_or(job);
         let (sender, controls) = controls();
         self.settle(job.clone(), Whereabouts::Live(sender), broken);
-        self.urgent.push_back(Start { job, held: false, broken, first: Some(control), controls });
+        let at_once = self.lane(job.tenant).at_once;
+        self.urgent.push_back(Start { job, held: false, at_once, broken, first: Some(control), controls });
         Ok(())
     }
 
@@ -237,7 +243,8 @@ impl State {
         let job = start.job.clone();
         self.release(&job, start.held);
         match rest {
-            Rest::Over => self.remove(&job),
+            Rest::Over | Rest::Elsewhere => self.remove(&job),
+            Rest::Full => self.settle(job, Whereabouts::Waiting(now.plus(WHILE_FULL)), start.broken),
             Rest::Queued => self.settle(job, Whereabouts::Queued, None),
             Rest::Waiting(at) => self.settle(job, Whereabouts::Waiting(at), None),
             Rest::Later => self.settle(job, Whereabouts::Waiting(now.plus(AFTER_FAILURE)), start.broken),
@@ -297,6 +304,19 @@ impl State {
 
     pub(super) fn upserts(&mut self, tenant: TenantId) -> Arc<tokio::sync::Mutex<()>> {
         self.lane(tenant).upserts.clone()
+    }
+
+    /// Whether the run is here, wherever it waits.
+    pub(super) fn knows(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run)
+    }
+
+    /// Ends the driver of a run that was lost to somebody else.
+    pub(super) fn stop(&self, run: RunId) {
+        if let Some(Known { place: Whereabouts::Live(driver), .. }) = self.runs.get(&run) {
+            // A driver with that many orders ahead finds out with the first of them.
+            let _ = driver.try_send(Control::Stop);
+        }
     }
 
     fn tell(&self, tenant: Option<TenantId>, control: impl Fn() -> Control) {

@@ -1,18 +1,25 @@
 //! A private Redis on a socket in a folder of its own, ended with the test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in a test has failed it"
+)]
 
-use limiter_redis::Address;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::TempDir;
 
-pub(crate) struct RedisServer {
+/// A running Redis.
+pub struct RedisServer {
     folder: TempDir,
     process: Mutex<Child>,
 }
 
 impl RedisServer {
-    pub(crate) async fn start() -> Self {
+    /// Starts one that keeps nothing on disk.
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let process = Mutex::new(run(&folder));
         let server = Self { folder, process };
@@ -21,33 +28,33 @@ impl RedisServer {
     }
 
     /// The process is killed, and another one begins with nothing.
-    pub(crate) async fn restart(&self) {
+    pub async fn restart(&self) {
         self.stop();
         *self.process.lock().unwrap() = run(&self.folder);
         self.ready().await;
     }
 
-    pub(crate) fn stop(&self) {
+    /// Kills the process.
+    pub fn stop(&self) {
         let mut process = self.process.lock().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
-    pub(crate) fn address(&self) -> Address {
-        Address::parse(&self.url()).unwrap()
-    }
-
-    fn url(&self) -> String {
+    /// Where it is.
+    pub fn url(&self) -> String {
         format!("redis+unix://{}/s", self.folder.path().display())
     }
 
-    pub(crate) async fn command(&self, words: &[&str]) -> redis::Value {
+    /// What it answers to a command.
+    pub async fn command(&self, words: &[&str]) -> redis::Value {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
     }
 
-    pub(crate) async fn keys(&self) -> Vec<String> {
+    /// All keys that there are.
+    pub async fn keys(&self) -> Vec<String> {
         redis::from_redis_value(self.command(&["KEYS", "*"]).await).unwrap()
     }
 
