@@ -255,6 +255,11 @@ async fn both_count_together() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for owner in &both {
+        // Its count is restored from what is at rest, and until then it is refused as well.
+        while send_json(owner, Method::POST, "/v1/chat/completions", &ask).await.status == 503 {
+            assert!(back.elapsed() < Duration::from_secs(20), "the count is not restored");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         assert!(limited(&send_json(owner, Method::POST, "/v1/chat/completions", &ask).await));
     }
 }
