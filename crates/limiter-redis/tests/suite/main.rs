@@ -1,10 +1,5 @@
 //! The limiter in Redis passes the suite, and holds where several servers share it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what goes wrong in a test has failed it"
-)]
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test has failed it")]
 
 mod model;
 mod several;

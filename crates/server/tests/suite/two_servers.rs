@@ -10,7 +10,8 @@ use http::Method;
 use redis_instance::RedisServer;
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A database, a Redis, an outside service, and two servers.
 struct Pair {

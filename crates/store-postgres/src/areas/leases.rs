@@ -172,7 +172,8 @@ impl Home {
             session.query_typed(&statement, values),
             session.batch_execute("COMMIT"),
         );
-        (eager?, waited?);
+        eager?;
+        waited?;
         let rows = rows?;
         ended?;
         session.ended();
