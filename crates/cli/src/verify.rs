@@ -17,6 +17,13 @@ pub struct VerifyArguments {
     /// The server to attack; one of its own, on a temporary folder, where absent.
     #[arg(long, value_name = "URL", requires = "who")]
     url: Option<BaseUrl>,
+    /// Another server on the same store: what the attacks begin from is made at the first, and they go to this one.
+    #[arg(long, value_name = "URL", requires = "url")]
+    other_url: Option<BaseUrl>,
+    /// How the throwaway tenants are kept apart: `pooled`, `schema` or `dedicated`; as the server does by itself where
+    /// absent.
+    #[arg(long, value_name = "KIND", requires = "url")]
+    isolation: Option<String>,
     /// The file with an operator's key for that server.
     #[arg(long, value_name = "FILE", requires = "url", group = "who")]
     operator_key_file: Option<PathBuf>,
@@ -66,13 +73,15 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
     let granted = arguments.grant_file.is_some();
     let VerifyArguments { url, operator_key_file, grant_file, log, data, junit, only, json: as_json, .. } =
         arguments;
+    let (other, isolation) = (arguments.other_url.map(Client::new), arguments.isolation);
     let only = Only(only);
     let kept = Kept::new(arguments.evidence, arguments.vkey_out)?;
     let report = match (url, operator_key_file.or(grant_file)) {
         (Some(url), Some(file)) => {
             let operator_key = key(&file)?;
             let places = Places { log, data };
-            let server = Attacked { places, outside: None, server: Server::Given, granted, only };
+            let server =
+                Attacked { places, outside: None, server: Server::Given, other, isolation, granted, only };
             attack(Client::new(url), operator_key, server, &kept, around, as_json).await?
         }
         _ => {
@@ -84,7 +93,15 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
             let (client, key) = (Client::new(server.url.clone()), server.operator_key.clone());
             let places = server.places();
             let outside_hosts = Some(&outside);
-            let own = Attacked { places, outside: outside_hosts, server: Server::Own, granted: false, only };
+            let own = Attacked {
+                places,
+                outside: outside_hosts,
+                server: Server::Own,
+                other: None,
+                isolation: None,
+                granted: false,
+                only,
+            };
             let report = tokio::select! {
                 report = attack(client, key, own, &kept, around, as_json) => report,
                 never = outside.serve() => match never {},
@@ -111,6 +128,8 @@ struct Attacked<'o> {
     server: Server,
     granted: bool,
     only: Only,
+    other: Option<Client>,
+    isolation: Option<String>,
 }
 
 async fn attack(
@@ -121,13 +140,24 @@ async fn attack(
     around: &Surroundings,
     quiet: bool,
 ) -> Result<Report, Trouble> {
-    let Attacked { places, outside, server, granted, only } = attacked;
+    let Attacked { places, outside, server, other, isolation, granted, only } = attacked;
     let progress = Progress::new(quiet);
     let tell = |done: usize, total: usize| progress.tell(&format!("{done} of {total} attacks"));
     let operator = client.with_key(operator_key.clone());
     let run = kept.begin(&operator, &places, server, &around.env).await?;
     let env = around.env.clone();
-    let options = Options { client, operator_key, granted, env, places, outside, only, progress: &tell };
+    let options = Options {
+        client,
+        other,
+        isolation,
+        operator_key,
+        granted,
+        env,
+        places,
+        outside,
+        only,
+        progress: &tell,
+    };
     let outcome = ::verify::run(options).await;
     progress.clear();
     let report = outcome.map_err(Trouble::other)?;

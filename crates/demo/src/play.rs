@@ -163,6 +163,8 @@ async fn attack(
     screen.heading("A first attack on this server: tenantry verify")?;
     let options = verify::Options {
         client: operator.without_key(),
+        other: None,
+        isolation: None,
         operator_key: server.operator_key.clone(),
         granted: false,
         env: env.clone(),

@@ -24,6 +24,11 @@ use tokio::time::Instant;
 pub struct Options<'p> {
     /// The server, without a key.
     pub client: Client,
+    /// Another server on the same store, without a key: attacks and their controls are put to it, and what they begin
+    /// from is made at the first.
+    pub other: Option<Client>,
+    /// How the throwaway tenants are kept apart, where it is not the server's first kind.
+    pub isolation: Option<String>,
     /// An operator's key with the role `admin`, or a grant.
     pub operator_key: SecretText,
     /// Whether it is a grant, which reaches its own throwaway tenants alone.
@@ -181,7 +186,7 @@ async fn attack(options: &Options<'_>, operator: &Client, made: &Made) -> Result
         side(options, operator, &description, made, &name).await?,
     ];
     let world = World::new(
-        options.client.without_key(),
+        [options.client.without_key(), options.other.as_ref().unwrap_or(&options.client).without_key()],
         options.operator_key.clone(),
         description,
         sides,
@@ -203,8 +208,11 @@ async fn side(
     template: &str,
 ) -> Result<Side, VerifyError> {
     let mark = mark(&options.env);
-    let tenant =
-        operator.make_tenant(&format!("canary-{mark}"), "starter").await.map_err(VerifyError::Tenants)?;
+    let mut wanted = json!({"name": format!("canary-{mark}"), "plan": "starter"});
+    if let Some(isolation) = &options.isolation {
+        wanted["isolation"] = json!(isolation);
+    }
+    let tenant = operator.make_tenant_as(&wanted).await.map_err(VerifyError::Tenants)?;
     made.note(&tenant.id);
     if description.has(&Method::PATCH, "/v1/tenants/{id}") {
         let path = format!("/v1/tenants/{}", tenant.id);

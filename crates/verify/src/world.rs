@@ -22,6 +22,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct World<'m> {
     /// Without a key of its own.
     pub(crate) client: Client,
+    /// The same, or one to another server on the same store: what is tried goes there.
+    attacked: Client,
     pub(crate) operator: SecretText,
     pub(crate) description: Description,
     pub(crate) victim: Side,
@@ -137,7 +139,7 @@ fn escaped(value: &str) -> String {
 
 impl<'m> World<'m> {
     pub(crate) fn new(
-        client: Client,
+        [client, attacked]: [Client; 2],
         operator: SecretText,
         description: Description,
         [victim, attacker]: [Side; 2],
@@ -146,6 +148,7 @@ impl<'m> World<'m> {
     ) -> Self {
         Self {
             client,
+            attacked,
             operator,
             description,
             victim,
@@ -182,8 +185,7 @@ impl<'m> World<'m> {
     /// Puts a request to the server. An error means that no answer came.
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Answer, String> {
         self.made.go_on()?;
-        let client = self.client.without_key();
-        let mut call = client.call(request.operation.method.clone(), &request.path()).within(TIMEOUT);
+        let mut call = self.attacked.call(request.operation.method.clone(), &request.path()).within(TIMEOUT);
         for (name, value) in &request.headers {
             call = call.header(name, value);
         }

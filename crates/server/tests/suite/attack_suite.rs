@@ -40,6 +40,8 @@ async fn attacked((server, outside): &(OwnServer, Arc<Outside>), plant: Plant, o
     let client = Client::new(proxy.url());
     let options = Options {
         client,
+        other: None,
+        isolation: None,
         operator_key: server.operator_key.clone(),
         granted: false,
         env: environment(plant as u64),

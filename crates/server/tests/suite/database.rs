@@ -79,14 +79,14 @@ impl Place {
         Server::start_with(&config, &arguments)
     }
 
-    fn provision(&self) -> Provisioner {
+    pub(crate) fn provision(&self) -> Provisioner {
         let mut command = self.command(&["provisioner"], "init.toml", "master.key");
         Provisioner(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }
 
 /// Ends with the test.
-struct Provisioner(Child);
+pub(crate) struct Provisioner(Child);
 
 impl Drop for Provisioner {
     fn drop(&mut self) {
@@ -163,18 +163,23 @@ async fn tenants_live_in_each_kind_of_home() {
 async fn nothing_leaks_from_a_server_on_postgresql() {
     let place = Place::make();
     let server = place.serve();
-    let key = server.folder().join("operator.key");
-    let log = place.file("server.log");
+    let (key, log) = (server.folder().join("operator.key"), place.file("server.log"));
     let url = format!("http://{}", server.address());
+    let log = ["--log", log.to_str().unwrap()];
+    assert_nothing_leaks(&["--url", &url, "--operator-key-file", key.to_str().unwrap()], &log).await;
+}
+
+/// Runs the attack suite, which finds nothing and leaves nothing out.
+pub(crate) async fn assert_nothing_leaks(server: &[&str], arguments: &[&str]) {
     let attacked = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenantry"))
-        .args(["verify", "--json", "--url", &url, "--operator-key-file"])
-        .arg(&key)
-        .arg("--log")
-        .arg(&log)
+        .args(["verify", "--json"])
+        .args(server)
+        .args(arguments)
         .output()
         .await
         .unwrap();
-    let report: Value = serde_json::from_slice(&attacked.stdout).unwrap();
+    let told = String::from_utf8_lossy(&attacked.stderr);
+    let report: Value = serde_json::from_slice(&attacked.stdout).unwrap_or_else(|_| panic!("{told}"));
     assert_eq!((&report["leaks"], &report["unattacked"]), (&json!([]), &json!([])));
     assert!(report["patterns"].as_u64().unwrap() > 1_000, "{}", report["patterns"]);
     assert!(attacked.status.success());

@@ -1,6 +1,6 @@
 //! Two servers on one database, which count in one Redis: what one begins the other ends, and nothing is done twice.
 
-use crate::database::Place;
+use crate::database::{Place, assert_nothing_leaks};
 use crate::harness::{Server, Tenant, assert_refused, send, send_json};
 use crate::work::service::Service;
 use crate::work::{eventually, over, start, step, until, workflow};
@@ -282,4 +282,17 @@ async fn a_redis_that_drops_keys_is_refused() {
     );
     let plain = refused("plain.toml", "redis_url = \"redis://10.1.2.3:6379\"");
     assert!(plain.contains("plaintext link"), "{plain}");
+}
+
+/// What one server is told, the other is attacked for, in each kind of home.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaks_between_two_servers() {
+    let pair = Pair::start().await;
+    let _provisioner = pair.place.provision();
+    let key = pair.one.folder().join("operator.key");
+    let [one, two] = [&pair.one, &pair.two].map(|server| format!("http://{}", server.address()));
+    let servers = ["--url", &one, "--other-url", &two, "--operator-key-file", key.to_str().unwrap()];
+    for isolation in ["pooled", "schema", "dedicated"] {
+        assert_nothing_leaks(&servers, &["--isolation", isolation]).await;
+    }
 }
