@@ -284,7 +284,7 @@ async fn a_redis_that_drops_keys_is_refused() {
     assert!(plain.contains("plaintext link"), "{plain}");
 }
 
-/// What one server is told, the other is attacked for, in each kind of home.
+// What one server is told, the other is attacked for, in each kind of home.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_between_two_servers() {
     let pair = Pair::start().await;
