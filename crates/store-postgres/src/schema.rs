@@ -115,13 +115,18 @@ impl Place<'_> {
             "{own}
              REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
              REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC, {role};
+             REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC, {role};
              GRANT USAGE ON SCHEMA tenantry, {schema} TO {role};
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role};
              GRANT EXECUTE ON FUNCTION tenantry.current_tenant() TO {role};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
              {platform}"
         )
     }
 }
+
+/// Writes that are planned once a session. What they take and give does not change while servers of two versions serve.
+const FUNCTIONS: &str = include_str!("schema/functions.sql");
 
 /// What the server's role may do with the platform's own tables.
 const PLATFORM_GRANTS: &str =
@@ -162,6 +167,7 @@ pub(crate) async fn migrate(
         client.batch_execute(&noted(place, version)).await?;
     }
     client.batch_execute(&policies(schema, &place.tables())).await?;
+    client.batch_execute(FUNCTIONS).await?;
     client.batch_execute(&place.grants(role)).await?;
     Ok(client.batch_execute("COMMIT").await?)
 }

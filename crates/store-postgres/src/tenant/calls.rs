@@ -142,11 +142,7 @@ impl Calls {
             kinds.push(kind_name(call.kind));
             starts.push(call.started_at.millis());
         }
-        let put = "INSERT INTO call(tenant_id, id, kind, status, started_at, cached, body)
-            SELECT (SELECT tenantry.current_tenant()), id, kind, 'open', started_at, false, body
-            FROM unnest($1::text[], $2::text[], $3::int8[], $4::bytea[]) AS it(id, kind, started_at, body)
-            ON CONFLICT (tenant_id, id) DO UPDATE SET started_at = excluded.started_at, body = excluded.body
-            WHERE call.status = 'open'";
+        let put = "SELECT begin_calls($1, $2, $3, $4)";
         let values =
             params![ids => TEXT_ARRAY, kinds => TEXT_ARRAY, starts => INT8_ARRAY, bodies => BYTEA_ARRAY];
         txn.execute_typed(put, values).await?;
@@ -169,13 +165,7 @@ impl Calls {
             times[1].push(outcome.finished_at.millis());
             cached.push(outcome.cached);
         }
-        let put = "INSERT INTO call(tenant_id, id, kind, status, started_at, finished_at, cached, body, outcome)
-            SELECT (SELECT tenantry.current_tenant()), * FROM unnest($1::text[], $2::text[], $3::text[],
-                $4::int8[], $5::int8[], $6::bool[], $7::bytea[], $8::bytea[])
-            ON CONFLICT (tenant_id, id) DO UPDATE SET kind = excluded.kind, status = excluded.status,
-                started_at = excluded.started_at, finished_at = excluded.finished_at, cached = excluded.cached,
-                body = excluded.body, outcome = excluded.outcome
-            WHERE call.outcome IS NULL RETURNING id";
+        let put = "SELECT end_calls($1, $2, $3, $4, $5, $6, $7, $8)";
         let ([ids, kinds, statuses], [starts, ends], [bodies, outcomes]) = (texts, times, sealed);
         let values = params![ids => TEXT_ARRAY, kinds => TEXT_ARRAY, statuses => TEXT_ARRAY,
             starts => INT8_ARRAY, ends => INT8_ARRAY, cached => BOOL_ARRAY, bodies => BYTEA_ARRAY,
@@ -226,10 +216,7 @@ async fn put_sums(txn: &Txn, sums: BTreeMap<Place, Totals>) -> Result<(), Fault>
         texts.push(serde_json::to_string(&sum).map_err(|_| Fault::Damaged("a sum of usage"))?);
         columns.extend([place]);
     }
-    let put = "INSERT INTO usage_hour(tenant_id, hour, kind, target, key, agent, workflow, totals)
-        SELECT (SELECT tenantry.current_tenant()), * FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[],
-            $5::text[], $6::text[], $7::text[])
-        ON CONFLICT (tenant_id, hour, kind, target, key, agent, workflow) DO UPDATE SET totals = excluded.totals";
+    let put = "SELECT put_sums($1, $2, $3, $4, $5, $6, $7)";
     let [kinds, targets, keys, agents, workflows] = columns.texts;
     let values = params![columns.hours => INT8_ARRAY, kinds => TEXT_ARRAY, targets => TEXT_ARRAY,
         keys => TEXT_ARRAY, agents => TEXT_ARRAY, workflows => TEXT_ARRAY, texts => TEXT_ARRAY];

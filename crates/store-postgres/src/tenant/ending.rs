@@ -11,75 +11,69 @@ use std::sync::atomic::Ordering;
 use store::{Mark, WorkKind};
 use store_core::log::{LogHead, NumberedEvent};
 
-const PUT_EVENTS: &str =
-    "INSERT INTO audit_event(tenant_id, epoch, number, time, action, actor, resource, event_id, hash, leaf, disclosures)
-    SELECT (SELECT tenantry.current_tenant()), $1, * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[],
-        $6::text[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[])";
+/// Events and nodes as they are put together with the head.
+#[derive(Default)]
+struct Columns {
+    epoch: i64,
+    numbers: Vec<i64>,
+    times: Vec<i64>,
+    texts: [Vec<String>; 4],
+    bytes: [Vec<Vec<u8>>; 3],
+    levels: Vec<i64>,
+    places: Vec<i64>,
+    roots: Vec<Vec<u8>>,
+}
 
-impl Txn {
-    pub(super) async fn put_events(&self, before: Frontier, events: Vec<NumberedEvent>) -> Result<(), Fault> {
-        let Some(epoch) = events.first().map(|event| event.epoch.cast_signed()) else { return Ok(()) };
-        let (mut numbers, mut times, mut texts) = (Vec::new(), Vec::new(), [const { Vec::new() }; 4]);
-        let mut bytes = [const { Vec::new() }; 3];
+impl Columns {
+    /// Seals the events, and finds the roots of the subtrees that they complete.
+    fn of(txn: &Txn, mut frontier: Frontier, events: Vec<NumberedEvent>) -> Result<Self, Fault> {
+        let mut columns = Self::default();
+        let mut completed: Vec<Node> = Vec::new();
         for event in events {
             let place = format!("{}/{}", event.epoch, event.index);
-            let leaf = self.handle.seal_bytes("audit_event", &[&place, "leaf"], &event.sealed.leaf)?;
+            let leaf = txn.handle.seal_bytes("audit_event", &[&place, "leaf"], &event.sealed.leaf)?;
             let shown =
-                self.handle.seal("audit_event", &[&place, "disclosures"], &event.sealed.disclosures)?;
-            numbers.push(event.index.cast_signed());
-            times.push(event.sealed.time.millis());
+                txn.handle.seal("audit_event", &[&place, "disclosures"], &event.sealed.disclosures)?;
+            frontier.append_with(event.sealed.leaf_hash, |node| completed.push(node));
+            columns.epoch = event.epoch.cast_signed();
+            columns.numbers.push(event.index.cast_signed());
+            columns.times.push(event.sealed.time.millis());
             let about = [event.action, event.actor, event.resource, event.sealed.event_id.to_string()];
-            texts.iter_mut().zip(about).for_each(|(column, value)| column.push(value));
+            columns.texts.iter_mut().zip(about).for_each(|(column, value)| column.push(value));
             let content = [event.sealed.leaf_hash.to_vec(), leaf, shown];
-            bytes.iter_mut().zip(content).for_each(|(column, value)| column.push(value));
+            columns.bytes.iter_mut().zip(content).for_each(|(column, value)| column.push(value));
         }
-        let [actions, actors, resources, ids] = texts;
-        let [hashes, leaves, disclosures] = bytes;
-        self.stores(leaves.iter().chain(&disclosures).map(|it| it.len() as i64).sum());
-        let put = async {
-            let values = params![epoch => INT8, numbers => INT8_ARRAY, times => INT8_ARRAY, actions => TEXT_ARRAY,
-                actors => TEXT_ARRAY, resources => TEXT_ARRAY, ids => TEXT_ARRAY, hashes => BYTEA_ARRAY,
-                leaves => BYTEA_ARRAY, disclosures => BYTEA_ARRAY];
-            Ok(self.execute_typed(PUT_EVENTS, values).await.map(drop)?)
-        };
-        try_join!(put, self.put_nodes(epoch, before, &hashes))?;
-        Ok(())
+        for node in completed.into_iter().filter(|node| node.level > 0) {
+            columns.levels.push(i64::from(node.level));
+            columns.places.push(node.index.cast_signed());
+            columns.roots.push(node.hash.to_vec());
+        }
+        Ok(columns)
     }
+}
 
-    /// Puts the roots of the subtrees that the events complete.
-    pub(super) async fn put_nodes(
+impl Txn {
+    /// Puts the events, the nodes that they complete, and the head that the log has with them.
+    pub(super) async fn put_log(
         &self,
-        epoch: i64,
-        mut frontier: Frontier,
-        hashes: &[Vec<u8>],
+        before: Frontier,
+        events: Vec<NumberedEvent>,
+        head: &LogHead,
     ) -> Result<(), Fault> {
-        let mut completed: Vec<Node> = Vec::new();
-        for hash in hashes {
-            frontier.append_with(super::log::hash(hash)?, |node| completed.push(node));
-        }
-        completed.retain(|node| node.level > 0);
-        let levels: Vec<i64> = completed.iter().map(|node| i64::from(node.level)).collect();
-        let places: Vec<i64> = completed.iter().map(|node| node.index.cast_signed()).collect();
-        let roots: Vec<&[u8]> = completed.iter().map(|node| node.hash.as_slice()).collect();
-        if !roots.is_empty() {
-            self.execute_typed(
-                "INSERT INTO merkle_node(tenant_id, epoch, level, number, hash)
-                 SELECT (SELECT tenantry.current_tenant()), $1, * FROM unnest($2::int8[], $3::int8[], $4::bytea[])",
-                params![epoch => INT8, levels => INT8_ARRAY, places => INT8_ARRAY, roots => BYTEA_ARRAY],
-            )
-            .await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn put_head(&self, head: &LogHead) -> Result<(), Fault> {
+        let Columns { epoch, numbers, times, texts, bytes, levels, places, roots } =
+            Columns::of(self, before, events)?;
+        let [actions, actors, resources, ids] = texts;
+        let [hashes, leaves, shown] = bytes;
+        self.stores(leaves.iter().chain(&shown).map(|it| it.len() as i64).sum());
         let (size, frontier) = (head.place.index.cast_signed(), head.frontier.to_bytes());
-        self.execute_typed(
-            "UPDATE log_head SET size = $1, last_hash = $2, frontier = $3, stored_bytes = $4, at_rest = $5",
-            params![size => INT8, head.place.prev_leaf_hash.as_slice() => BYTEA, frontier => BYTEA,
-                self.stored.load(Ordering::Relaxed) => INT8, self.at_rest.load(Ordering::Relaxed) => BOOL],
-        )
-        .await?;
+        let put =
+            "SELECT put_log($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        let values = params![epoch => INT8, numbers => INT8_ARRAY, times => INT8_ARRAY, actions => TEXT_ARRAY,
+            actors => TEXT_ARRAY, resources => TEXT_ARRAY, ids => TEXT_ARRAY, hashes => BYTEA_ARRAY,
+            leaves => BYTEA_ARRAY, shown => BYTEA_ARRAY, levels => INT8_ARRAY, places => INT8_ARRAY,
+            roots => BYTEA_ARRAY, size => INT8, head.place.prev_leaf_hash.as_slice() => BYTEA, frontier => BYTEA,
+            self.stored.load(Ordering::Relaxed) => INT8, self.at_rest.load(Ordering::Relaxed) => BOOL];
+        self.execute_typed(put, values).await?;
         Ok(())
     }
 

@@ -56,10 +56,8 @@ impl Moves {
             runs.extend(update.steps.iter().map(|_| id.as_str()));
             places.extend(update.steps.iter().map(|step| step.id.to_string()));
         }
-        let found = "SELECT id, cursor, events, octet_length(run)::int8 + octet_length(state)::int8 FROM run
-            WHERE id = ANY($1)";
-        let steps = "SELECT run, place, octet_length(body)::int8 FROM run_part
-            JOIN unnest($1::text[], $2::text[]) AS it(run, place) USING (run, place) WHERE kind = 'step'";
+        let found = "SELECT * FROM places_of_runs($1)";
+        let steps = "SELECT * FROM lengths_of_steps($1, $2)";
         let found = async { txn.query_typed(found, params![ids => TEXT_ARRAY]).await };
         let steps = async { txn.query_typed(steps, params![runs => TEXT_ARRAY, places => TEXT_ARRAY]).await };
         let (found, steps) = try_join!(found, steps)?;
@@ -143,11 +141,7 @@ impl Moves {
         if ids.is_empty() {
             return Ok(());
         }
-        let put = "UPDATE run SET status = it.status, cursor = it.cursor, finished_at = it.finished_at,
-                events = it.events, run = it.run, state = it.state
-            FROM unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::int8[], $6::bytea[], $7::bytea[])
-                AS it(id, status, cursor, finished_at, events, run, state)
-            WHERE run.id = it.id";
+        let put = "SELECT move_runs($1, $2, $3, $4, $5, $6, $7)";
         let values = params![ids => TEXT_ARRAY, statuses => TEXT_ARRAY, cursors => INT8_ARRAY,
             ends => INT8_ARRAY, events => INT8_ARRAY, runs => BYTEA_ARRAY, states => BYTEA_ARRAY];
         txn.execute_typed(put, values).await?;
@@ -165,9 +159,7 @@ impl Moves {
             places.push(place.as_str());
             bodies.push(body.as_slice());
         }
-        let put = "INSERT INTO run_part(tenant_id, run, kind, place, body)
-            SELECT (SELECT tenantry.current_tenant()), * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
-            ON CONFLICT (tenant_id, run, kind, place) DO UPDATE SET body = excluded.body";
+        let put = "SELECT put_run_parts($1, $2, $3, $4)";
         let values =
             params![runs => TEXT_ARRAY, kinds => TEXT_ARRAY, places => TEXT_ARRAY, bodies => BYTEA_ARRAY];
         txn.execute_typed(put, values).await?;

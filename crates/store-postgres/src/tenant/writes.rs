@@ -187,8 +187,7 @@ impl TenantHandle {
         let head = new_head(self.keys().log().origin());
         let numbered = number(&head, events, self.keys(), &self.env)?;
         let txn = Txn::over(Arc::new(session), self.clone(), 0, false);
-        txn.put_events(head.frontier, numbered.events).await?;
-        txn.put_head(&numbered.next).await?;
+        txn.put_log(head.frontier, numbered.events, &numbered.next).await?;
         txn.end()?.commit().await
     }
 
@@ -259,9 +258,8 @@ impl TenantHandle {
             // All of it is sent before any of it is waited for. What was stored is counted in this order.
             try_join!(
                 additions.put(&txn),
-                txn.put_events(before, events),
                 txn.put_marks(&marks),
-                txn.put_head(&head),
+                txn.put_log(before, events, &head),
                 txn.commit(),
             )?;
             txn.end()?.ended();
