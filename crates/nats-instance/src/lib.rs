@@ -25,6 +25,7 @@ pub struct NatsServer {
     folder: TempDir,
     process: Option<Child>,
     port: u16,
+    process_id: u32,
 }
 
 impl NatsServer {
@@ -39,7 +40,7 @@ impl NatsServer {
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        let mut server = Self { folder, process: None, port: 0 };
+        let mut server = Self { folder, process: None, port: 0, process_id: 0 };
         server.start_again(config);
         server
     }
@@ -63,7 +64,7 @@ impl NatsServer {
             .stderr(log)
             .spawn();
         self.process = Some(process.unwrap());
-        self.port = listening(&ports).unwrap_or_else(|| {
+        (self.port, self.process_id) = listening(&ports).unwrap_or_else(|| {
             panic!(
                 "no NATS server: `scripts/test-deps` installs Debian's package `nats-server`\n{}",
                 fs::read_to_string(folder.join("log")).unwrap_or_default()
@@ -83,6 +84,21 @@ impl NatsServer {
     pub fn restart(&mut self) {
         self.stop();
         self.start_again(JETSTREAM);
+    }
+
+    /// Has it answer nothing for a while, with its connections open.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Has it go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process_id.to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Where it listens.
@@ -107,14 +123,20 @@ impl Drop for NatsServer {
     }
 }
 
-/// The port, from the file in which the server says it when it listens.
-fn listening(ports: &Path) -> Option<u16> {
+/// The port and the process, from the file in which the server says them when it listens.
+fn listening(ports: &Path) -> Option<(u16, u32)> {
     for _ in 0..500 {
         for entry in fs::read_dir(ports).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
-            let Ok(said) = serde_json::from_str::<Value>(&text) else { continue };
+            let path = entry.unwrap().path();
+            let Ok(said) = serde_json::from_slice::<Value>(&fs::read(&path).unwrap_or_default()) else {
+                continue;
+            };
             let url = said["nats"][0].as_str().expect("an address");
-            return Some(url.rsplit(':').next()?.parse().unwrap());
+            let name = path.file_stem().unwrap().to_string_lossy();
+            return Some((
+                url.rsplit(':').next()?.parse().unwrap(),
+                name.rsplit('_').next()?.parse().unwrap(),
+            ));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
