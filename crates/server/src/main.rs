@@ -7,6 +7,7 @@ mod escrow;
 mod failures;
 mod first_start;
 mod logging;
+mod messages;
 mod models;
 mod offline;
 mod restore;
