@@ -354,8 +354,9 @@ pub async fn delete(
         app.halt(operator, id).await;
         let receipt = app.lifecycle.erase(operator, id).await?;
         app.reads.forget(id);
-        // Whoever was let in before may have read one meanwhile.
+        // Whoever was let in before may have read one, or told something, meanwhile.
         app.definitions.forget(id);
+        app.bus.forget(operator, id).await;
         Ok(receipt)
     };
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await

@@ -2,7 +2,10 @@
 //! goes through it at its own pace. A listener that falls too far behind misses messages and is told so; it holds
 //! nobody up and costs no memory of its own.
 
+mod bell;
 mod channel;
+
+pub use bell::LocalBell;
 
 use async_trait::async_trait;
 use bus::{Bus, BusUnavailable, Heard, Message, Pattern, Place, Subscription};
@@ -182,7 +185,7 @@ impl Subscription for Listening {
 
 #[cfg(test)]
 mod tests {
-    use super::{LocalBus, Settings};
+    use super::{LocalBell, LocalBus, Settings};
     use crate::channel::Channel;
     use bus::Heard;
     use bus_tests::Backend;
@@ -200,6 +203,17 @@ mod tests {
     }
 
     bus_tests::conformance!(Local);
+
+    impl bus_tests::Bells for Local {
+        type Bell = LocalBell;
+
+        async fn hang() -> (LocalBell, LocalBell) {
+            let bell = LocalBell::default();
+            (bell.clone(), bell)
+        }
+    }
+
+    bus_tests::doorbell!(Local);
 
     #[test]
     fn all_tenants_together_keep_no_more_than_they_may() {

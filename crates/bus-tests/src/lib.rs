@@ -8,10 +8,12 @@
 )]
 #![expect(missing_docs, reason = "the cases' names say what they are, and nothing but tests calls them")]
 
+pub mod bells;
 pub mod keeping;
 pub mod telling;
 mod world;
 
+pub use bells::Bells;
 pub use world::{Backend, KEPT, World};
 
 /// Makes a test of every case for a bus.
@@ -23,6 +25,32 @@ macro_rules! conformance {
                 another_tenants_visit_opens_nothing, heard_from_then_on;
             keeping: goes_on_after_a_place, what_is_not_kept_is_missed, another_order_is_heard_from_its_beginning,
                 what_is_forgotten_is_not_heard, the_neighbour_is_not_forgotten;
+        }
+    };
+}
+
+/// Makes a test of every case for a doorbell.
+#[macro_export]
+macro_rules! doorbell {
+    ($bells:ty) => {
+        $crate::rings! { $bells;
+            a_ring_is_heard_at_every_server, rings_of_a_topic_fall_together, a_topic_drowns_out_no_other
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! rings {
+    ($bells:ty; $($case:ident),+) => {
+        mod bells {
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    $crate::bells::run::<$bells>(async |one, two| $crate::bells::$case(one, two).await);
+                }
+            )+
         }
     };
 }

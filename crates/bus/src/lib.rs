@@ -7,9 +7,11 @@
 //! Messages are told at most once to whoever listens, and kept for a short while, so that a listener who lost its
 //! connection goes on where it was. Who has to know for certain reads the store.
 
+mod doorbell;
 mod message;
 mod subject;
 
+pub use doorbell::{Doorbell, Ear, Topic};
 pub use message::{Body, Heard, Message, ParsePlaceError, Place};
 pub use subject::{Family, MAX_LENGTH, Pattern, Subject, SubjectError};
 

@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) egress: EgressConfig,
     /// The master key.
     pub(crate) kms: KmsConfig,
+    /// What carries messages.
+    pub(crate) messages: MessagesConfig,
     /// Bounds of the server as a whole.
     pub(crate) limits: LimitsConfig,
     /// Who watches the operators' log.
@@ -121,6 +123,19 @@ pub(crate) struct EgressConfig {
 pub(crate) struct KmsConfig {
     /// The file of the master key before the present one, while `tenantry keys rotate` is under way.
     pub(crate) previous_master_key_file: Option<PathBuf>,
+}
+
+/// What carries messages.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MessagesConfig {
+    /// The address of NATS with JetStream: `nats://` on loopback, `tls://` elsewhere. Messages stay in the process
+    /// where absent.
+    pub(crate) nats_url: Option<String>,
+    /// As whom to come: a `.creds` file, or one with the user's name and the password in two lines.
+    pub(crate) credentials_file: Option<PathBuf>,
+    /// What TLS goes by where NATS is across a network.
+    pub(crate) tls: TlsConfig,
 }
 
 /// Bounds of the server as a whole.

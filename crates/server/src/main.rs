@@ -8,6 +8,7 @@ mod failures;
 mod first_start;
 mod limits;
 mod logging;
+mod messages;
 mod models;
 mod offline;
 mod restore;

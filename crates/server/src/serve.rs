@@ -95,6 +95,8 @@ pub(crate) enum ServeError {
     Models(#[from] ModelsError),
     #[error("the witness {0} cannot be asked: {1}")]
     Witness(String, String),
+    #[error("`[messages]`: {0}")]
+    Messages(#[from] bus_nats::SetupError),
     #[error("outside services cannot be called: {0}")]
     Egress(egress_http::TlsSetupError),
 }

@@ -4,10 +4,9 @@ use crate::config::Config;
 use crate::failures::Failures;
 use crate::serve::{ServeArguments, ServeError};
 use crate::stores::{Stores, Upkeep};
-use crate::{first_start, limits, models, stores, system, witnesses, work};
+use crate::{first_start, limits, messages, models, stores, system, witnesses, work};
 use app::vault::{Vault, VaultParts};
 use app::{App, Parts, Scratch};
-use bus_local::LocalBus;
 use context::{Authenticator, IndexKey};
 use egress::Egress;
 use std::sync::Arc;
@@ -58,7 +57,7 @@ pub(crate) async fn wire(
         env: env.clone(),
         alone: config.is_alone(),
     }));
-    let bus = Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone()));
+    let bus = messages::bus(&config.messages, &env).await?;
     let witnesses = witnesses::witnesses(&config.witnesses)?;
     let gateway = models::gateway(&arguments.models, config, arguments.production, &env, vault.clone())?;
     let app = App::new(Parts {

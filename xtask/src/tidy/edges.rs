@@ -30,6 +30,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "fuzz",
             "sim",
             "admission-fixture",
+            "nats-instance",
             "postgres-instance",
             "redis-instance",
             "bench",
@@ -43,6 +44,7 @@ const FIRST_PORTS: &[&str] = &["context", "kms"];
 
 /// Dependencies that the floors alone would refuse: from, to, why.
 const ARROWS: &[(&str, &str, &str)] = &[
+    ("bus-nats", "bus-local", "what others ring is heard in this process by its own doorbell"),
     ("env", "ids", "IdGen makes ids out of the clock and randomness"),
     ("kms-file", "hardening", "key material is kept in locked memory"),
     ("limiter", "store", "the call that asks to be admitted is the one of which its row tells"),
@@ -71,6 +73,7 @@ const IO: &[&str] =
 
 /// Other people's crates that only some of ours may name: crate, ours, why.
 const CONFINED: &[(&str, &[&str], &str)] = &[
+    ("async-nats", &["bus-nats"], "subjects of tenants are put together at one place"),
     ("rusqlite", &["sqlcipher", "store-sqlite"], "nobody above the embedded store sees SQL"),
     ("tokio-postgres", &["store-postgres"], "nobody above the backend sees SQL"),
     ("deadpool-postgres", &["store-postgres"], "no connection is handed out that no tenant is bound to"),

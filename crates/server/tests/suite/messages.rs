@@ -1,5 +1,7 @@
 //! Messages under subjects.
 
+mod over_nats;
+
 use crate::harness::{Server, Tenant, assert_refused, send, send_json};
 use client::{Answer, Client};
 use http::Method;
