@@ -3,6 +3,7 @@
 use crate::models;
 use crate::wiring::Wired;
 use app::Flush;
+use bus::Topic;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ const WITNESSES: Duration = Duration::from_secs(10);
 /// The tasks of a server, which end when they are told to.
 pub(crate) struct Background {
     stopping: watch::Sender<bool>,
-    tasks: [JoinHandle<()>; 4],
+    tasks: [JoinHandle<()>; 5],
 }
 
 impl Background {
@@ -27,6 +28,7 @@ impl Background {
             write_reads(wired, stopped.clone()),
             keep_house(wired, stopped.clone()),
             keep_few_open(wired, stopped.clone()),
+            ring_and_hear(wired, stopped.clone()),
             show_to_witnesses(wired, stopped),
         ];
         Self { stopping, tasks }
@@ -76,6 +78,26 @@ fn show_to_witnesses(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinH
             };
             tokio::select! {
                 () = round => {}
+                _ = stopped.changed() => return,
+            }
+        }
+    })
+}
+
+/// Rings for other servers, and looks where they have rung. A ring may be lost: all of it is looked for now and then
+/// without one.
+fn ring_and_hear(wired: &Wired, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+    let (bell, upkeep, scheduler) = (wired.bell.clone(), wired.upkeep.clone(), wired.scheduler.clone());
+    tokio::spawn(async move {
+        let mut ear = bell.listen();
+        loop {
+            tokio::select! {
+                topic = ear.rung() => match topic {
+                    Topic::Changed => upkeep.look_for_changes().await,
+                    Topic::Work => scheduler.look(),
+                },
+                () = upkeep.changed() => bell.ring(Topic::Changed).await,
+                () = scheduler.left() => bell.ring(Topic::Work).await,
                 _ = stopped.changed() => return,
             }
         }

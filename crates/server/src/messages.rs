@@ -3,16 +3,23 @@
 use crate::config::MessagesConfig;
 use crate::serve::ServeError;
 use crate::stores;
-use bus::Bus;
-use bus_local::LocalBus;
-use bus_nats::{Connection, Credentials, Link, NatsBus, SetupError, Tls};
+use bus::{Bus, Doorbell};
+use bus_local::{LocalBell, LocalBus};
+use bus_nats::{Connection, Credentials, Link, NatsBell, NatsBus, SetupError, Tls};
 use env::Env;
 use std::sync::Arc;
 
-/// The bus that the configuration names.
-pub(crate) async fn bus(config: &MessagesConfig, env: &Env) -> Result<Arc<dyn Bus>, ServeError> {
+/// What carries messages, and the bell that servers ring for each other.
+pub(crate) struct Messages {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) bell: Arc<dyn Doorbell>,
+}
+
+/// As the configuration says.
+pub(crate) async fn messages(config: &MessagesConfig, env: &Env) -> Result<Messages, ServeError> {
     let Some(address) = &config.nats_url else {
-        return Ok(Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone())));
+        let bus = Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone()));
+        return Ok(Messages { bus, bell: Arc::new(LocalBell::default()) });
     };
     let files = stores::tls(&config.tls).map_err(|error| match error {
         store_postgres::SetupError::Tls(message) => SetupError::Tls(message),
@@ -21,5 +28,7 @@ pub(crate) async fn bus(config: &MessagesConfig, env: &Env) -> Result<Arc<dyn Bu
     let tls = Tls { authorities: files.authorities, identity: files.identity };
     let credentials = config.credentials_file.as_deref().map(Credentials::read).transpose()?;
     let connection = Connection::open(&Link::new(address, &tls, credentials)?).await?;
-    Ok(Arc::new(NatsBus::new(&connection, bus_nats::Settings::default())))
+    let bus = Arc::new(NatsBus::new(&connection, bus_nats::Settings::default()));
+    let bell = NatsBell::hang(&connection).await.map_err(|error| SetupError::Unusable(error.to_string()))?;
+    Ok(Messages { bus, bell: Arc::new(bell) })
 }

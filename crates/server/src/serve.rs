@@ -6,6 +6,7 @@ use crate::limits::LimitsError;
 use crate::models::{ModelArguments, ModelsError};
 use crate::wiring::wire;
 use crate::{logging, work};
+use bus::Topic;
 use clap::Args;
 use http_api::{Api, Bounds};
 use kms_file::MasterKeyError;
@@ -156,6 +157,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
         tracing::warn!("some writes did not end in time");
     }
     worker.drain().await;
+    // Others go on with what is left.
+    wired.bell.ring(Topic::Work).await;
     background.end().await;
     if tokio::time::timeout(LAST_CALLS, wired.app.gateway.drained()).await.is_err() {
         tracing::warn!("some model calls did not end in time; their leases will");

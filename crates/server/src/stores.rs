@@ -36,7 +36,7 @@ pub(crate) enum Upkeep {
     /// Files are folded and closed, and the folder is this process's alone.
     Embedded(EmbeddedStore),
     /// The database keeps itself. Where several servers have nowhere to count together, it is this one's alone.
-    Database { _only: Option<Arc<OnlyServer>> },
+    Database { store: Arc<PostgresStore>, _only: Option<Arc<OnlyServer>> },
 }
 
 /// Opens the store that the configuration names.
@@ -109,10 +109,10 @@ async fn database(
         platform: store.clone(),
         lifecycle: store.clone(),
         index: store.clone(),
-        audit: store,
+        audit: store.clone(),
         index_key,
         operator_secrets_key,
-        upkeep: Upkeep::Database { _only: only },
+        upkeep: Upkeep::Database { store, _only: only },
     })
 }
 
@@ -139,6 +139,21 @@ impl Upkeep {
     pub(crate) async fn maintain(&self) {
         if let Self::Embedded(store) = self {
             store.maintain().await;
+        }
+    }
+
+    /// Asks whether another server has changed what this one remembers.
+    pub(crate) async fn look_for_changes(&self) {
+        if let Self::Database { store, .. } = self {
+            store.look_for_changes().await;
+        }
+    }
+
+    /// Ready when this server has changed what others may remember.
+    pub(crate) async fn changed(&self) {
+        match self {
+            Self::Embedded(_) => std::future::pending().await,
+            Self::Database { store, .. } => store.changed().await,
         }
     }
 

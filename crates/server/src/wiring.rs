@@ -2,11 +2,13 @@
 
 use crate::config::Config;
 use crate::failures::Failures;
+use crate::messages::{self, Messages};
 use crate::serve::{ServeArguments, ServeError};
 use crate::stores::{Stores, Upkeep};
-use crate::{first_start, limits, messages, models, stores, system, witnesses, work};
+use crate::{first_start, limits, models, stores, system, witnesses, work};
 use app::vault::{Vault, VaultParts};
 use app::{App, Parts, Scratch};
+use bus::Doorbell;
 use context::{Authenticator, IndexKey};
 use egress::Egress;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ pub(crate) struct Wired {
     pub(crate) failures: Arc<Failures>,
     pub(crate) scheduler: Scheduler,
     pub(crate) egress: Arc<dyn Egress>,
+    pub(crate) bell: Arc<dyn Doorbell>,
 }
 
 /// Opens the store and puts everything together.
@@ -57,7 +60,7 @@ pub(crate) async fn wire(
         env: env.clone(),
         alone: config.is_alone(),
     }));
-    let bus = messages::bus(&config.messages, &env).await?;
+    let Messages { bus, bell } = messages::messages(&config.messages, &env).await?;
     let witnesses = witnesses::witnesses(&config.witnesses)?;
     let gateway = models::gateway(&arguments.models, config, arguments.production, &env, vault.clone())?;
     let app = App::new(Parts {
@@ -78,5 +81,5 @@ pub(crate) async fn wire(
         bus,
         witnesses,
     });
-    Ok(Wired { app: Arc::new(app), upkeep, failures, scheduler, egress })
+    Ok(Wired { app: Arc::new(app), upkeep, failures, scheduler, egress, bell })
 }

@@ -97,6 +97,16 @@ impl PostgresStore {
         Ok(self.0.platform.own_key(self.0.kms.as_ref(), "operator secrets").await?)
     }
 
+    /// Asks the database at once whether anything that is remembered has changed.
+    pub async fn look_for_changes(&self) {
+        self.0.platform.ask_for_changes().await;
+    }
+
+    /// Ready when this server has changed something that others remember, since it was asked last. One asks at a time.
+    pub async fn changed(&self) {
+        self.0.platform.known.changed().await;
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }

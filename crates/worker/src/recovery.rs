@@ -33,7 +33,10 @@ const AT_ONCE: usize = 8;
 pub(crate) async fn discover(shared: Arc<Shared>) {
     let mut put_off: HashMap<TenantId, (Instant, Duration)> = HashMap::new();
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = shared.scheduler.hinted() => {}
+        }
         let found = match shared.app.store.unheld(OF_ONE, AT_MOST).await {
             Ok(found) => found,
             Err(error) => {

@@ -30,6 +30,10 @@ struct Inner {
     state: Mutex<State>,
     steps_per_tenant: usize,
     changed: Notify,
+    /// Told when others may have left something.
+    hint: Notify,
+    /// Told when something is left to others.
+    left: Notify,
     env: Env,
 }
 
@@ -38,7 +42,14 @@ impl Scheduler {
     pub fn new(settings: Settings, env: Env) -> Self {
         let state = Mutex::new(State::new(settings));
         let steps_per_tenant = settings.steps_per_tenant;
-        Self(Arc::new(Inner { state, steps_per_tenant, changed: Notify::new(), env }))
+        Self(Arc::new(Inner {
+            state,
+            steps_per_tenant,
+            changed: Notify::new(),
+            hint: Notify::new(),
+            left: Notify::new(),
+            env,
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -48,6 +59,21 @@ impl Scheduler {
     /// Ready when there may be something to start.
     pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;
+    }
+
+    /// Says that others may have left something to carry out.
+    pub fn look(&self) {
+        self.0.hint.notify_one();
+    }
+
+    /// Ready when [`Self::look`] was said.
+    pub(crate) async fn hinted(&self) {
+        self.0.hint.notified().await;
+    }
+
+    /// Ready when something was left that others may carry out, since it was asked last. One asks at a time.
+    pub async fn left(&self) {
+        self.0.left.notified().await;
     }
 
     /// The next run to carry out.
@@ -151,7 +177,9 @@ impl Dispatch for Scheduler {
     fn enqueue(&self, tenant: &Tenant<'_>, place: Place, run: RunId) {
         let principal = tenant.principal();
         let behalf = principal.on_behalf_of.clone().unwrap_or_else(|| principal.id.clone());
-        self.state().enqueue(Job { tenant: tenant.id(), run, behalf: Some(behalf) });
+        if self.state().enqueue(Job { tenant: tenant.id(), run, behalf: Some(behalf) }) {
+            self.0.left.notify_one();
+        }
         drop(place);
         self.0.changed.notify_one();
     }

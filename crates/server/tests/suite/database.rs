@@ -159,16 +159,6 @@ async fn tenants_live_in_each_kind_of_home() {
     assert_refused(&refused, 409, "isolation_unavailable");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_leaks_from_a_server_on_postgresql() {
-    let place = Place::make();
-    let server = place.serve();
-    let (key, log) = (server.folder().join("operator.key"), place.file("server.log"));
-    let url = format!("http://{}", server.address());
-    let log = ["--log", log.to_str().unwrap()];
-    assert_nothing_leaks(&["--url", &url, "--operator-key-file", key.to_str().unwrap()], &log).await;
-}
-
 /// Runs the attack suite, which finds nothing and leaves nothing out.
 pub(crate) async fn assert_nothing_leaks(server: &[&str], arguments: &[&str]) {
     let attacked = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenantry"))

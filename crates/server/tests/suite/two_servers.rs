@@ -7,6 +7,7 @@ use crate::work::{eventually, over, start, step, until, workflow};
 use client::Client;
 use futures::future::join_all;
 use http::Method;
+use nats_instance::NatsServer;
 use redis_instance::RedisServer;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -24,10 +25,19 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Two that tell each other over NATS.
+    async fn start_over(nats: &NatsServer) -> Self {
+        Self::start_with(&format!("[messages]\nnats_url = \"{}\"\n", nats.url())).await
+    }
+
+    async fn start_with(more: &str) -> Self {
         let (place, redis, service) = (Place::make(), RedisServer::start().await, Service::start().await);
         let serve = std::fs::read_to_string(place.file("serve.toml")).unwrap();
         let config = format!(
-            "{serve}[limits]\nredis_url = \"{}\"\nservers = 2\n[egress]\nallow = [\"{}\"]\n",
+            "{serve}[limits]\nredis_url = \"{}\"\nservers = 2\n[egress]\nallow = [\"{}\"]\n{more}",
             redis.url(),
             service.host
         );
@@ -164,7 +174,8 @@ async fn a_run_is_one_run_at_both() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_does_at_one_holds_at_both() {
-    let pair = Pair::start().await;
+    let nats = NatsServer::start();
+    let pair = Pair::start_over(&nats).await;
     let tenant = pair.one.tenant("Acme").await;
     let slow = workflow(&tenant, &pair.calls(&["/slow/1200/a", "/ok/b"])).await;
     let run = start(&tenant.owner, &slow, Value::Null).await;
@@ -287,7 +298,8 @@ async fn a_redis_that_drops_keys_is_refused() {
 // What one server is told, the other is attacked for, in each kind of home.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_between_two_servers() {
-    let pair = Pair::start().await;
+    let nats = NatsServer::start();
+    let pair = Pair::start_over(&nats).await;
     let _provisioner = pair.place.provision();
     let key = pair.one.folder().join("operator.key");
     let [one, two] = [&pair.one, &pair.two].map(|server| format!("http://{}", server.address()));

@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::Endpoints;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How often it is asked whether anything has changed.
@@ -21,7 +22,12 @@ const GONE_BY: Duration = Duration::from_secs(1);
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
 /// What is remembered.
-pub(crate) struct Known(Mutex<State>);
+#[derive(Default)]
+pub(crate) struct Known {
+    state: Mutex<State>,
+    /// Told when this server has changed something.
+    changed: Notify,
+}
 
 pub(super) struct State {
     /// Goes up whenever everything is forgotten.
@@ -37,15 +43,15 @@ pub(super) struct State {
 #[derive(Clone, Copy)]
 pub(crate) struct AsOf(u64);
 
-impl Default for Known {
+impl Default for State {
     fn default() -> Self {
-        Self(Mutex::new(State {
+        Self {
             generation: 0,
             confirmed: None,
             credentials: LruCache::new(REMEMBERED),
             standings: LruCache::new(REMEMBERED),
             endpoints: None,
-        }))
+        }
     }
 }
 
@@ -60,7 +66,7 @@ impl State {
 
 impl Known {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is remembered, or as of when it is to be read.
@@ -82,6 +88,12 @@ impl Known {
     /// Forgets everything: this server has changed something.
     pub(crate) fn forget(&self) {
         self.lock().forget();
+        self.changed.notify_one();
+    }
+
+    /// Ready when this server has changed something since the last time.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     fn confirm(&self, count: i64, asked_at: Instant) {

@@ -107,12 +107,14 @@ impl State {
         self.lanes.get(&tenant).map_or(0, |lane| lane.held)
     }
 
-    pub(super) fn enqueue(&mut self, job: Job) {
+    /// Takes a run in; gives back whether it has to wait here.
+    pub(super) fn enqueue(&mut self, job: Job) -> bool {
         let (tenant, run) = (job.tenant, job.run);
         if self.runs.insert(run, Known { job, place: Whereabouts::Queued, broken: None }).is_none() {
             self.lane(tenant).unfinished += 1;
         }
         self.push(tenant, run);
+        self.held >= self.settings.runs || !self.lane(tenant).may_start()
     }
 
     fn push(&mut self, tenant: TenantId, run: RunId) {
