@@ -131,7 +131,8 @@ impl Streams {
 
     /// Puts a message into the tenant's stream, which is made where there is none.
     pub(crate) async fn publish(&self, tenant: TenantId, message: &Message) -> Result<(), BusUnavailable> {
-        // It would be told when the connection is back, and whoever was refused has told it again by then.
+        // It would be told when the connection is back, and whoever was refused has told it again by then. That can
+        // still be so where nobody has seen yet that the connection is lost.
         if !self.connection.is_up() {
             return Err(BusUnavailable);
         }
