@@ -11,6 +11,7 @@ use async_nats::jetstream::context::{
 };
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use bus::{BusUnavailable, Message};
+use futures::StreamExt as _;
 use ids::TenantId;
 use std::fmt::Display;
 use std::time::Duration;
@@ -116,6 +117,7 @@ impl Streams {
 
     /// Removes the tenant's stream, and all that it keeps.
     pub(crate) async fn remove(&self, tenant: TenantId) -> Result<(), BusUnavailable> {
+        self.end_consumers(tenant).await;
         let error = match self.connection.jetstream.delete_stream(name(tenant)).await {
             Ok(status) if status.success => return Ok(()),
             Ok(_) => return Err(unavailable(tenant, "the tenant's stream is still there", &"not removed")),
@@ -126,6 +128,18 @@ impl Streams {
                 Ok(())
             }
             _ => Err(unavailable(tenant, "the tenant's stream is still there", &error)),
+        }
+    }
+
+    /// Tells whoever reads the tenant's stream that there is nothing more. Consumers that go with their stream may go
+    /// without a word; whoever is not told here finds out by the silence.
+    async fn end_consumers(&self, tenant: TenantId) {
+        let Ok(stream) = self.connection.jetstream.get_stream_no_info(name(tenant)).await else { return };
+        let mut names = stream.consumer_names();
+        while let Some(Ok(name)) = names.next().await {
+            if stream.delete_consumer(&name).await.is_err() {
+                return;
+            }
         }
     }
 
