@@ -1,7 +1,6 @@
 //! [`NatsBell`]: the doorbell of several servers. A ring is an empty message that nobody keeps.
 
 use crate::Connection;
-use crate::link::PATIENCE;
 use async_nats::Subscriber;
 use async_trait::async_trait;
 use bus::{Doorbell, Ear, Topic};
@@ -13,10 +12,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const PREFIX: &str = "tenantry.bell";
-/// What a server rings to hear whether it hears; no topic.
-const HUNG: &str = "tenantry.bell.hung";
+/// Nobody answers under this subject, which NATS says at once.
+const NOBODY: &str = "tenantry.nobody";
 
-/// The doorbell of several servers.
+/// The doorbell of several servers, one for each connection: what is rung over a connection does not come back over it.
 #[derive(Clone)]
 pub struct NatsBell {
     connection: Connection,
@@ -43,13 +42,10 @@ impl NatsBell {
     pub async fn hang(connection: &Connection) -> Result<Self, ConnectionClosed> {
         let mut times = connection.times.clone();
         times.mark_unchanged();
-        let mut rings =
-            connection.client.subscribe(format!("{PREFIX}.*")).await.map_err(|_| ConnectionClosed)?;
+        let rings = connection.client.subscribe(format!("{PREFIX}.*")).await.map_err(|_| ConnectionClosed)?;
         if connection.is_up() {
-            connection.client.publish(HUNG, Bytes::new()).await.map_err(|_| ConnectionClosed)?;
-            if tokio::time::timeout(PATIENCE, rings.next()).await.is_err() {
-                tracing::warn!("NATS does not ring back");
-            }
+            // By the time of any answer NATS has taken the subscription in.
+            let _ = connection.client.request(NOBODY, Bytes::new()).await;
         }
         let here = LocalBell::default();
         let listening = Arc::new(Listening(tokio::spawn(listen(rings, times, here.clone()))));
@@ -84,17 +80,11 @@ async fn listen(mut rings: Subscriber, mut times: watch::Receiver<u64>, here: Lo
 #[async_trait]
 impl Doorbell for NatsBell {
     async fn ring(&self, topic: Topic) {
-        let rung = async {
-            self.connection.is_up()
-                && self
-                    .connection
-                    .client
-                    .publish(format!("{PREFIX}.{}", topic.as_str()), Bytes::new())
-                    .await
-                    .is_ok()
-        };
-        if !rung.await {
-            self.here.ring_here(topic);
+        self.here.ring_here(topic);
+        let subject = format!("{PREFIX}.{}", topic.as_str());
+        // Without a connection nobody else is told; each of them rings for itself when it is back.
+        if self.connection.is_up() && self.connection.client.publish(subject, Bytes::new()).await.is_err() {
+            tracing::warn!("the connection to NATS is closed, and other servers hear no ring");
         }
     }
 

@@ -22,7 +22,7 @@ impl Connection {
     /// Connects. Where NATS cannot be reached at the moment it goes on trying; where NATS or its certificate says no,
     /// it does not.
     pub async fn open(link: &Link) -> Result<Self, SetupError> {
-        let (counter, times) = watch::channel(0);
+        let (counter, mut times) = watch::channel(0);
         let client = match Self::connect(link, &counter, false).await {
             Err(error) if for_now(&error) => {
                 tracing::error!(%error, "NATS cannot be reached: no messages are told until it can");
@@ -33,6 +33,10 @@ impl Connection {
         let client = client.map_err(refused)?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(PATIENCE);
+        if client.connection_state() == State::Connected {
+            // It is counted a moment later, and must not count as another one then.
+            let _ = tokio::time::timeout(PATIENCE, times.wait_for(|times| *times > 0)).await;
+        }
         let connection = Self { client, jetstream, times };
         if connection.is_up()
             && let Err(error) = connection.jetstream.query_account().await

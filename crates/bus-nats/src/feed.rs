@@ -16,9 +16,9 @@ const ASKED_BYTES: u32 = 256 << 10;
 /// How long NATS holds a request.
 const HELD: Duration = Duration::from_secs(300);
 /// How often NATS says that it still holds it.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// After how long a silence it does not.
-const SILENCE: Duration = Duration::from_secs(25);
+const SILENCE: Duration = Duration::from_secs(12);
 
 /// The messages of one stream from a number on.
 pub(crate) struct Feed {

@@ -88,6 +88,8 @@ impl Link {
             .request_timeout(Some(PATIENCE))
             .ping_interval(PING)
             .subscription_capacity(WAITING)
+            // A server hears its own doorbell by itself.
+            .no_echo()
             // Others than the one that was named might be reached in the clear.
             .ignore_discovered_servers()
             .reconnect_delay_callback(|attempts| {

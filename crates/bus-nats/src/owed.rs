@@ -1,6 +1,7 @@
 //! [`Owed`]: tenants whose messages were to be forgotten while NATS could not be asked to. They are owed until it can:
 //! an erased tenant leaves nothing. Where this server ends before that, what NATS keeps goes with its age.
 
+use crate::link::PATIENCE;
 use crate::streams::Streams;
 use bus::BusUnavailable;
 use ids::TenantId;
@@ -43,7 +44,8 @@ impl Owed {
         if !self.note(tenant) {
             tracing::error!(tenant.id = %tenant, "too many tenants' messages are still to be forgotten; NATS drops this one's by age");
         }
-        if self.settle(streams, tenant).await.is_err() {
+        let settled = tokio::time::timeout(PATIENCE, self.settle(streams, tenant)).await;
+        if !matches!(settled, Ok(Ok(()))) {
             tracing::error!(tenant.id = %tenant, "NATS still keeps messages of a tenant that were to be forgotten; it is asked again until they are");
             self.pursue(streams);
         }

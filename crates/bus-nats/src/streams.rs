@@ -11,6 +11,7 @@ use async_nats::jetstream::context::{
 };
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use bus::{BusUnavailable, Message};
+use futures::StreamExt as _;
 use ids::TenantId;
 use std::fmt::Display;
 use std::time::Duration;
@@ -116,6 +117,7 @@ impl Streams {
 
     /// Removes the tenant's stream, and all that it keeps.
     pub(crate) async fn remove(&self, tenant: TenantId) -> Result<(), BusUnavailable> {
+        self.end_consumers(tenant).await;
         let error = match self.connection.jetstream.delete_stream(name(tenant)).await {
             Ok(status) if status.success => return Ok(()),
             Ok(_) => return Err(unavailable(tenant, "the tenant's stream is still there", &"not removed")),
@@ -129,9 +131,22 @@ impl Streams {
         }
     }
 
+    /// Tells whoever reads the tenant's stream that there is nothing more. Consumers that go with their stream may go
+    /// without a word; whoever is not told here finds out by the silence.
+    async fn end_consumers(&self, tenant: TenantId) {
+        let Ok(stream) = self.connection.jetstream.get_stream_no_info(name(tenant)).await else { return };
+        let mut names = stream.consumer_names();
+        while let Some(Ok(name)) = names.next().await {
+            if stream.delete_consumer(&name).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Puts a message into the tenant's stream, which is made where there is none.
     pub(crate) async fn publish(&self, tenant: TenantId, message: &Message) -> Result<(), BusUnavailable> {
-        // It would be told when the connection is back, and whoever was refused has told it again by then.
+        // It would be told when the connection is back, and whoever was refused has told it again by then. That can
+        // still be so where nobody has seen yet that the connection is lost.
         if !self.connection.is_up() {
             return Err(BusUnavailable);
         }

@@ -89,6 +89,8 @@ impl NatsServer {
     /// Has it answer nothing for a while, with its connections open.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        // Each of its threads stops by itself.
+        std::thread::sleep(Duration::from_millis(100));
     }
 
     /// Has it go on.

@@ -67,6 +67,23 @@ fn many_messages_are_heard_in_order() {
 }
 
 #[test]
+fn one_who_falls_behind_while_it_listens_misses_what_is_not_kept() {
+    Servers::run(async |world| {
+        let one = world.one;
+        let mut listener = world.listen(one, "app.>", None).await;
+        world.silent(one, &mut listener).await;
+        world.count(one, 0..200).await;
+        // What was asked for has come, and what is kept comes after it.
+        let asked: Vec<_> = (0..64).map(|number: u32| number.to_string()).collect();
+        assert_eq!(world.words(one, &mut listener, 64).await, asked);
+        assert_eq!(world.hear(one, &mut listener).await, Some(Heard::Missed));
+        let kept: Vec<_> = (192..200).map(|number: u32| number.to_string()).collect();
+        assert_eq!(world.words(one, &mut listener, 8).await, kept);
+        world.silent(one, &mut listener).await;
+    });
+}
+
+#[test]
 fn what_was_told_long_ago_is_missed() {
     Servers::run(async |mut world| {
         let settings = Settings { kept: Duration::from_millis(500), ..Settings::default() };

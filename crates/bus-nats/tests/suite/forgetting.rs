@@ -1,11 +1,12 @@
 //! What is forgotten is gone from NATS, now or as soon as NATS can be asked to.
 
-use crate::{Servers, listen_in_the_end, stranger, stream, tell_in_the_end};
+use crate::{Servers, listen_in_the_end, stranger, stream, tell_in_the_end, try_to_tell};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
-use bus::{Bus as _, Heard};
+use bus::{Body, Bus as _, Heard};
 use ids::TenantId;
 use nats_instance::{JETSTREAM, NatsServer};
+use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
@@ -109,6 +110,30 @@ fn what_could_not_be_forgotten_is_forgotten_later() {
             assert_eq!(world.hear(one, &mut listener).await, None);
         });
     }
+}
+
+#[test]
+fn nothing_is_told_or_heard_before_what_was_to_be_forgotten_is() {
+    Servers::run(async |mut world| {
+        let (one, two) = (world.one, world.two);
+        world.count(one, 0..1).await;
+        // NATS is there and removes nothing.
+        world.bus.nats.stop();
+        let denied = "authorization: { users: [ { user: a, password: b, permissions: { publish: \
+                      { deny: \"$JS.API.STREAM.DELETE.>\" } } } ] }\nno_auth_user: a\n";
+        world.bus.nats.start_again(&format!("{JETSTREAM}{denied}"));
+        tell_in_the_end(&world, two, "x").await;
+        world.bus.forget(&world.operator, one).await;
+        try_to_tell(&world, one, Body::Hint(json!("y"))).await.unwrap_err();
+        let visit = world.fixture.owner(one).await;
+        let pattern = "app.>".parse().unwrap();
+        let heard =
+            visit.enter(async |tenant| world.bus.tells.subscribe(&tenant, pattern, None).await.is_ok());
+        assert!(!heard.await);
+        tell_in_the_end(&world, two, "z").await;
+        world.bus.nats.restart();
+        assert!(is_gone_in_the_end(&world.bus.nats, one).await);
+    });
 }
 
 #[test]
