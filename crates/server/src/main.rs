@@ -47,8 +47,8 @@ enum Command {
     /// Make the PostgreSQL database that servers share.
     #[command(subcommand)]
     Store(administrator::StoreCommand),
-    /// Refused here: the embedded store runs its worker inside `serve`.
-    Worker,
+    /// Carry runs out beside servers that share a database. The embedded store runs its worker inside `serve`.
+    Worker(Box<serve::ProcessArguments>),
     #[command(flatten)]
     Other(cli::Command),
 }
@@ -69,10 +69,10 @@ fn main() -> ExitCode {
         },
         Command::Store(command) => ended(runtime.block_on(administrator::run(command))),
         Command::Provisioner(arguments) => ended(runtime.block_on(administrator::provision(arguments))),
-        Command::Worker => logging::complain(
-            "The embedded store runs its worker inside `tenantry serve`. A worker of its own needs a store that \
-             several nodes share.",
-        ),
+        Command::Worker(process) => match runtime.block_on(serve::work(*process)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => logging::complain(&problem.to_string()),
+        },
         Command::Other(command) => {
             let offline = Arc::new(offline::DataFolder);
             runtime.block_on(cli::run(command, Surroundings { env: system::env(), offline }))

@@ -4,7 +4,7 @@ use crate::background::Background;
 use crate::config::{Config, ConfigError};
 use crate::limits::LimitsError;
 use crate::models::{ModelArguments, ModelsError};
-use crate::wiring::wire;
+use crate::wiring::{Role, Wired, wire};
 use crate::{logging, work};
 use bus::Topic;
 use clap::Args;
@@ -20,16 +20,25 @@ use store_postgres::SetupError;
 use store_sqlite::OpenError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use worker::Worker;
 
 /// How the server is started.
 #[derive(Args)]
 pub(crate) struct ServeArguments {
+    /// Where to listen; port 0 picks one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    listen: SocketAddr,
+    /// What a worker has as well.
+    #[command(flatten)]
+    process: ProcessArguments,
+}
+
+/// How a process that carries runs out is started.
+#[derive(Args)]
+pub(crate) struct ProcessArguments {
     /// The data folder; made if it is not there.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Where to listen; port 0 picks one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
-    pub(crate) listen: SocketAddr,
     /// The configuration file, TOML.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -82,6 +91,10 @@ pub(crate) enum ServeError {
         "a store that several servers share needs --master-key-file: all of them are given the same key, and none makes one"
     )]
     SharedStoreNeedsKey,
+    #[error(
+        "a worker beside servers needs a store and limits that they share, `[store] url` and `[limits] redis_url`; the embedded store runs its worker inside `tenantry serve`"
+    )]
+    NothingShared,
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
     #[error("cannot listen on {0}: {1}")]
@@ -111,20 +124,12 @@ const LAST_REFRESHES: Duration = Duration::from_secs(30);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
-    logging::start(arguments.log.as_deref(), arguments.log_filter.as_deref(), arguments.json)
-        .map_err(ServeError::Log)?;
-    hardening::protect_process()?;
-    let config = Config::load(arguments.config.as_deref())?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
-
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|error| ServeError::Listen(arguments.listen, error))?;
-    let address = listener.local_addr().map_err(|error| ServeError::Listen(arguments.listen, error))?;
+    let ServeArguments { listen, process } = arguments;
+    let (config, stop) = begin(&process)?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| ServeError::Listen(listen, error))?;
+    let address = listener.local_addr().map_err(|error| ServeError::Listen(listen, error))?;
     let url = format!("http://{address}");
-    let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
-    let wired = wire(&arguments, &config, public_url.trim_end_matches('/').to_owned()).await?;
+    let wired = wire(&process, &config, url.clone(), Role::Server).await?;
 
     let api = Api::new(wired.app.clone());
     let background = Background::start(&wired);
@@ -138,17 +143,13 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
         bounds.per_address = share;
     }
     let first =
-        if arguments.json { json!({"listening": url}).to_string() } else { format!("listening on {url}") };
+        if process.json { json!({"listening": url}).to_string() } else { format!("listening on {url}") };
     logging::announce(&first).map_err(ServeError::Log)?;
     api.set_ready();
     let stop = {
         let api = api.clone();
         async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::info!("draining");
+            stop.await;
             api.set_draining();
         }
     };
@@ -156,6 +157,46 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
     if tokio::time::timeout(LAST_WRITES, api.drained()).await.is_err() {
         tracing::warn!("some writes did not end in time");
     }
+    end(wired, worker, background).await;
+    Ok(())
+}
+
+/// Carries runs out beside servers on the same store, until it is told to stop. It answers no calls.
+pub(crate) async fn work(process: ProcessArguments) -> Result<(), ServeError> {
+    let (config, stop) = begin(&process)?;
+    if config.store.url.is_none() || config.is_alone() {
+        return Err(ServeError::NothingShared);
+    }
+    let wired = wire(&process, &config, String::new(), Role::Worker).await?;
+    let background = Background::start(&wired);
+    let worker = work::start(&wired);
+    let first = if process.json { json!({"working": true}).to_string() } else { "working".to_owned() };
+    logging::announce(&first).map_err(ServeError::Log)?;
+    stop.await;
+    end(wired, worker, background).await;
+    Ok(())
+}
+
+/// Reads the configuration, and says when the process is told to stop.
+fn begin(process: &ProcessArguments) -> Result<(Config, impl Future<Output = ()> + use<>), ServeError> {
+    logging::start(process.log.as_deref(), process.log_filter.as_deref(), process.json)
+        .map_err(ServeError::Log)?;
+    hardening::protect_process()?;
+    let config = Config::load(process.config.as_deref())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("draining");
+    };
+    Ok((config, stop))
+}
+
+/// Lets what is under way end, and writes down what waits.
+async fn end(wired: Wired, worker: Worker, background: Background) {
     worker.drain().await;
     // Others go on with what is left.
     wired.bell.ring(Topic::Work).await;
@@ -168,5 +209,4 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
         tracing::warn!("some credentials were still being refreshed");
     }
     wired.upkeep.close().await;
-    Ok(())
 }

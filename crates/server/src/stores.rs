@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Durability, TlsConfig};
 use crate::first_start;
-use crate::serve::{ServeArguments, ServeError};
+use crate::serve::{ProcessArguments, ServeError};
 use context::{AuditLog, CredentialIndex};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
@@ -41,7 +41,7 @@ pub(crate) enum Upkeep {
 
 /// Opens the store that the configuration names.
 pub(crate) async fn open(
-    arguments: &ServeArguments,
+    arguments: &ProcessArguments,
     config: &Config,
     env: &Env,
 ) -> Result<Stores, ServeError> {
@@ -54,7 +54,7 @@ pub(crate) async fn open(
     }
 }
 
-async fn embedded(arguments: &ServeArguments, config: &Config, env: &Env) -> Result<Stores, ServeError> {
+async fn embedded(arguments: &ProcessArguments, config: &Config, env: &Env) -> Result<Stores, ServeError> {
     let data = &arguments.data;
     let named = arguments.master_key_file.as_ref();
     let present = first_start::master_key(data, named, arguments.production, env)?;
@@ -80,7 +80,7 @@ async fn embedded(arguments: &ServeArguments, config: &Config, env: &Env) -> Res
 }
 
 async fn database(
-    arguments: &ServeArguments,
+    arguments: &ProcessArguments,
     config: &Config,
     url: &SecretText,
     env: &Env,

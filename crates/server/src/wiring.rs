@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::failures::Failures;
 use crate::messages::{self, Messages};
-use crate::serve::{ServeArguments, ServeError};
+use crate::serve::{ProcessArguments, ServeError};
 use crate::stores::{Stores, Upkeep};
 use crate::{first_start, limits, models, stores, system, witnesses, work};
 use app::vault::{Vault, VaultParts};
@@ -24,19 +24,33 @@ pub(crate) struct Wired {
     pub(crate) bell: Arc<dyn Doorbell>,
 }
 
-/// Opens the store and puts everything together.
+/// What a process is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// To answer calls and to carry runs out. The first one makes the first operator's key.
+    Server,
+    /// To carry runs out.
+    Worker,
+}
+
+/// Opens the store and puts everything together. Where the configuration names no URL by which callers come, it is the
+/// one that is listened on.
 pub(crate) async fn wire(
-    arguments: &ServeArguments,
+    arguments: &ProcessArguments,
     config: &Config,
-    public_url: String,
+    listening: String,
+    role: Role,
 ) -> Result<Wired, ServeError> {
+    let public_url = config.public_url.clone().unwrap_or(listening).trim_end_matches('/').to_owned();
     let env = system::env();
     let data = &arguments.data;
     let Stores { tenants, platform, lifecycle, index, audit, index_key, operator_secrets_key, upkeep } =
         stores::open(arguments, config, &env).await?;
     let limiter = limits::limiter(&tenants, config, &env).await?;
     let index_key = Arc::new(IndexKey::new(index_key));
-    first_start::operator_key(data, platform.as_ref(), &index_key, &env).await?;
+    if role == Role::Server {
+        first_start::operator_key(data, platform.as_ref(), &index_key, &env).await?;
+    }
 
     // The embedded store holds the folder for this process by now, so nobody else's files are on their way in it.
     let scratch = Scratch::open(data.join("scratch")).map_err(ServeError::Folder)?;

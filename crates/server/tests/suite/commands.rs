@@ -81,7 +81,7 @@ fn what_cannot_run_ends_with_two_and_says_why() {
     let folder = TempDir::new().unwrap();
     let nowhere = text(folder.path()).to_owned() + "/nowhere";
     for (arguments, why) in [
-        (&["worker"][..], "inside `tenantry serve`"),
+        (&["worker", "--data", &nowhere][..], "inside `tenantry serve`"),
         (&["audit", "verify", &nowhere, "--vkey", "nonsense"], "verifier key"),
         (&["tenants", "--operator-key-file", &nowhere, "list"], "cannot be read"),
         (&["verify", "--evidence", "/nowhere/x"], "/nowhere/x"),

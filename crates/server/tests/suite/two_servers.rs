@@ -10,7 +10,7 @@ use http::Method;
 use nats_instance::NatsServer;
 use redis_instance::RedisServer;
 use serde_json::{Value, json};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -81,8 +81,23 @@ impl Pair {
 }
 
 fn signal(server: &Server, name: &str) {
-    let sent = Command::new("kill").args([name, &server.process_id().to_string()]).status().unwrap();
+    signal_process(server.process_id(), name);
+}
+
+fn signal_process(id: u32, name: &str) {
+    let sent = Command::new("kill").args([name, &id.to_string()]).status().unwrap();
     assert!(sent.success());
+}
+
+/// A process that ends with the test.
+struct Stopped(Child);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,6 +308,31 @@ async fn a_redis_that_drops_keys_is_refused() {
     );
     let plain = refused("plain.toml", "redis_url = \"redis://10.1.2.3:6379\"");
     assert!(plain.contains("plaintext link"), "{plain}");
+}
+
+// It has neither an address nor an operator's key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_goes_on_without_any_server() {
+    let mut pair = Pair::start().await;
+    let (data, config) = (pair.place.file("worker"), pair.one.folder().join("tenantry.toml"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.arg("worker").arg("--data").arg(&data).arg("--config").arg(config);
+    command.arg("--master-key-file").arg(pair.place.file("master.key"));
+    let worker = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut worker = Stopped(worker);
+    let tenant = pair.one.tenant("Acme").await;
+    let workflow = workflow(&tenant, &pair.calls(&["/slow/300/a", "/slow/300/b", "/ok/c"])).await;
+    let run = start(&tenant.owner, &workflow, Value::Null).await;
+    eventually(|| !pair.service.seen("/slow/300/a").is_empty()).await;
+    pair.one.kill();
+    pair.two.kill();
+    eventually(|| !pair.service.seen("/ok/c").is_empty()).await;
+    assert!(!data.join("operator.key").exists());
+    signal_process(worker.0.id(), "-TERM");
+    assert!(worker.0.wait().unwrap().success());
+    pair.one.start_again();
+    assert_eq!(over(&tenant.owner_at(&pair.one), &run).await["status"], "succeeded");
+    assert_eq!(pair.service.by_key("/ok/c").into_values().collect::<Vec<_>>(), [1]);
 }
 
 // What one server is told, the other is attacked for, in each kind of home.
