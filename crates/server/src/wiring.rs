@@ -10,6 +10,7 @@ use app::{App, Parts, Scratch};
 use bus_local::LocalBus;
 use context::{Authenticator, IndexKey};
 use egress::Egress;
+use env::Env;
 use std::sync::Arc;
 use worker::Scheduler;
 
@@ -29,13 +30,24 @@ pub(crate) async fn wire(
     public_url: String,
 ) -> Result<Wired, ServeError> {
     let env = system::env();
+    let stores = stores::open(arguments, config, &env).await?;
+    let index_key = IndexKey::new(stores.index_key.clone());
+    first_start::operator_key(&arguments.data, stores.platform.as_ref(), &index_key, &env).await?;
+    put_together(stores, (arguments, config), public_url, env).await
+}
+
+/// Puts everything together on a store that is open.
+pub(crate) async fn put_together(
+    stores: Stores,
+    (arguments, config): (&ServeArguments, &Config),
+    public_url: String,
+    env: Env,
+) -> Result<Wired, ServeError> {
     let data = &arguments.data;
     let Stores { tenants, platform, lifecycle, index, audit, index_key, operator_secrets_key, upkeep } =
-        stores::open(arguments, config, &env).await?;
+        stores;
     let limiter = limits::limiter(&tenants, config, &env).await?;
     let index_key = Arc::new(IndexKey::new(index_key));
-    first_start::operator_key(data, platform.as_ref(), &index_key, &env).await?;
-
     // The embedded store holds the folder for this process by now, so nobody else's files are on their way in it.
     let scratch = Scratch::open(data.join("scratch")).map_err(ServeError::Folder)?;
     let failures = Arc::new(Failures::default());
