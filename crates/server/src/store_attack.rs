@@ -14,7 +14,6 @@ use app::App;
 use app::verify_grants::{self, NewVerifyGrant};
 use cli::WantedAttack;
 use client::Client;
-use content::Filled;
 use context::Operator;
 use http_api::{Api, Bounds};
 use store::VerifyGrantRow;
@@ -163,10 +162,9 @@ async fn attack(
         for slot in slots.by_ref().take(2) {
             let made = verify_grants::make_isolated(app, operator, (grant, slot), *isolation).await;
             let made = made.map_err(|problem| format!("a throwaway tenant cannot be made: {problem}"))?;
-            let owner = client.with_key(made.secret);
-            sides.push((made.tenant.id, content::fill(&owner, &app.env).await?));
+            sides.push((made.tenant.id, content::fill(app, &client, made.secret).await?));
         }
-        if let [(victim, Filled { canary }), (by, _)] = sides.as_slice() {
+        if let [(victim, canary), (by, _)] = sides.as_slice() {
             let sides = Sides {
                 isolation: *isolation,
                 victim: *victim,
