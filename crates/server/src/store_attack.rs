@@ -126,7 +126,8 @@ impl Stage {
         let serving =
             http_api::serve(listener, http_api::router(api), Bounds::default(), std::future::pending());
         clear(&app, &operator).await?;
-        let asked = NewVerifyGrant { name: NAME.to_owned(), hours: Some(1), expires_at: None, tenants: Some(6) };
+        let asked =
+            NewVerifyGrant { name: NAME.to_owned(), hours: Some(1), expires_at: None, tenants: Some(6) };
         let grant = verify_grants::create(&app, &operator, asked).await.map_err(said)?.row;
         let attempts = tokio::select! {
             attempts = attack(&app, (&operator, &grant), Client::new(url), attacker) => attempts,

@@ -5,9 +5,15 @@
 //! Two tenants of one kind of isolation are there already, with content in every table. Before an attack on a table
 //! counts, the victim's own statement must show its rows there.
 
+mod catalog;
+mod context;
 mod ground;
 mod reads;
+mod rights;
+mod sealed;
+mod statements;
 mod tally;
+mod writes;
 
 use crate::error::Fault;
 use crate::home::params;
@@ -118,6 +124,12 @@ impl Attacker {
         let ground = Ground::of(self, sides).await?;
         let mut tally = Tally::new(ground.tier());
         reads::attack(&ground, &mut tally).await?;
+        context::attack(&ground, &mut tally).await?;
+        catalog::attack(&ground, &mut tally).await?;
+        statements::attack(&ground, &mut tally).await?;
+        rights::attack(&ground, &mut tally).await?;
+        sealed::attack(&ground, &mut tally).await?;
+        writes::attack(&ground, &mut tally).await?;
         Ok(tally.attempts)
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{Attacker, Sides};
 use crate::error::Fault;
-use crate::home::params;
+use crate::home::{Param, params};
 use crate::homes::{binding, password};
 use crate::init::SetupError;
 use crate::link::Link;
 use crate::naming::Naming;
 use crate::schema::{POOLED, Place};
 use crate::token::{self, Tokens};
+use env::Env;
 use ids::{Id as _, TenantId};
 use kms::WrappedKey;
 use secret::SecretText;
@@ -18,6 +19,9 @@ use tokio_postgres::{Client, Error, Row};
 
 /// The time at the database, in milliseconds.
 const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+
+/// A transaction in which nothing is waited for: what is attacked may be in use.
+pub(super) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '5s'";
 
 /// One of the two tenants.
 pub(super) struct Party {
@@ -50,6 +54,7 @@ pub(super) struct Ground<'a> {
     pub(super) isolation: Isolation,
     pub(super) canaries: &'a [SecretText],
     pub(super) naming: &'a Naming,
+    pub(super) env: &'a Env,
     /// The address with the run-time role.
     pub(super) server: &'a Link,
     /// The administrator's, in any database.
@@ -67,8 +72,8 @@ impl<'a> Ground<'a> {
             tables.insert(table, control(&victim, &attacker, table).await?);
         }
         let Sides { isolation, canaries, .. } = sides;
-        let Attacker { naming, server, admin, .. } = own;
-        Ok(Self { attacker, victim, isolation: *isolation, canaries, naming, server, admin, tables })
+        let Attacker { naming, server, admin, env, .. } = own;
+        Ok(Self { attacker, victim, isolation: *isolation, canaries, naming, env, server, admin, tables })
     }
 
     /// The name of the kind.
@@ -80,6 +85,12 @@ impl<'a> Ground<'a> {
     pub(super) fn place(&self, table: &str) -> String {
         let schema = if self.is_shared() { POOLED } else { "tenant" };
         format!("{schema}.{table}")
+    }
+
+    /// A statement about a table of the attacker's place: `{t}` is the table, `{own}` and `{victim}` are ids.
+    pub(super) fn on(&self, table: &str, sql: &str) -> String {
+        let named = format!("{}.{table}", self.attacker.schema);
+        sql.replace("{t}", &named).replace("{own}", &self.attacker.hex).replace("{victim}", &self.victim.hex)
     }
 
     /// Whether the two share tables and a role.
@@ -129,12 +140,12 @@ async fn own_link(own: &Attacker, tenant: TenantId, isolation: Isolation) -> Res
 async fn control(victim: &Party, attacker: &Party, table: &str) -> Result<Option<String>, SetupError> {
     for (who, party) in [("victim", victim), ("attacker", attacker)] {
         let client = party.link.connect().await?;
-        let own = format!(
-            "SELECT count(*) FROM {}.{table} WHERE tenant_id = '\\x{}'",
-            party.schema, party.hex
-        );
+        let own =
+            format!("SELECT count(*) FROM {}.{table} WHERE tenant_id = '\\x{}'", party.schema, party.hex);
         let reason = match tried(&client, Some(&party.token()), &[], &own).await {
-            Ok(rows) if rows.first().is_some_and(|row| row.try_get::<_, i64>(0).is_ok_and(|it| it > 0)) => None,
+            Ok(rows) if rows.first().is_some_and(|row| row.try_get::<_, i64>(0).is_ok_and(|it| it > 0)) => {
+                None
+            }
             Ok(_) => Some(format!("the {who}'s own statement finds no row of its own in {table}")),
             Err(error) => Some(format!("the {who}'s own statement: {}", super::tally::code(&error))),
         };
@@ -152,7 +163,18 @@ pub(super) async fn tried(
     before: &[String],
     statement: &str,
 ) -> Result<Vec<Row>, Error> {
-    client.batch_execute("BEGIN").await?;
+    tried_with(client, token, before, statement, &[]).await
+}
+
+/// The same with values.
+pub(super) async fn tried_with(
+    client: &Client,
+    token: Option<&SecretText>,
+    before: &[String],
+    statement: &str,
+    values: &[Param<'_>],
+) -> Result<Vec<Row>, Error> {
+    client.batch_execute(BEGIN).await?;
     let rows = async {
         if let Some(token) = token {
             bind(client, token).await?;
@@ -160,7 +182,7 @@ pub(super) async fn tried(
         for statement in before {
             client.batch_execute(statement).await?;
         }
-        client.query_typed(statement, &[]).await
+        client.query_typed(statement, values).await
     };
     let rows = rows.await;
     client.batch_execute("ROLLBACK").await?;

@@ -29,8 +29,20 @@ impl Tally {
     ) {
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.since = Instant::now();
-        self.attempts.push(Attempt { tier: self.tier, statement, place: place.into(), attack, outcome, millis });
+        self.attempts.push(Attempt {
+            tier: self.tier,
+            statement,
+            place: place.into(),
+            attack,
+            outcome,
+            millis,
+        });
     }
+}
+
+/// Something got through.
+pub(super) fn leak(what: impl Into<String>) -> Outcome {
+    Outcome::Leak(what.into())
 }
 
 /// The code of an error, or why there is none. The text is left out: it may have content in it.
@@ -49,7 +61,9 @@ pub(super) fn counted(found: Result<Vec<Row>, Error>) -> Outcome {
         Ok(rows) => match rows.first().map(|row| row.try_get::<_, i64>(0)) {
             Some(Ok(0)) => Outcome::Held,
             Some(Ok(1)) => Outcome::Leak("1 row that is another tenant's, or nobody's to see".to_owned()),
-            Some(Ok(rows)) => Outcome::Leak(format!("{rows} rows that are another tenant's, or nobody's to see")),
+            Some(Ok(rows)) => {
+                Outcome::Leak(format!("{rows} rows that are another tenant's, or nobody's to see"))
+            }
             Some(Err(_)) | None => Outcome::Unattacked("the database gave no number".to_owned()),
         },
         Err(error) if is_refused(&error) => Outcome::Held,
