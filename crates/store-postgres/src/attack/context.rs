@@ -2,7 +2,7 @@
 //! the same connection must not be inside it; and a connection must not begin inside anybody.
 
 use super::Outcome;
-use super::ground::{BEGIN, Ground, bind, tried};
+use super::ground::{BEGIN, Ground, bind};
 use super::reads::ANY;
 use super::tally::{Tally, code, counted, leak};
 use crate::init::SetupError;
@@ -36,42 +36,35 @@ pub(super) async fn attack(ground: &Ground<'_>, tally: &mut Tally) -> Result<(),
     for (ends, attack) in ENDS {
         // What went wrong may have closed the one before.
         let client = ground.attacker.link.connect().await?;
+        let ended = end(&client, ground, ends).await;
         for (table, missing) in &ground.tables {
-            let outcome = match missing {
-                Some(missing) => Outcome::Unattacked(missing.clone()),
-                None => after(&client, ground, ends, table).await,
+            let outcome = match (missing, &ended) {
+                (Some(missing), _) => Outcome::Unattacked(missing.clone()),
+                (None, Err(error)) => {
+                    Outcome::Unattacked(format!("the victim's transaction: {}", code(error)))
+                }
+                (None, Ok(())) => counted(client.query_typed(&ground.on(table, ANY), &[]).await),
             };
             tally.note("SELECT", ground.place(table), attack, outcome);
+        }
+        if let Ends::ToASavepoint = ends {
+            client.batch_execute("ROLLBACK").await?;
         }
     }
     fresh(ground, tally).await
 }
 
-/// What a transaction sees that says nothing, after one of the victim's that ended like this.
-async fn after(client: &Client, ground: &Ground<'_>, ends: Ends, table: &str) -> Outcome {
-    let any = ground.on(table, ANY);
-    let ended = end(client, ground, ends, &any).await;
-    if let Err(error) = ended {
-        return Outcome::Unattacked(format!("the victim's transaction: {}", code(&error)));
-    }
-    if let Ends::ToASavepoint = ends {
-        let found = client.query_typed(&any, &[]).await;
-        return match client.batch_execute("ROLLBACK").await {
-            Ok(()) => counted(found),
-            Err(error) => counted(Err(error)),
-        };
-    }
-    counted(tried(client, None, &[], &any).await)
-}
-
-async fn end(client: &Client, ground: &Ground<'_>, ends: Ends, any: &str) -> Result<(), Error> {
+/// A transaction of the victim's that reads all tables, and ends.
+async fn end(client: &Client, ground: &Ground<'_>, ends: Ends) -> Result<(), Error> {
     let token = ground.victim.token();
     client.batch_execute(BEGIN).await?;
     if let Ends::ToASavepoint = ends {
         client.batch_execute("SAVEPOINT before").await?;
     }
     bind(client, &token).await?;
-    client.query_typed(any, &[]).await?;
+    for table in ground.tables.keys() {
+        client.query_typed(&ground.on(table, ANY), &[]).await?;
+    }
     match ends {
         Ends::Committed => client.batch_execute("COMMIT").await,
         Ends::RolledBack => client.batch_execute("ROLLBACK").await,
@@ -79,23 +72,30 @@ async fn end(client: &Client, ground: &Ground<'_>, ends: Ends, any: &str) -> Res
             let _: Result<(), Error> = client.batch_execute("SELECT 1 / 0").await;
             client.batch_execute("ROLLBACK").await
         }
-        Ends::Cancelled => {
-            let (token, tls) = (client.cancel_token(), ground.attacker.link.tls.clone());
-            let cancel = async {
-                tokio::time::sleep(RUNS).await;
-                token.cancel_query(tls).await
-            };
-            let (slept, cancelled) = tokio::join!(client.batch_execute("SELECT pg_sleep(5)"), cancel);
-            cancelled?;
-            client.batch_execute("ROLLBACK").await?;
-            // One that was not cancelled shows nothing.
-            match slept {
-                Err(error) if code(&error) == "57014" => Ok(()),
-                Err(error) => Err(error),
-                Ok(()) => client.batch_execute("SELECT 1 / 0").await,
-            }
-        }
+        Ends::Cancelled => cancel(client, ground).await,
         Ends::ToASavepoint => client.batch_execute("ROLLBACK TO SAVEPOINT before").await,
+    }
+}
+
+/// Cancels a statement that runs, from another connection, as a caller does that waits no longer.
+async fn cancel(client: &Client, ground: &Ground<'_>) -> Result<(), Error> {
+    let (token, tls) = (client.cancel_token(), ground.attacker.link.tls.clone());
+    let asked = async {
+        tokio::time::sleep(RUNS).await;
+        token.cancel_query(tls).await
+    };
+    let (slept, asked) = tokio::join!(client.batch_execute("SELECT pg_sleep(5)"), asked);
+    asked?;
+    // The database tells its process twice, and the second time may be late.
+    tokio::time::sleep(RUNS).await;
+    if client.batch_execute("ROLLBACK").await.is_err() {
+        client.batch_execute("ROLLBACK").await?;
+    }
+    match slept {
+        Err(error) if code(&error) == "57014" => Ok(()),
+        Err(error) => Err(error),
+        // One that came to its end shows nothing.
+        Ok(()) => client.batch_execute("SELECT 1 / 0").await,
     }
 }
 

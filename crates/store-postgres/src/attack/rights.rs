@@ -94,7 +94,7 @@ const OF_THE_PLATFORM: &[Forbidden] = &[
         "UPDATE tenantry.provisioning SET state = 'waiting'",
     ),
     forbidden("DELETE", "tenantry.provisioning", "others' homes", "DELETE FROM tenantry.provisioning"),
-    forbidden("UPDATE", "tenantry.epoch", "what servers remember", "UPDATE tenantry.epoch SET epoch = 0"),
+    forbidden("UPDATE", "tenantry.epoch", "what servers remember", "UPDATE tenantry.epoch SET number = 0"),
 ];
 
 pub(super) async fn attack(ground: &Ground<'_>, tally: &mut Tally) -> Result<(), SetupError> {
