@@ -11,6 +11,8 @@ use tokio_postgres::{Client, Error};
 
 /// How many connections are looked at that nobody has used here. A pooler gives ones that others have used.
 const FRESH: usize = 6;
+/// How long a pooler may take to give one.
+const GIVEN: Duration = Duration::from_secs(1);
 /// How long a statement runs before it is cancelled.
 const RUNS: Duration = Duration::from_millis(50);
 
@@ -104,8 +106,11 @@ async fn fresh(ground: &Ground<'_>, tally: &mut Tally) -> Result<(), SetupError>
     let mut clients = Vec::new();
     for _ in 0..FRESH {
         let client = ground.attacker.link.connect().await?;
-        // Held, so that a pooler gives the next another one.
-        client.batch_execute(BEGIN).await?;
+        // Held, so that a pooler gives the next another one, as long as it has one.
+        match tokio::time::timeout(GIVEN, client.batch_execute(BEGIN)).await {
+            Ok(begun) => begun?,
+            Err(_) => break,
+        }
         clients.push(client);
     }
     for (what, attack, select) in LEFT {

@@ -164,7 +164,7 @@ async fn copied(client: &Client, ground: &Ground<'_>, table: &str) -> Outcome {
     let ended = client.batch_execute("ROLLBACK").await;
     match lines.and_then(|lines| ended.map(|()| lines)) {
         Ok(0) => Outcome::Held,
-        Ok(lines) => leak(format!("{lines} lines of others")),
+        Ok(lines) => leak(format!("lines of others: {lines}")),
         Err(error) if is_refused(&error) => Outcome::Held,
         Err(error) => Outcome::Unattacked(format!("the database answered {}", code(&error))),
     }

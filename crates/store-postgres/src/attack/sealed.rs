@@ -82,7 +82,7 @@ async fn others(
     let outcome = if shown.is_empty() {
         Outcome::Held
     } else {
-        leak(format!("rows of the victim's: {}", shown.join(", ")))
+        leak(shown.join(", "))
     };
     tally.note("SELECT", "every view, table and function that was added", "rows of the victim's", outcome);
     Ok(())

@@ -3,6 +3,7 @@
 
 use super::Outcome;
 use super::ground::{BEGIN, Ground, bind, tried, tried_with};
+use super::reads::OTHERS;
 use super::tally::{Tally, code, counted, is_refused, leak, refused};
 use crate::home::params;
 use crate::init::SetupError;
@@ -13,7 +14,9 @@ use tokio_postgres::{Client, Error};
 /// A row of the attacker's once more, as the victim's.
 const FOR_THE_VICTIM: &str = "INSERT INTO {t} SELECT (jsonb_populate_record(NULL::{t},
     to_jsonb(it) || jsonb_build_object('tenant_id', '\\x{victim}'))).* FROM {t} AS it LIMIT 1";
-/// A row of the attacker's becomes the victim's.
+/// The attacker's rows become the victim's. A statement that reads nothing is asked for the policies for writing alone.
+const ALL_GIVEN_AWAY: &str = "UPDATE {t} SET tenant_id = '\\x{victim}'";
+/// The same for one row, where a statement without a condition would reach rows of everybody.
 const GIVEN_AWAY: &str = "UPDATE {t} SET tenant_id = '\\x{victim}'
     WHERE ctid = (SELECT ctid FROM {t} WHERE tenant_id = '\\x{own}' LIMIT 1)";
 /// The victim's rows, changed and removed.
@@ -40,8 +43,8 @@ pub(super) async fn attack(ground: &Ground<'_>, tally: &mut Tally) -> Result<(),
         let outcomes = match missing {
             Some(missing) => [(); 7].map(|()| Outcome::Unattacked(missing.clone())),
             None => [
-                refused(tried(&client, Some(&own), &[], &sql(FOR_THE_VICTIM)).await),
-                refused(tried(&client, Some(&own), &[], &sql(GIVEN_AWAY)).await),
+                refused_first(tried(&client, Some(&own), &[], &sql(FOR_THE_VICTIM)).await),
+                given_away(&client, ground, table).await,
                 counted(tried(&client, Some(&own), &[], &sql(CHANGED)).await),
                 counted(tried(&client, Some(&own), &[], &sql(REMOVED)).await),
                 refused(tried(&client, Some(&own), &[], &sql("TRUNCATE {t} CASCADE")).await),
@@ -63,6 +66,22 @@ pub(super) async fn attack(ground: &Ground<'_>, tally: &mut Tally) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether an own row becomes the victim's.
+async fn given_away(client: &Client, ground: &Ground<'_>, table: &str) -> Outcome {
+    let own = ground.attacker.token();
+    let narrow = counted(tried(client, Some(&own), &[], &ground.on(table, OTHERS)).await) == Outcome::Held;
+    let update = ground.on(table, if narrow { ALL_GIVEN_AWAY } else { GIVEN_AWAY });
+    refused_first(tried(client, Some(&own), &[], &update).await)
+}
+
+/// The same as [`refused`], where a key may stand in the way of what no policy refused.
+fn refused_first<T>(tried: Result<T, Error>) -> Outcome {
+    match tried.as_ref().map_err(code) {
+        Err("23503" | "23505") => leak("only a key stood in its way"),
+        _ => refused(tried),
+    }
 }
 
 fn keys_name(table: &str) -> &'static str {
