@@ -5,6 +5,7 @@ use super::Outcome;
 use super::ground::{BEGIN, Ground, bind};
 use super::reads::ANY;
 use super::tally::{Tally, code, counted, leak};
+use crate::home::params;
 use crate::init::SetupError;
 use std::time::Duration;
 use tokio_postgres::{Client, Error};
@@ -37,8 +38,8 @@ const ENDS: [(Ends, &str); 5] = [
 pub(super) async fn attack(ground: &Ground<'_>, tally: &mut Tally) -> Result<(), SetupError> {
     for (ends, attack) in ENDS {
         // What went wrong may have closed the one before.
-        let client = ground.attacker.link.connect().await?;
-        let ended = end(&client, ground, ends).await;
+        let (client, other) = (ground.attacker.link.connect().await?, ground.attacker.link.connect().await?);
+        let ended = end((&client, &other), ground, ends).await;
         for (table, missing) in &ground.tables {
             let outcome = match (missing, &ended) {
                 (Some(missing), _) => Outcome::Unattacked(missing.clone()),
@@ -57,7 +58,7 @@ pub(super) async fn attack(ground: &Ground<'_>, tally: &mut Tally) -> Result<(),
 }
 
 /// A transaction of the victim's that reads all tables, and ends.
-async fn end(client: &Client, ground: &Ground<'_>, ends: Ends) -> Result<(), Error> {
+async fn end((client, other): (&Client, &Client), ground: &Ground<'_>, ends: Ends) -> Result<(), Error> {
     let token = ground.victim.token();
     client.batch_execute(BEGIN).await?;
     if let Ends::ToASavepoint = ends {
@@ -74,17 +75,18 @@ async fn end(client: &Client, ground: &Ground<'_>, ends: Ends) -> Result<(), Err
             let _: Result<(), Error> = client.batch_execute("SELECT 1 / 0").await;
             client.batch_execute("ROLLBACK").await
         }
-        Ends::Cancelled => cancel(client, ground).await,
+        Ends::Cancelled => cancel(client, other).await,
         Ends::ToASavepoint => client.batch_execute("ROLLBACK TO SAVEPOINT before").await,
     }
 }
 
-/// Cancels a statement that runs, from another connection, as a caller does that waits no longer.
-async fn cancel(client: &Client, ground: &Ground<'_>) -> Result<(), Error> {
-    let (token, tls) = (client.cancel_token(), ground.attacker.link.tls.clone());
+/// Cancels a statement that runs, from another connection. By a statement, since a pooler may not get over a request to
+/// cancel whose connection is closed at once.
+async fn cancel(client: &Client, other: &Client) -> Result<(), Error> {
+    let pid: i32 = client.query_typed_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
     let asked = async {
         tokio::time::sleep(RUNS).await;
-        token.cancel_query(tls).await
+        other.execute_typed("SELECT pg_cancel_backend($1)", params![pid => INT4]).await
     };
     let (slept, asked) = tokio::join!(client.batch_execute("SELECT pg_sleep(5)"), asked);
     asked?;

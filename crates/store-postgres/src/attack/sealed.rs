@@ -79,11 +79,7 @@ async fn others(
             shown.push(name);
         }
     }
-    let outcome = if shown.is_empty() {
-        Outcome::Held
-    } else {
-        leak(shown.join(", "))
-    };
+    let outcome = if shown.is_empty() { Outcome::Held } else { leak(shown.join(", ")) };
     tally.note("SELECT", "every view, table and function that was added", "rows of the victim's", outcome);
     Ok(())
 }
