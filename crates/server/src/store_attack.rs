@@ -16,18 +16,21 @@ use cli::WantedAttack;
 use client::Client;
 use context::Operator;
 use http_api::{Api, Bounds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use store::VerifyGrantRow;
 use store_postgres::attack::{Attacker, Attempt, Outcome, Sides, Target};
 use store_postgres::{PostgresStore, Provisioner};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 use verify::{Report, Verdict};
 
 /// What the grant is called that throwaway tenants go with. A later run takes away what has this name.
 const NAME: &str = "tenantry verify --store";
 const LOOPBACK: &str = "127.0.0.1:0";
+const INTERRUPTED: &str = "interrupted; what the suite had made was deleted";
 
 /// Attacks, and removes what it made, also where it fails or is told to stop.
 pub(crate) async fn run(wanted: WantedAttack) -> Result<Report, String> {
@@ -94,7 +97,7 @@ impl Stage {
         let settings = stores::settings(&config.store, &administrator.url, tls);
         let store = PostgresStore::open_to_attack(settings, administrator.kms.clone(), env.clone());
         let store = store.await.map_err(said)?;
-        let mut stores = stores::in_database(std::sync::Arc::new(store), None).await.map_err(said)?;
+        let mut stores = stores::in_database(Arc::new(store), None).await.map_err(said)?;
         let key = operator::appoint(&mut stores, &env);
         let folder = tempfile::Builder::new().prefix("tenantry-").tempdir().map_err(said)?;
         let listener = TcpListener::bind(LOOPBACK).await.map_err(said)?;
@@ -119,6 +122,7 @@ impl Stage {
     /// Makes the tenants, attacks them, and removes them.
     async fn play(self, attacker: &Attacker) -> Result<Vec<Attempt>, String> {
         let Self { wired, operator, listener, _scratch } = self;
+        let mut signals = Signals::listen()?;
         let app = wired.app.clone();
         let url = app.public_url.parse().map_err(said)?;
         let api = Api::new(app.clone());
@@ -129,10 +133,17 @@ impl Stage {
         let asked =
             NewVerifyGrant { name: NAME.to_owned(), hours: Some(1), expires_at: None, tenants: Some(6) };
         let grant = verify_grants::create(&app, &operator, asked).await.map_err(said)?.row;
+        let stopped = AtomicBool::new(false);
+        let told = async {
+            signals.come().await;
+            // What is under way comes to its end, so that all that it makes is known.
+            stopped.store(true, Ordering::Relaxed);
+            std::future::pending().await
+        };
         let attempts = tokio::select! {
-            attempts = attack(&app, (&operator, &grant), Client::new(url), attacker) => attempts,
+            attempts = attack(&app, (&operator, &grant), (Client::new(url), attacker), &stopped) => attempts,
             () = serving => Err("the server ended".to_owned()),
-            () = told_to_stop() => Err("interrupted; what the suite had made was deleted".to_owned()),
+            () = told => Err(INTERRUPTED.to_owned()),
         };
         clear(&app, &operator).await?;
         attempts
@@ -153,14 +164,16 @@ async fn clear(app: &App, operator: &Operator) -> Result<(), String> {
 async fn attack(
     app: &App,
     (operator, grant): (&Operator, &VerifyGrantRow),
-    client: Client,
-    attacker: &Attacker,
+    (client, attacker): (Client, &Attacker),
+    stopped: &AtomicBool,
 ) -> Result<Vec<Attempt>, String> {
+    let go_on = || if stopped.load(Ordering::Relaxed) { Err(INTERRUPTED.to_owned()) } else { Ok(()) };
     let mut attempts = Vec::new();
     let mut slots = 0..;
     for isolation in app.platform.isolations() {
         let mut sides = Vec::new();
         for slot in slots.by_ref().take(2) {
+            go_on()?;
             let made = verify_grants::make_isolated(app, operator, (grant, slot), *isolation).await;
             let made = made.map_err(|problem| format!("a throwaway tenant cannot be made: {problem}"))?;
             sides.push((made.tenant.id, content::fill(app, &client, made.secret).await?));
@@ -172,22 +185,29 @@ async fn attack(
                 attacker: *by,
                 canaries: vec![canary.clone()],
             };
+            go_on()?;
             attempts.extend(attacker.attack(&sides).await.map_err(said)?);
         }
     }
     Ok(attempts)
 }
 
-/// Ends with Ctrl-C, or with the signal by which supervisors end a process.
-async fn told_to_stop() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
+/// The signals by which people and supervisors end a process. From here on they end what is to be cleaned up after.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated => {}
     }
 }
