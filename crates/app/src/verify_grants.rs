@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use store::{ErasureReceipt, StoreError, VerifyGrantRow};
+use store::{ErasureReceipt, Isolation, StoreError, VerifyGrantRow};
 
 const CREATE: Action = Action::new("verify_grant.create");
 const REVOKE: Action = Action::new("verify_grant.revoke");
@@ -208,16 +208,40 @@ pub async fn make(app: &App, grant: &Grant, input: NewTenantInput) -> Result<Mad
     };
     app.grant_pace.admit(grant, app.env.now())?;
     let throwaway = Throwaway { grant: grant.id(), until: grant.until(), slot };
-    let overrides = Overrides {
+    // Two at once take one slot, and the store lets one of them.
+    tenants::create_throwaway(app, maker, &input, throwaway, unlimited()).await
+}
+
+/// What a throwaway tenant has in place of a plan's limits.
+fn unlimited() -> Overrides {
+    Overrides {
         ai_calls_per_hour: Some(None),
         api_calls_per_hour: Some(None),
         requests_per_second: Some(Some(REQUESTS_PER_SECOND)),
         concurrent_runs: Some(Some(CONCURRENT_RUNS)),
         storage_bytes: Some(Some(STORAGE_BYTES)),
         retention_days: Some(None),
+    }
+}
+
+/// Makes a throwaway tenant of a kind of isolation, which no grant chooses: for an operator who attacks the store itself.
+/// It goes with the grant.
+pub async fn make_isolated(
+    app: &App,
+    operator: &Operator,
+    (grant, slot): (&VerifyGrantRow, u32),
+    isolation: Isolation,
+) -> Result<Made, Problem> {
+    operator.must_change()?;
+    let input = NewTenantInput {
+        name: grant.name.clone(),
+        external_id: None,
+        region: None,
+        plan: None,
+        isolation: Some(isolation.to_string()),
     };
-    // Two at once take one slot, and the store lets one of them.
-    tenants::create_throwaway(app, maker, &input, throwaway, overrides).await
+    let throwaway = Throwaway { grant: grant.id, until: grant.expires_at, slot };
+    tenants::create_throwaway(app, operator, &input, throwaway, unlimited()).await
 }
 
 /// Deletes a tenant that the grant made. Any other is not found, whether or not it is there.

@@ -7,6 +7,7 @@ use secret::SecretText;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use verify::{Only, Report};
 
 /// What commands need from the program around them.
 #[derive(Clone)]
@@ -33,6 +34,16 @@ pub struct WantedRestore {
     pub old_server_is_gone: bool,
     /// The highest generation that any server is known to have had.
     pub generation_before: u64,
+}
+
+/// How a database is attacked.
+pub struct WantedAttack {
+    /// The configuration that names it, and its administrator.
+    pub config: PathBuf,
+    /// The file of the master key.
+    pub master_key: PathBuf,
+    /// Which patterns are told of.
+    pub only: Only,
 }
 
 /// One thing that was looked at in a database.
@@ -65,6 +76,9 @@ pub trait Offline: Send + Sync {
 
     /// What the database stands on that a configuration names, or nothing where it names none.
     async fn footing(&self, config: &Path) -> Result<Option<Vec<FootingLine>>, String>;
+
+    /// Attacks the database that a configuration names, with throwaway tenants that it makes and removes.
+    async fn attack_store(&self, wanted: WantedAttack) -> Result<Report, String>;
 
     /// Puts a backup of everything back, lets the server in the folder be the only one, or both; what was done. An
     /// error says why not, and nothing was touched then.

@@ -1,7 +1,7 @@
 //! `tenantry verify`: attacks a server, its own or another.
 
 use crate::evidence::{self, Kept};
-use crate::offline::Surroundings;
+use crate::offline::{Surroundings, WantedAttack};
 use crate::output::{Ended, News, Progress, Trouble, say, say_json};
 use crate::server::key;
 use ::audit::evidence::Server;
@@ -9,7 +9,7 @@ use ::verify::{Only, Options, Outside, OwnServer, Places, Report};
 use clap::Args;
 use client::{BaseUrl, Client};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a server is attacked.
 #[derive(Args)]
@@ -37,6 +37,16 @@ pub struct VerifyArguments {
     /// That server's data folder, to be searched, too.
     #[arg(long, value_name = "DIR", requires = "url")]
     data: Option<PathBuf>,
+    /// Attack the PostgreSQL database that a configuration names, by SQL as the roles that servers and tenants have,
+    /// with throwaway tenants of each kind of isolation.
+    #[arg(long, requires_all = ["config", "master_key_file"], conflicts_with_all = ["url", "evidence", "check"])]
+    store: bool,
+    /// That configuration, with `url` and `admin_url` under `[store]`.
+    #[arg(long, value_name = "FILE", requires = "store")]
+    config: Option<PathBuf>,
+    /// The file of the master key that the database's servers are given.
+    #[arg(long, value_name = "FILE", requires = "store")]
+    master_key_file: Option<PathBuf>,
     /// Write the report into this file as JUnit does, for CI systems.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -69,6 +79,13 @@ pub struct VerifyArguments {
 pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> Ended {
     if let (Some(file), Some(key)) = (&arguments.check, &arguments.vkey) {
         return evidence::check(file, key, &arguments.witness, arguments.json);
+    }
+    if let (true, Some(config), Some(master_key)) =
+        (arguments.store, arguments.config.clone(), arguments.master_key_file.clone())
+    {
+        let wanted = WantedAttack { config, master_key, only: Only(arguments.only) };
+        let report = around.offline.attack_store(wanted).await.map_err(Trouble::other)?;
+        return told(&report, arguments.junit.as_deref(), arguments.json);
     }
     let granted = arguments.grant_file.is_some();
     let VerifyArguments { url, operator_key_file, grant_file, log, data, junit, only, json: as_json, .. } =
@@ -110,7 +127,12 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
             report?
         }
     };
-    if let Some(path) = &junit {
+    told(&report, junit.as_deref(), as_json)
+}
+
+/// Says what was found.
+fn told(report: &Report, junit: Option<&Path>, as_json: bool) -> Ended {
+    if let Some(path) = junit {
         std::fs::write(path, report.junit())?;
     }
     if as_json {

@@ -22,13 +22,13 @@ pub(crate) enum StoreCommand {
 
 /// Who the administrator is.
 #[derive(Args)]
-struct AdministratorArguments {
+pub(crate) struct AdministratorArguments {
     /// The configuration file, with `url` and `admin_url` under `[store]`.
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    pub(crate) config: PathBuf,
     /// The file of the master key that all servers are given.
     #[arg(long, value_name = "FILE")]
-    master_key_file: PathBuf,
+    pub(crate) master_key_file: PathBuf,
 }
 
 /// What is made.
@@ -51,17 +51,17 @@ pub(crate) struct ProvisionerArguments {
     json: bool,
 }
 
-/// What both need.
-struct Administrator {
-    url: SecretText,
-    admin_url: SecretText,
-    tls: Tls,
-    kms: Arc<FileKms>,
-    env: Env,
+/// What all of them need.
+pub(crate) struct Administrator {
+    pub(crate) url: SecretText,
+    pub(crate) admin_url: SecretText,
+    pub(crate) tls: Tls,
+    pub(crate) kms: Arc<FileKms>,
+    pub(crate) env: Env,
 }
 
 impl AdministratorArguments {
-    fn read(self) -> Result<Administrator, String> {
+    pub(crate) fn read(self) -> Result<Administrator, String> {
         // Master key and administrator's password are about to be in this process's memory.
         hardening::protect_process()
             .map_err(|error| format!("this process could not be protected: {error}"))?;

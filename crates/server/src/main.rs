@@ -13,7 +13,7 @@ mod models;
 mod offline;
 mod restore;
 mod serve;
-
+mod store_attack;
 mod stores;
 mod system;
 mod wiring;

@@ -6,7 +6,7 @@ use crate::failures::Failures;
 use crate::{escrow, system};
 use async_trait::async_trait;
 use audit::event::Action;
-use cli::{FootingLine, Offline, WantedRestore};
+use cli::{FootingLine, Offline, WantedAttack, WantedRestore};
 use context::event::operator_draft;
 use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts};
 use kms_file::{FileKms, MasterKey};
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::OperatorStore as _;
 use store_sqlite::{EmbeddedStore, Settings, regions_of};
+use verify::Report;
 
 const ROTATE: Action = Action::new("keys.rotate");
 
@@ -55,6 +56,10 @@ impl Offline for DataFolder {
             found: row.found,
         };
         Ok(Some(footing.rows.into_iter().map(line).collect()))
+    }
+
+    async fn attack_store(&self, wanted: WantedAttack) -> Result<Report, String> {
+        crate::store_attack::run(wanted).await
     }
 
     async fn restore_all(&self, wanted: WantedRestore) -> Result<Value, String> {

@@ -1,6 +1,6 @@
 //! The engine behind the store's ports: the embedded one in the data folder, or PostgreSQL.
 
-use crate::config::{Config, Durability, TlsConfig};
+use crate::config::{Config, Durability, StoreConfig, TlsConfig};
 use crate::first_start;
 use crate::serve::{ProcessArguments, ServeError};
 use context::{AuditLog, CredentialIndex};
@@ -94,15 +94,16 @@ async fn database(
         true => Some(Arc::new(OnlyServer::take(url.expose(), &tls).await?)),
         false => None,
     };
-    let settings = store_postgres::Settings {
-        url: url.clone(),
-        regions: config.store.regions.clone(),
-        connections: config.store.connections,
-        own_homes: config.store.own_homes,
-        patience: HOME_MADE,
-        tls,
-    };
+    let settings = settings(&config.store, url, tls);
     let store = Arc::new(PostgresStore::open(settings, kms, env.clone()).await?);
+    in_database(store, only).await
+}
+
+/// A database's store, port by port.
+pub(crate) async fn in_database(
+    store: Arc<PostgresStore>,
+    only: Option<Arc<OnlyServer>>,
+) -> Result<Stores, ServeError> {
     let (index_key, operator_secrets_key) = (store.index_key().await?, store.operator_secrets_key().await?);
     Ok(Stores {
         tenants: store.clone(),
@@ -114,6 +115,18 @@ async fn database(
         operator_secrets_key,
         upkeep: Upkeep::Database { store, _only: only },
     })
+}
+
+/// How a database is opened.
+pub(crate) fn settings(config: &StoreConfig, url: &SecretText, tls: Tls) -> store_postgres::Settings {
+    store_postgres::Settings {
+        url: url.clone(),
+        regions: config.regions.clone(),
+        connections: config.connections,
+        own_homes: config.own_homes,
+        patience: HOME_MADE,
+        tls,
+    }
 }
 
 /// What links to the database go by.

@@ -11,6 +11,7 @@ use app::{App, Parts, Scratch};
 use bus::Doorbell;
 use context::{Authenticator, IndexKey};
 use egress::Egress;
+use env::Env;
 use std::sync::Arc;
 use worker::Scheduler;
 
@@ -31,6 +32,8 @@ pub(crate) enum Role {
     Server,
     /// To carry runs out.
     Worker,
+    /// To attack the database.
+    Attacker,
 }
 
 /// Opens the store and puts everything together. Where the configuration names no URL by which callers come, it is the
@@ -43,9 +46,20 @@ pub(crate) async fn wire(
 ) -> Result<Wired, ServeError> {
     let public_url = config.public_url.clone().unwrap_or(listening).trim_end_matches('/').to_owned();
     let env = system::env();
+    let stores = stores::open(arguments, config, &env).await?;
+    put_together(stores, (arguments, config, role), public_url, env).await
+}
+
+/// Puts everything together on a store that is open.
+pub(crate) async fn put_together(
+    stores: Stores,
+    (arguments, config, role): (&ProcessArguments, &Config, Role),
+    public_url: String,
+    env: Env,
+) -> Result<Wired, ServeError> {
     let data = &arguments.data;
     let Stores { tenants, platform, lifecycle, index, audit, index_key, operator_secrets_key, upkeep } =
-        stores::open(arguments, config, &env).await?;
+        stores;
     let limiter = limits::limiter(&tenants, config, &env).await?;
     let index_key = Arc::new(IndexKey::new(index_key));
     if role == Role::Server {

@@ -29,10 +29,20 @@ pub(crate) struct Homes {
     token_key: SecretBytes<32>,
     kms: Arc<dyn Kms>,
     env: Env,
+    overlook: Overlook,
     open: Mutex<LruCache<TenantId, Arc<Home>>>,
     /// Who opens a home holds one of these, which its tenant's id chooses: nobody opens the same one beside it, and no
     /// more than these are opened at once.
     opening: [tokio::sync::Mutex<()>; OPENED_AT_ONCE],
+}
+
+/// What is used although it is not as it should be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlook {
+    /// Nothing.
+    Nothing,
+    /// Whatever an attack is to find.
+    Footing,
 }
 
 /// How many homes are opened at once.
@@ -56,13 +66,13 @@ impl Homes {
         (link, connections): (Link, usize),
         token_key: SecretBytes<32>,
         (kms, env): (Arc<dyn Kms>, Env),
-        own: NonZeroUsize,
+        (own, overlook): (NonZeroUsize, Overlook),
     ) -> Result<Self, SetupError> {
         let tokens = Arc::new(Tokens::new(token_key.clone(), env.clone()));
         let naming = Naming::of(&link)?;
         let shared = Arc::new(Home::pooled(link.clone(), connections, tokens)?);
         let (open, opening) = (Mutex::new(LruCache::new(own)), Default::default());
-        Ok(Self { link, naming, shared, token_key, kms, env, open, opening })
+        Ok(Self { link, naming, shared, token_key, kms, env, overlook, open, opening })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Home> {
@@ -127,7 +137,7 @@ impl Homes {
         let tokens = Arc::new(Tokens::new(key, self.env.clone()));
         let home = Home::own(link, CONNECTIONS, tokens, (isolation, schema.clone()), self.shared.clone())?;
         let footing = own_footing(&*home.session().await?, &schema, isolation).await?;
-        if !footing.holds() {
+        if !footing.holds() && self.overlook == Overlook::Nothing {
             tracing::error!(tenant.id = %tenant, %footing, "a tenant's own home is not as it should be");
             return Err(Fault::Unsound);
         }

@@ -5,6 +5,7 @@
 //! and the database may give every transaction another connection.
 
 mod areas;
+pub mod attack;
 mod backup;
 mod error;
 mod footing;

@@ -3,7 +3,7 @@
 use crate::error::Fault;
 use crate::footing::examine;
 use crate::home::{Home, Param, Session, params};
-use crate::homes::Homes;
+use crate::homes::{Homes, Overlook};
 use crate::init::SetupError;
 use crate::link::{Link, Tls};
 use crate::platform::{ASK_EVERY, Platform};
@@ -65,14 +65,30 @@ pub(crate) fn operator_log() -> TenantId {
 impl PostgresStore {
     /// Opens the database, which [`crate::init`] has made, and sees to it that it keeps tenants apart.
     pub async fn open(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, SetupError> {
+        let client = Link::parse(settings.url.expose(), &settings.tls)?.connect().await?;
+        examine(&client, &Place::Platform).await?.held()?;
+        Self::open_whatever(settings, kms, env, Overlook::Nothing).await
+    }
+
+    /// Opens a database that is to be attacked: what does not hold there is for the attack to find. No real tenant's
+    /// content may go through it.
+    pub async fn open_to_attack(settings: Settings, kms: Arc<dyn Kms>, env: Env) -> Result<Self, SetupError> {
+        Self::open_whatever(settings, kms, env, Overlook::Footing).await
+    }
+
+    async fn open_whatever(
+        settings: Settings,
+        kms: Arc<dyn Kms>,
+        env: Env,
+        overlook: Overlook,
+    ) -> Result<Self, SetupError> {
         let link = Link::parse(settings.url.expose(), &settings.tls)?;
         let home_region = settings.regions.first().ok_or(SetupError::Missing("region"))?.clone();
         let client = link.connect().await?;
-        examine(&client, &Place::Platform).await?.held()?;
         let key = token::stored(&client, kms.as_ref()).await.map_err(|_| SetupError::WrongMasterKey)?;
         let key = key.ok_or(Fault::Damaged("the token key"))?;
         let own = (kms.clone(), env.clone());
-        let homes = Homes::new((link, settings.connections), key, own, settings.own_homes)?;
+        let homes = Homes::new((link, settings.connections), key, own, (settings.own_homes, overlook))?;
         let store = Self(Arc::new(Inner {
             platform: Platform::new(homes.shared().clone(), env.clone(), settings.patience),
             kms,

@@ -56,6 +56,12 @@ impl Tokens {
         self.ending(tenant, Timestamp::from_millis(now).plus(LIFE))
     }
 
+    /// A token that ends so many milliseconds from now, be it ever so late or over.
+    pub(crate) fn ending_in(&self, tenant: TenantId, millis: i64) -> SecretText {
+        let now = self.env.now().millis() + self.ahead.load(Ordering::Relaxed);
+        self.ending(tenant, Timestamp::from_millis(now + millis))
+    }
+
     fn ending(&self, tenant: TenantId, end: Timestamp) -> SecretText {
         let said = format!("{}.{}", hex::encode(tenant.to_bytes()), end.millis());
         // A key shorter than a block is filled up with zeros.

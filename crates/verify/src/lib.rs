@@ -8,6 +8,7 @@
 //! without anyone writing a case, or is listed as unattacked with the reason.
 
 mod attacks;
+mod attempt;
 mod bodies;
 mod campaign;
 mod compare;
@@ -26,9 +27,10 @@ mod side;
 mod traces;
 mod world;
 
+pub use attempt::Attempt;
 pub use campaign::{Options, VerifyError, run};
 pub use outside::Outside;
 pub use own_server::{OwnServer, OwnServerError};
-pub use pattern::{Leak, NotOffered, Only, Unattacked};
+pub use pattern::{Leak, NotOffered, Only, Unattacked, Verdict};
 pub use report::{Report, SurfaceCount};
 pub use traces::Places;

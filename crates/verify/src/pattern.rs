@@ -38,7 +38,7 @@ impl Only {
 
 /// How an attack ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The positive control held and the attack got nothing.
     Held,
     /// The attack got something; what.

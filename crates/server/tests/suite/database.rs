@@ -14,6 +14,7 @@ use tempfile::TempDir;
 /// A database, and the files that name it.
 pub(crate) struct Place {
     folder: TempDir,
+    name: String,
 }
 
 impl Place {
@@ -23,7 +24,7 @@ impl Place {
         let name = folder.path().file_name().unwrap().to_string_lossy().to_lowercase();
         let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let name = format!("s{}_{name}", std::process::id());
-        let place = Self { folder };
+        let place = Self { folder, name: name.clone() };
         let url = postgres_instance::address(&format!("{name}_server"), &name);
         let serve = format!("[store]\nurl = \"{url}\"\n");
         fs::write(place.file("serve.toml"), &serve).unwrap();
@@ -50,7 +51,12 @@ impl Place {
         fs::set_permissions(self.file(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn command(&self, arguments: &[&str], config: &str, key: &str) -> Command {
+    /// The database's name.
+    pub(crate) fn database(&self) -> String {
+        self.name.clone()
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str], config: &str, key: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
         command.args(arguments).arg("--config").arg(self.file(config));
         command.arg("--master-key-file").arg(self.file(key));

@@ -65,8 +65,9 @@ mod schema;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]
-mod tenants;
+mod store_attack;
 #[cfg(test)]
+mod tenants;
 mod trail;
 #[cfg(test)]
 mod two_servers;

@@ -15,6 +15,7 @@ mod pooled_connections;
 mod several_servers;
 mod tls;
 mod two_databases;
+mod verify;
 
 /// A connection that no store has anything to do with.
 async fn connect(address: &str) -> tokio_postgres::Client {
