@@ -30,11 +30,11 @@ macro_rules! params {
 pub(crate) use params;
 
 /// Binds the transaction to the token's tenant and says which tenant the database takes it for.
-const BIND: &str = "SELECT tenantry.current_tenant()
+pub(crate) const BIND: &str = "SELECT tenantry.current_tenant()
     FROM set_config('tenantry.tenant', $1, true) AS token, set_config('search_path', $2, true) AS tables";
 
 /// The time at the database, in milliseconds.
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+pub(crate) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
 /// For how long a note that a tenant may have work in its own home holds, and how long a server goes by one. No
 /// transaction takes as long as what lies between.
@@ -247,7 +247,7 @@ impl Home {
 }
 
 /// The tenant that the database took the transaction for, which must be the one that was meant.
-fn taken_for(meant: TenantId, bound: &Option<Vec<u8>>) -> Result<TenantId, Fault> {
+pub(crate) fn taken_for(meant: TenantId, bound: &Option<Vec<u8>>) -> Result<TenantId, Fault> {
     let bytes = bound.as_deref().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     let origin = bytes.map(TenantId::from_bytes).ok_or(Fault::NotBound)?;
     if origin == meant { Ok(origin) } else { Err(Fault::NotBound) }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
     Carrier, ErasedPlace, ErasureReceipt, Isolation, PlatformStore, RestoreOptions, Restored, StoreError,
-    TenantLifecycle, WholeBackup, WholeBackups,
+    TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
 };
 
 fn no_backups() -> StoreError {
@@ -156,6 +156,22 @@ impl TenantLifecycle for PostgresStore {
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {
         self.tenant(operator, tenant).await?;
         Ok(self.end(tenant).await?)
+    }
+
+    async fn move_tenant(
+        &self,
+        _: &Operator,
+        tenant: TenantId,
+        to: Isolation,
+    ) -> Result<TenantMove, StoreError> {
+        if !self.isolations().contains(&to) {
+            return Err(StoreError::IsolationUnavailable);
+        }
+        Ok(self.inner().platform.ask_to_move(tenant, to).await?)
+    }
+
+    async fn tenant_move(&self, _: &Operator, tenant: TenantId) -> Result<Option<TenantMove>, StoreError> {
+        Ok(self.inner().platform.last_move(tenant).await?)
     }
 
     async fn stored_bytes(&self, operator: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
