@@ -25,6 +25,12 @@ struct Content {
     hash: String,
 }
 
+/// How many rows a table has, and how many of them are meant.
+struct Count {
+    rows: i64,
+    changed: i64,
+}
+
 /// What a copy came to.
 #[derive(Clone, Default)]
 pub(super) struct Copied {
@@ -78,34 +84,48 @@ impl Copying<'_> {
         Ok(Copied { since, ..copied })
     }
 
-    /// Copies what has changed, takes away what is gone, and compares, in transactions that go on.
+    /// Copies what has changed, takes away what is gone, and compares, in transactions that go on. Tables that have not
+    /// changed cost nothing but a look at all of them at once, since writes may be waiting.
     pub(super) async fn catch_up(&self, before: u64, check: Check) -> Result<Copied, SetupError> {
         let mut sum = Copied::default();
         let changed = changed(before);
-        for table in TENANT_TABLES {
+        let there = self.source.counts(&changed).await?;
+        for (table, count) in TENANT_TABLES.into_iter().zip(&there).filter(|(_, count)| count.changed > 0) {
             sum.copied += self.copy(table, Some(before)).await?;
             let (there, here) = futures::try_join!(
                 self.source.content(table, &changed),
                 self.target.content(table, WRITTEN),
             )?;
-            same(table, &there, &here)?;
+            same(table, count.changed, &there, &here)?;
         }
+        self.target.renew().await?;
+        let here = self.target.counts("WHERE false").await?;
         // What refers to rows goes before them.
-        for table in TENANT_TABLES.into_iter().rev() {
-            sum.rows += self.prune(table).await?;
+        for (table, (there, here)) in TENANT_TABLES.into_iter().zip(there.iter().zip(&here)).rev() {
+            // All that is at the source was copied, so that there is more at the target where something is gone, and
+            // only then.
+            let gone = if here.rows > there.rows { self.prune(table).await? } else { 0 };
+            if here.rows - gone != there.rows {
+                return Err(SetupError::Differs(table));
+            }
+            sum.rows += there.rows;
         }
         if check == Check::Everything {
-            for table in TENANT_TABLES {
-                self.source.renew().await?;
-                self.target.renew().await?;
-                let (there, here) = futures::try_join!(
-                    self.source.content(table, ""),
-                    self.target.content(table, ""),
-                )?;
-                same(table, &there, &here)?;
-            }
+            self.compare().await?;
         }
         Ok(sum)
+    }
+
+    /// Compares what all rows hold.
+    async fn compare(&self) -> Result<(), SetupError> {
+        for table in TENANT_TABLES {
+            self.source.renew().await?;
+            self.target.renew().await?;
+            let (there, here) =
+                futures::try_join!(self.source.content(table, ""), self.target.content(table, ""))?;
+            same(table, there.rows, &there, &here)?;
+        }
+        Ok(())
     }
 
     /// The oldest transaction whose changes the source's snapshot may not have.
@@ -145,37 +165,40 @@ impl Copying<'_> {
         Ok(copied)
     }
 
-    /// Takes away what is gone from the source; how many rows there are. All that is there was copied before, so that
-    /// the target has more rows where something is gone, and only then.
-    async fn prune(&self, table: &'static str) -> Result<i64, SetupError> {
-        let count = format!("SELECT count(*) FROM {table}");
-        let (source, target) = (&self.source.client, &self.target.client);
+    /// Takes away what is gone from the source; how many rows.
+    async fn prune(&self, table: &str) -> Result<i64, Fault> {
+        let key = self.target.key(table).await?;
+        let keys = format!("SELECT coalesce(json_agg(its), '[]')::text FROM (SELECT {key} FROM {table}) AS its");
+        let keys: String = self.source.client.query_typed_one(&keys, &[]).await?.try_get(0)?;
+        let of = |name: &str| format!("({name}.{})", key.replace(", ", &format!(", {name}.")));
+        let gone = format!(
+            "DELETE FROM {table} AS old WHERE NOT EXISTS(SELECT 1 FROM json_populate_recordset(
+                (SELECT its FROM {table} AS its WHERE false), $1::text::json) AS kept WHERE {} = {})",
+            of("kept"),
+            of("old")
+        );
         self.target.renew().await?;
-        let (there, here) =
-            futures::try_join!(source.query_typed_one(&count, &[]), target.query_typed_one(&count, &[]))?;
-        let (there, mut here): (i64, i64) = (there.try_get(0)?, here.try_get(0)?);
-        if here > there {
-            let key = self.target.key(table).await?;
-            let keys = format!("SELECT coalesce(json_agg(its), '[]')::text FROM (SELECT {key} FROM {table}) AS its");
-            let keys: String = source.query_typed_one(&keys, &[]).await?.try_get(0)?;
-            let of = |name: &str| format!("({name}.{})", key.replace(", ", &format!(", {name}.")));
-            let gone = format!(
-                "DELETE FROM {table} AS old WHERE NOT EXISTS(SELECT 1 FROM json_populate_recordset(
-                    (SELECT its FROM {table} AS its WHERE false), $1::text::json) AS kept WHERE {} = {})",
-                of("kept"),
-                of("old")
-            );
-            here -= target.execute_typed(&gone, params![keys => TEXT]).await?.cast_signed();
-        }
-        if here == there { Ok(here) } else { Err(SetupError::Differs(table)) }
+        Ok(self.target.client.execute_typed(&gone, params![keys => TEXT]).await?.cast_signed())
     }
 }
 
-fn same(table: &'static str, there: &Content, here: &Content) -> Result<(), SetupError> {
-    if there == here { Ok(()) } else { Err(SetupError::Differs(table)) }
+/// Compares so many rows of a table.
+fn same(table: &'static str, rows: i64, there: &Content, here: &Content) -> Result<(), SetupError> {
+    if there == here && there.rows == rows { Ok(()) } else { Err(SetupError::Differs(table)) }
 }
 
 impl Side {
+    /// The counts of all tables, in their order.
+    async fn counts(&self, which: &str) -> Result<Vec<Count>, Fault> {
+        let counts = TENANT_TABLES.map(|table| {
+            format!("(SELECT count(*) FROM {table}), (SELECT count(*) FROM {table} AS its {which})")
+        });
+        let select = format!("SELECT {}", counts.join(", "));
+        let row = self.client.query_typed_one(&select, &[]).await?;
+        let count = |at: usize| Ok(Count { rows: row.try_get(2 * at)?, changed: row.try_get(2 * at + 1)? });
+        (0..TENANT_TABLES.len()).map(count).collect()
+    }
+
     /// What the rows hold that are meant.
     async fn content(&self, table: &str, which: &str) -> Result<Content, Fault> {
         let select = format!(

@@ -57,17 +57,22 @@ impl TenantHandle {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let deadline = Instant::now() + PATIENCE;
+        // From the first refusal on: before that it may have waited for the switch itself.
+        let mut deadline = None;
         loop {
             let home = self.home();
             let fault = match attempt(home.clone()).await {
                 Err(fault) if fault.may_be_of_a_move() => fault,
                 outcome => return outcome,
             };
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
             match self.look_after(&home).await {
-                Ok(Found::Elsewhere) if Instant::now() < deadline => {}
-                Ok(Found::OnItsWay) if Instant::now() < deadline => sleep(SOON).await,
-                _ => return Err(fault),
+                Ok(Found::Here) => return Err(fault),
+                _ if Instant::now() > deadline => return Err(fault),
+                Ok(Found::Elsewhere) => {}
+                Ok(Found::OnItsWay) => sleep(SOON).await,
+                Err(unseen) if unseen.may_be_of_a_move() => sleep(SOON).await,
+                Err(_) => return Err(fault),
             }
         }
     }
