@@ -36,10 +36,9 @@ impl PostgresStore {
         let until = "SELECT until::text FROM tenantry.work_elsewhere
             WHERE tenant = $1 AND until < clock_timestamp()";
         let over = platform.query(until, params![id.as_slice() => BYTEA]).await?;
-        if platform.whereabouts(tenant).await?.is_none() {
-            return Ok(None);
-        }
+        let Some((isolation, _)) = platform.whereabouts(tenant).await? else { return Ok(None) };
         let handle = self.handle(tenant).await?;
+        handle.find_anew(isolation).await?;
         let Some(over) = over.first() else { return Ok(Some(handle)) };
         let read = |home: Arc<Home>| async move {
             match home.isolation() {
