@@ -1,9 +1,7 @@
 //! The platform store: tenants, plans, templates, endpoints, operators and the credential index's lines.
 //! It holds no tenant content.
 
-use crate::{
-    Isolation, OperatorLog, OperatorStore, StoreError, TenantMove, VerifyGrants, WholeBackups,
-};
+use crate::{Isolation, OperatorLog, OperatorStore, StoreError, TenantMove, VerifyGrants, WholeBackups};
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus, Throwaway};

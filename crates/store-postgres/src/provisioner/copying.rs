@@ -168,7 +168,8 @@ impl Copying<'_> {
     /// Takes away what is gone from the source; how many rows.
     async fn prune(&self, table: &str) -> Result<i64, Fault> {
         let key = self.target.key(table).await?;
-        let keys = format!("SELECT coalesce(json_agg(its), '[]')::text FROM (SELECT {key} FROM {table}) AS its");
+        let keys =
+            format!("SELECT coalesce(json_agg(its), '[]')::text FROM (SELECT {key} FROM {table}) AS its");
         let keys: String = self.source.client.query_typed_one(&keys, &[]).await?.try_get(0)?;
         let of = |name: &str| format!("({name}.{})", key.replace(", ", &format!(", {name}.")));
         let gone = format!(
@@ -214,7 +215,8 @@ impl Side {
         let select = "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_index
             JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
             WHERE indrelid = $1::text::regclass AND indisprimary";
-        let key: Option<String> = self.client.query_typed_one(select, params![table => TEXT]).await?.try_get(0)?;
+        let key: Option<String> =
+            self.client.query_typed_one(select, params![table => TEXT]).await?.try_get(0)?;
         key.ok_or(Fault::Damaged("a table's key"))
     }
 

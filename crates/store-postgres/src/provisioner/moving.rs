@@ -48,7 +48,8 @@ impl Provisioner {
                     | MovePhase::Switching
             );
             if before_switch && isolation(&client, job).await? != Some(moving.source) {
-                let gone = SetupError::Unusable("the tenant was erased, or is no longer where it was".to_owned());
+                let gone =
+                    SetupError::Unusable("the tenant was erased, or is no longer where it was".to_owned());
                 self.give_up(&client, &mut moving, &gone).await?;
                 continue;
             }
@@ -116,7 +117,9 @@ impl Provisioner {
 
     async fn enter_phase(&self, client: &Client, moving: &mut Moving, phase: MovePhase) -> Result<(), Fault> {
         let note = "UPDATE tenantry.move SET phase = $2, error = NULL WHERE tenant = $1";
-        client.execute_typed(note, params![bytes(moving.job.tenant) => BYTEA, phase.as_str() => TEXT]).await?;
+        client
+            .execute_typed(note, params![bytes(moving.job.tenant) => BYTEA, phase.as_str() => TEXT])
+            .await?;
         moving.phase = phase;
         self.step().await;
         Ok(())
@@ -262,7 +265,8 @@ async fn take_up(client: &Client, job: Job) -> Result<Option<Moving>, Fault> {
                 rows = NULL, paused_millis = NULL, error = NULL, began_at = clock_timestamp(), switched_at = NULL,
                 ended_at = NULL
             WHERE it.job <> $2";
-        let values = params![id => BYTEA, job.id => INT8, source.as_str() => TEXT, job.isolation.as_str() => TEXT];
+        let values =
+            params![id => BYTEA, job.id => INT8, source.as_str() => TEXT, job.isolation.as_str() => TEXT];
         client.execute_typed(begin, values).await?;
     }
     let select = "SELECT source, target, phase, since FROM tenantry.move WHERE tenant = $1 AND job = $2";
@@ -335,7 +339,8 @@ async fn put_there(
     let paused = paused.map(|it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX));
     on.execute_typed(note, params![id => BYTEA, rows => INT8, paused => INT8]).await?;
     // Last, since whoever changes a tenant's row waits for everybody else who does.
-    let there = "UPDATE tenantry.tenant SET isolation = $2, version = version + 1 WHERE id = $1 AND isolation = $3";
+    let there =
+        "UPDATE tenantry.tenant SET isolation = $2, version = version + 1 WHERE id = $1 AND isolation = $3";
     let values = params![id => BYTEA, kind => TEXT, moving.source.as_str() => TEXT];
     match on.execute_typed(there, values).await? {
         1 => Ok(()),

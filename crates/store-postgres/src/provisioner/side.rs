@@ -29,7 +29,8 @@ impl Provisioner {
     /// Opens the home of this kind that a tenant has.
     pub(super) async fn side(&self, tenant: TenantId, isolation: Isolation) -> Result<Side, SetupError> {
         let platform = self.platform().await?;
-        let key = token::stored(&platform, self.kms.as_ref()).await.map_err(|_| SetupError::WrongMasterKey)?;
+        let key =
+            token::stored(&platform, self.kms.as_ref()).await.map_err(|_| SetupError::WrongMasterKey)?;
         let key = key.ok_or(Fault::Damaged("the token key"))?;
         let own = self.naming.role(tenant);
         let (database, schema, role) = match isolation {

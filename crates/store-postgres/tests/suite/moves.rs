@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use store::{
-    AuditTrail as _, CallKind, CallStatus, Claim, CollectionSettings, Commit, IdempotencyStore as _, Isolation,
-    Leases as _, Mark, MovePhase, PlatformStore as _, RecordQuery, RecordStore as _, RunStatus,
-    RunStore as _, StoreError, TenantLifecycle as _, TenantMove, TenantRow, UsageStore as _, Wanted, WorkIndex as _,
-    WorkKind,
+    AuditTrail as _, CallKind, CallStatus, Claim, CollectionSettings, Commit, IdempotencyStore as _,
+    Isolation, Leases as _, Mark, MovePhase, PlatformStore as _, RecordQuery, RecordStore as _, RunStatus,
+    RunStore as _, StoreError, TenantLifecycle as _, TenantMove, TenantRow, UsageStore as _, Wanted,
+    WorkIndex as _, WorkKind,
 };
 use store_postgres::PostgresStore;
 use store_tests::samples::{self, NOW, call, id, outcome, record, record_id, run_id};
@@ -100,11 +100,13 @@ fn at(scene: &Scene, tenant: TenantId, isolation: Isolation) -> (String, String)
 async fn rows(scene: &Scene, tenant: TenantId, isolation: Isolation) -> Vec<String> {
     let (database, schema) = at(scene, tenant, isolation);
     let inside = connect(&postgres_instance::address("postgres", &database)).await;
-    let work = if isolation == Isolation::Pooled { "tenantry.work".to_owned() } else { format!("{schema}.work") };
+    let work =
+        if isolation == Isolation::Pooled { "tenantry.work".to_owned() } else { format!("{schema}.work") };
     let mut all = Vec::new();
     for table in TABLES.map(|table| format!("{schema}.{table}")).into_iter().chain([work]) {
         let name = table.rsplit('.').next().unwrap().to_owned();
-        let select = format!("SELECT to_jsonb(its)::text FROM {table} AS its WHERE tenant_id = '\\x{}'", hex(tenant));
+        let select =
+            format!("SELECT to_jsonb(its)::text FROM {table} AS its WHERE tenant_id = '\\x{}'", hex(tenant));
         let found = inside.query_typed(&select, &[]).await.unwrap();
         all.extend(found.iter().map(|row| format!("{name} {}", row.get::<_, String>(0))));
     }
@@ -174,7 +176,11 @@ fn everything_arrives_by_every_way_and_nothing_stays_behind() {
             let (before, earlier) = (rows(&scene, tenant, from).await, checkpoint(&scene, tenant).await);
             assert!(before.len() > 60, "{}", before.len());
             let last = moved(&scene, tenant, to).await;
-            assert_eq!((last.from, last.to, last.phase, &last.error), (from, to, MovePhase::Done, &None), "{last:?}");
+            assert_eq!(
+                (last.from, last.to, last.phase, &last.error),
+                (from, to, MovePhase::Done, &None),
+                "{last:?}"
+            );
             assert!(last.paused.unwrap() < Duration::from_secs(2), "{last:?}");
             assert_eq!(isolation(&scene, tenant).await, to);
             assert_eq!(rows(&scene, tenant, to).await, before, "{from} to {to}");
@@ -186,7 +192,11 @@ fn everything_arrives_by_every_way_and_nothing_stays_behind() {
             });
             write.await.unwrap();
             verified(&scene, &scene.store, tenant, Some(&earlier)).await;
-            assert!(scene.store.footing(9).await.unwrap().holds(), "{}", scene.store.footing(9).await.unwrap());
+            assert!(
+                scene.store.footing(9).await.unwrap().holds(),
+                "{}",
+                scene.store.footing(9).await.unwrap()
+            );
             from = to;
         }
         assert_eq!(rows(&scene, other, Isolation::Pooled).await, others);
@@ -300,7 +310,10 @@ fn who_comes_after_a_crash_at_any_step_goes_on_with_the_move() {
                 let removed = scene.world.visit(tenant, async |tenant| {
                     let access = tenant.authorize::<Delete<on::Record>>().unwrap();
                     let contacts = records::contacts();
-                    scene.store.delete_record(&access, &contacts, record_id(number), None, Commit::default()).await
+                    scene
+                        .store
+                        .delete_record(&access, &contacts, record_id(number), None, Commit::default())
+                        .await
                 });
                 removed.await.unwrap();
             }
@@ -326,7 +339,8 @@ fn what_differs_from_what_is_there_stops_the_move_and_leaves_the_tenant_where_it
                 scene.store.move_tenant(scene.operator(), tenant, to).await.unwrap();
                 served_until(&scene, tenant, MovePhase::Comparing).await;
                 let table = format!("{}.record", at(&scene, tenant, to).1);
-                let altered = altered.replace("TABLE", &table).replace("ID", &format!("'\\x{}'", hex(tenant)));
+                let altered =
+                    altered.replace("TABLE", &table).replace("ID", &format!("'\\x{}'", hex(tenant)));
                 assert_eq!(scene.admin.execute_typed(&altered, &[]).await.unwrap(), 1);
                 let last = served(&scene, tenant).await;
                 assert_eq!((last.from, last.to, last.phase), (from, to, MovePhase::Failed));
@@ -346,7 +360,9 @@ fn what_differs_from_what_is_there_stops_the_move_and_leaves_the_tenant_where_it
 /// How many records a role sees with a right token, and whether it can write one.
 async fn reach(scene: &Scene, role: &Client, keys: &Client, tenant: TenantId, schema: &str) -> (i64, bool) {
     let token = token(keys, tenant, 30_000).await;
-    role.batch_execute(&format!("BEGIN; SELECT set_config('tenantry.tenant', '{token}', true)")).await.unwrap();
+    role.batch_execute(&format!("BEGIN; SELECT set_config('tenantry.tenant', '{token}', true)"))
+        .await
+        .unwrap();
     let count = format!("SELECT count(*) FROM {schema}.record");
     let count = role.query_typed_one(&count, &[]).await.unwrap().get(0);
     let put = format!(
@@ -432,7 +448,9 @@ fn a_tenant_that_is_erased_on_its_way_leaves_nothing_in_either_place() {
             scene.store.erase(scene.operator(), tenant).await.unwrap();
             scene.admin.batch_execute("ALTER TABLE tenantry.move DROP CONSTRAINT held").await.unwrap();
             until(async || scene.left(tenant).await == 0).await;
-            assert!(is_left(&scene, tenant, from).await && is_left(&scene, tenant, Isolation::Dedicated).await);
+            assert!(
+                is_left(&scene, tenant, from).await && is_left(&scene, tenant, Isolation::Dedicated).await
+            );
             let state = "SELECT phase FROM tenantry.move WHERE ended_at IS NULL";
             until(async || scene.admin.query_typed(state, &[]).await.unwrap().is_empty()).await;
         }
