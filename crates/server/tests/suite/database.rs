@@ -170,18 +170,9 @@ async fn a_tenant_is_moved_by_a_command_and_both_logs_tell_of_it() {
     let url = format!("http://{}", server.address());
     let moved = async |to: &str| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenantry"));
-        command.args([
-            "tenants",
-            "move",
-            &tenant.id,
-            "--to",
-            to,
-            "--json",
-            "--url",
-            &url,
-            "--operator-key-file",
-        ]);
-        command.arg(server.folder().join("operator.key")).output().await.unwrap()
+        let key = server.folder().join("operator.key");
+        command.args(["tenants", "--url", &url, "--operator-key-file"]).arg(key);
+        command.args(["move", &tenant.id, "--to", to, "--json"]).output().await.unwrap()
     };
     for (from, to) in [("pooled", "dedicated"), ("dedicated", "schema"), ("schema", "pooled")] {
         let output = moved(to).await;
