@@ -18,6 +18,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod limits;
 pub mod messages;
+pub mod moves;
 mod notice;
 pub mod operator_keys;
 pub mod operator_log;

@@ -20,16 +20,44 @@ pub async fn events(
     Ok(app.platform.operator_events(operator, query, page).await?)
 }
 
+/// What an operator does, as the logs name it.
+#[derive(Clone)]
+pub(crate) struct Deed {
+    action: Action,
+    details: Vec<(&'static str, String)>,
+}
+
+impl Deed {
+    /// An action with what more the logs are to tell of it.
+    pub(crate) fn new(action: Action, details: Vec<(&'static str, String)>) -> Self {
+        Self { action, details }
+    }
+
+    fn tell(&self, mut draft: Draft) -> Draft {
+        draft
+            .details
+            .extend(self.details.iter().map(|(name, value)| ((*name).into(), value.as_str().into())));
+        draft
+    }
+}
+
+impl From<Action> for Deed {
+    fn from(action: Action) -> Self {
+        Self::new(action, Vec::new())
+    }
+}
+
 /// Carries out what an operator does. The operators' log says before that it will be tried, and after how
 /// it went.
 pub(crate) async fn record<T>(
     app: &App,
     operator: &Operator,
-    action: Action,
+    deed: impl Into<Deed>,
     (kind, id): (&str, &str),
     work: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    let draft = operator_draft(operator, action, kind, id);
+    let deed = deed.into();
+    let draft = deed.tell(operator_draft(operator, deed.action.clone(), kind, id));
     let intent = Draft { result: Outcome::Intent, ..draft.clone() };
     let intent = app.platform.append_operator_events(operator, vec![intent]).await?.first().copied();
     let outcome = work.await;
@@ -51,18 +79,18 @@ pub(crate) enum Ending {
 pub(crate) async fn record_on<T>(
     app: &App,
     operator: &Operator,
-    action: Action,
+    deed: impl Into<Deed>,
     id: TenantId,
     ending: Ending,
     work: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
+    let deed = deed.into();
     let in_tenants_log = async {
         let admission = admission(app, operator, id).await?;
         let intent = match &admission {
             None => None,
             Some(admission) => {
-                append(app, admission, action.clone(), |draft| Draft { result: Outcome::Intent, ..draft })
-                    .await?
+                append(app, admission, &deed, |draft| Draft { result: Outcome::Intent, ..draft }).await?
             }
         };
         let outcome = work.await;
@@ -73,13 +101,12 @@ pub(crate) async fn record_on<T>(
                 admission => admission,
             };
             if let Some(admission) = admission {
-                append(app, &admission, action.clone(), |draft| Draft { intent, ..judged(draft, &outcome) })
-                    .await?;
+                append(app, &admission, &deed, |draft| Draft { intent, ..judged(draft, &outcome) }).await?;
             }
         }
         outcome
     };
-    record(app, operator, action.clone(), ("tenant", &id.to_string()), in_tenants_log).await
+    record(app, operator, deed.clone(), ("tenant", &id.to_string()), in_tenants_log).await
 }
 
 fn judged<T>(draft: Draft, outcome: &Result<T, Problem>) -> Draft {
@@ -108,12 +135,12 @@ async fn admission(app: &App, operator: &Operator, id: TenantId) -> Result<Optio
 async fn append(
     app: &App,
     admission: &Admission,
-    action: Action,
+    deed: &Deed,
     change: impl FnOnce(Draft) -> Draft,
 ) -> Result<Option<EventId>, Problem> {
     let appended = admission.clone().enter(async |tenant| {
-        let draft = context::event::draft(&tenant, action, "tenant", tenant.id().to_string());
-        app.store.append_events(&tenant, vec![change(draft)]).await
+        let draft = context::event::draft(&tenant, deed.action.clone(), "tenant", tenant.id().to_string());
+        app.store.append_events(&tenant, vec![change(deed.tell(draft))]).await
     });
     Ok(appended.await?.first().copied())
 }

@@ -1,6 +1,7 @@
 //! Tenants, as the operator makes and administers them.
 
 use crate::App;
+use crate::moves::MoveView;
 use crate::operator_log::{Ending, record, record_on};
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use authz::{Role, Scopes};
@@ -76,6 +77,9 @@ pub struct TenantView {
     pub effective_limits: Limits,
     /// How it is kept apart.
     pub isolation: String,
+    /// Its last move to another kind of isolation, where there was one and one tenant is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_move: Option<MoveView>,
     /// `active` or `suspended`.
     pub status: String,
     /// When it was made.
@@ -188,11 +192,16 @@ fn isolation_of(app: &App, asked: Option<&str>) -> Result<Isolation, Problem> {
     let offered = app.platform.isolations();
     let found = offered.iter().find(|it| asked.is_none_or(|asked| it.as_str() == asked));
     found.copied().ok_or_else(|| {
-        let all: Vec<_> = offered.iter().map(|it| format!("`{it}`")).collect();
-        let detail =
-            format!("This deployment offers {}. Leave `isolation` out to take the first.", all.join(", "));
+        let problem = not_offered(app);
+        let detail = format!("{} Leave `isolation` out to take the first.", problem.detail);
         Problem::new(Code::IsolationUnavailable, detail)
     })
+}
+
+/// Says which kinds of isolation are offered.
+pub(crate) fn not_offered(app: &App) -> Problem {
+    let all: Vec<_> = app.platform.isolations().iter().map(|it| format!("`{it}`")).collect();
+    Problem::new(Code::IsolationUnavailable, format!("This deployment offers {}.", all.join(", ")))
 }
 
 fn first_events(operator: &Operator, row: &TenantRow, key: KeyId) -> Vec<Draft> {
@@ -238,6 +247,7 @@ fn view(row: TenantRow, effective_limits: Limits) -> TenantView {
         limits: row.overrides,
         effective_limits,
         isolation: row.isolation.to_string(),
+        last_move: None,
         status: row.status.as_str().to_owned(),
         created_at: row.created_at,
         version: row.version,
@@ -246,7 +256,9 @@ fn view(row: TenantRow, effective_limits: Limits) -> TenantView {
 
 /// One tenant.
 pub async fn get(app: &App, operator: &Operator, id: TenantId) -> Result<TenantView, Problem> {
-    viewed(app, app.platform.tenant(operator, id).await?).await
+    let view = viewed(app, app.platform.tenant(operator, id).await?).await?;
+    let last_move = app.lifecycle.tenant_move(operator, id).await?.map(MoveView::from);
+    Ok(TenantView { last_move, ..view })
 }
 
 /// Tenants by id, after the given one, at most `limit`.

@@ -1,12 +1,13 @@
 //! `tenantry tenants`: tenants as the operator makes and administers them.
 
-use crate::output::{Ended, News, say, say_json};
+use crate::output::{Ended, News, Progress, say, say_json};
 use crate::server::OperatorOptions;
 use crate::table;
 use clap::{Args, Subcommand};
 use client::Client;
 use http::Method;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// What is done with tenants.
 #[derive(Args)]
@@ -50,6 +51,14 @@ enum Action {
         /// The plan.
         plan: String,
     },
+    /// Move a tenant to another kind of isolation, while it works, and wait until it is there.
+    Move {
+        /// The tenant's id.
+        id: String,
+        /// Where to: a database of its own, a schema of its own, or the tables that tenants share.
+        #[arg(long, value_parser = ["dedicated", "schema", "pooled"])]
+        to: String,
+    },
     /// Refuse every key of a tenant and park its runs.
     Suspend {
         /// The tenant's id.
@@ -66,6 +75,9 @@ enum Action {
         id: String,
     },
 }
+
+/// How often it is looked how far a move is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 const COLUMNS: [&str; 5] = ["id", "name", "plan", "region", "status"];
 
@@ -95,16 +107,45 @@ pub(crate) async fn run(arguments: TenantsArguments) -> Ended {
             let call = client.call(Method::PATCH, &at(&id)).json(&json!({"plan": plan}))?;
             call.send().await?.read()?
         }
+        Action::Move { id, to } => {
+            client.post(&format!("{}/move", at(&id)), &json!({"to": to})).await?;
+            let ended = until_moved(&client, &at(&id), as_json).await?;
+            return shown(&ended, as_json, ended["phase"] == "done");
+        }
         Action::Suspend { id } => client.post(&format!("{}/suspend", at(&id)), &json!({})).await?,
         Action::Resume { id } => client.post(&format!("{}/resume", at(&id)), &json!({})).await?,
         Action::Delete { id } => client.delete(&at(&id)).await?,
     };
+    shown(&answer, as_json, true)
+}
+
+/// Shows an answer, which may be bad news.
+fn shown(answer: &Value, as_json: bool, good: bool) -> Ended {
     if as_json {
-        say_json(&answer)?
+        say_json(answer)?
     } else {
-        say(table::members(&answer))?
+        say(table::members(answer))?
     }
-    Ok(News::Good)
+    Ok(if good { News::Good } else { News::Bad })
+}
+
+/// Waits until a tenant's move has ended. Whoever stops waiting stops nothing.
+async fn until_moved(client: &Client, path: &str, quiet: bool) -> Result<Value, client::CallError> {
+    let progress = Progress::new(quiet);
+    loop {
+        let mut tenant = client.get(path).await?;
+        let moving = tenant["last_move"].take();
+        let phase = moving["phase"].as_str().unwrap_or_default();
+        if matches!(phase, "done" | "failed") {
+            progress.clear();
+            return Ok(moving);
+        }
+        progress.tell(match phase {
+            "waiting" => "waiting for `tenantry provisioner`",
+            other => other,
+        });
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Everything in a list, page after page.

@@ -67,7 +67,7 @@ codes! {
     IdempotencyConflict "idempotency_conflict" 409 "The idempotency key was used for another request":
         "Use a fresh `Idempotency-Key` for a different body. Keys are kept for 24 hours.";
     IsolationUnavailable "isolation_unavailable" 409 "This deployment does not offer the isolation asked for":
-        "The embedded store offers `embedded`. Leave `isolation` out to take the default.";
+        "The embedded store offers `embedded` alone, PostgreSQL `pooled`, `schema` and `dedicated`. A new tenant takes the default where `isolation` is left out; a tenant is moved only to what is offered.";
     BackupRefused "backup_refused" 409 "The backup cannot be restored into this tenant":
         "The backup is of another tenant, altered, of a newer schema, or older than what the tenant had. The detail says which.";
     PreconditionFailed "precondition_failed" 412 "The object has changed since it was read":

@@ -7,8 +7,8 @@ use context::Operator;
 use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
 use store::{
-    Carrier, ErasedPlace, ErasureReceipt, RestoreOptions, Restored, StoreError, TenantLifecycle, WholeBackup,
-    WholeBackups,
+    Carrier, ErasedPlace, ErasureReceipt, Isolation, RestoreOptions, Restored, StoreError, TenantLifecycle,
+    TenantMove, WholeBackup, WholeBackups,
 };
 
 #[async_trait]
@@ -42,6 +42,22 @@ impl TenantLifecycle for MemoryStore {
     /// Nothing rests, so there is nothing to encrypt anew.
     async fn change_data_key(&self, _: &Operator, tenant: TenantId) -> Result<(), StoreError> {
         self.state().platform.row(tenant).map(drop)
+    }
+
+    /// There is one kind of home.
+    async fn move_tenant(
+        &self,
+        _: &Operator,
+        tenant: TenantId,
+        _: Isolation,
+    ) -> Result<TenantMove, StoreError> {
+        self.state().platform.row(tenant)?;
+        Err(StoreError::IsolationUnavailable)
+    }
+
+    async fn tenant_move(&self, _: &Operator, tenant: TenantId) -> Result<Option<TenantMove>, StoreError> {
+        self.state().platform.row(tenant)?;
+        Ok(None)
     }
 
     async fn erase(&self, _: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {

@@ -5,13 +5,14 @@
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::Session;
+use crate::home::{Home, Session};
 use crate::tenant::{HEAD, TenantHandle, head_row};
 use ids::{BackupId, TenantId};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use store::StoreError;
 use store_core::backup::{BackupError, Content, Manifest};
 use tokio::sync::mpsc;
@@ -48,7 +49,9 @@ impl PostgresStore {
     /// Writes a backup to `target`, which must not be there yet.
     pub(crate) async fn write_backup(&self, id: TenantId, target: &Path) -> Result<BackupId, Fault> {
         let handle = self.handle(id).await?;
-        let (session, _) = handle.home.begin(id, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let how = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begin = |home: Arc<Home>| async move { Ok((home.begin(id, how).await?.0, home)) };
+        let (session, home) = handle.there(begin).await?;
         let row = session.query_typed_opt(HEAD, &[]).await?.ok_or(Fault::KeyGone)?;
         // Another server may have changed the key that this one still has.
         if row.try_get::<_, &str>(6)? != handle.keys().data_name() {
@@ -64,7 +67,7 @@ impl PostgresStore {
         let (lines, written) = mpsc::channel(WAITING);
         let file = Writing { handle: handle.clone(), manifest, target: target.to_owned() };
         let writing = blocking(move || file.run(written));
-        let (read, written) = futures::join!(read_all(&handle, &session, lines), writing);
+        let (read, written) = futures::join!(read_all((&home, id), &session, lines), writing);
         // Where the file failed nobody took the lines, and that is the fault to tell of.
         written?;
         read?;
@@ -74,11 +77,15 @@ impl PostgresStore {
 }
 
 /// Reads every row and sends it on, and at last that this was all.
-async fn read_all(handle: &TenantHandle, session: &Session, lines: mpsc::Sender<Piece>) -> Result<(), Fault> {
+async fn read_all(
+    (home, id): (&Home, TenantId),
+    session: &Session,
+    lines: mpsc::Sender<Piece>,
+) -> Result<(), Fault> {
     let gone = |_| Fault::Answer(StoreError::Unavailable);
     for table in TABLES {
         // A token holds for a minute, and a cursor as long as the transaction.
-        handle.home.renew(session, handle.id).await?;
+        home.renew(session, id).await?;
         let cursor =
             format!("DECLARE backup NO SCROLL CURSOR FOR SELECT to_json(its)::text FROM {table} AS its");
         session.batch_execute(&cursor).await?;
@@ -107,7 +114,7 @@ enum Piece {
 
 /// The file that a backup is written to.
 struct Writing {
-    handle: std::sync::Arc<TenantHandle>,
+    handle: Arc<TenantHandle>,
     manifest: Manifest,
     target: PathBuf,
 }

@@ -38,6 +38,14 @@ pub(crate) enum Fault {
     Keys(String),
 }
 
+impl Fault {
+    /// Whether a home may refuse so because its tenant has been moved to another: the token, the head of the log, the
+    /// tables, the role or the database are gone. Whoever meets it looks where the tenant is.
+    pub(crate) fn may_be_of_a_move(&self) -> bool {
+        matches!(self, Self::NotBound | Self::KeyGone | Self::NoHome | Self::Lost | Self::Refused(_))
+    }
+}
+
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.code().map(tokio_postgres::error::SqlState::code) {

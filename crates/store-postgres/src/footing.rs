@@ -90,7 +90,7 @@ impl PostgresStore {
             let tenant = crate::platform::id_of(&row, 0)?;
             let isolation = Isolation::parse(row.try_get(1)?).ok_or(Fault::Damaged("the row of a home"))?;
             let found = async {
-                let link = inner.homes.own_link(&inner.platform, tenant, isolation).await?;
+                let (link, _) = inner.homes.own_link(&inner.platform, tenant, isolation).await?;
                 let client = link.connect().await?;
                 Ok::<_, SetupError>(own_footing(&client, &Naming::schema(tenant), isolation).await?)
             };

@@ -30,11 +30,11 @@ macro_rules! params {
 pub(crate) use params;
 
 /// Binds the transaction to the token's tenant and says which tenant the database takes it for.
-const BIND: &str = "SELECT tenantry.current_tenant()
+pub(crate) const BIND: &str = "SELECT tenantry.current_tenant()
     FROM set_config('tenantry.tenant', $1, true) AS token, set_config('search_path', $2, true) AS tables";
 
 /// The time at the database, in milliseconds.
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+pub(crate) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
 /// For how long a note that a tenant may have work in its own home holds, and how long a server goes by one. No
 /// transaction takes as long as what lies between.
@@ -52,12 +52,20 @@ pub(crate) struct Home {
 }
 
 /// What a home has that is one tenant's own.
-struct Own {
+pub(crate) struct Own {
     isolation: Isolation,
+    /// The password of its role, sealed: another home of the tenant's, made later, has another.
+    sealed: Vec<u8>,
     /// The shared home, where the platform's tables are.
     platform: Arc<Home>,
     /// When the platform was last told that there may be work here.
     noted_at: AtomicI64,
+}
+
+impl Own {
+    pub(crate) fn new(isolation: Isolation, sealed: Vec<u8>, platform: Arc<Home>) -> Self {
+        Self { isolation, sealed, platform, noted_at: AtomicI64::new(i64::MIN) }
+    }
 }
 
 impl Home {
@@ -72,10 +80,9 @@ impl Home {
         link: Link,
         connections: usize,
         tokens: Arc<Tokens>,
-        (isolation, schema): (Isolation, String),
-        platform: Arc<Self>,
+        schema: String,
+        own: Own,
     ) -> Result<Self, Fault> {
-        let own = Own { isolation, platform, noted_at: AtomicI64::new(i64::MIN) };
         Ok(Self {
             pool: pool(link, connections, tokens.clone())?,
             search_path: schema,
@@ -97,6 +104,11 @@ impl Home {
     /// The kind of isolation, where it is a tenant's own home.
     pub(crate) fn isolation(&self) -> Option<Isolation> {
         self.own.as_ref().map(|own| own.isolation)
+    }
+
+    /// Whether it is the own home whose password is sealed so.
+    pub(crate) fn is_sealed_as(&self, sealed: &[u8]) -> bool {
+        self.own.as_ref().is_some_and(|own| own.sealed == sealed)
     }
 
     /// Says, before it is so, that there may be work here: servers look for it before they are inside any tenant.
@@ -190,7 +202,8 @@ impl Home {
         Ok(())
     }
 
-    /// Reads with one statement, in one round trip: nothing is waited for before all has been sent.
+    /// Reads with one statement, in one round trip: nothing is waited for before all has been sent. The token is
+    /// judged as of the moment that is read, so that a tenant that leaves in between is not read as an empty one.
     pub(crate) async fn read(
         &self,
         tenant: TenantId,
@@ -209,7 +222,7 @@ impl Home {
         let mut session = self.session().await?;
         session.busy = true;
         let (begun, bound, rows, ended) = join!(
-            session.batch_execute("BEGIN READ ONLY"),
+            session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
             self.bind(&session, tenant),
             session.query_typed(statement, values),
             session.batch_execute("COMMIT"),
@@ -234,7 +247,7 @@ impl Home {
 }
 
 /// The tenant that the database took the transaction for, which must be the one that was meant.
-fn taken_for(meant: TenantId, bound: &Option<Vec<u8>>) -> Result<TenantId, Fault> {
+pub(crate) fn taken_for(meant: TenantId, bound: &Option<Vec<u8>>) -> Result<TenantId, Fault> {
     let bytes = bound.as_deref().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     let origin = bytes.map(TenantId::from_bytes).ok_or(Fault::NotBound)?;
     if origin == meant { Ok(origin) } else { Err(Fault::NotBound) }

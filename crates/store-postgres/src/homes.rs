@@ -3,7 +3,7 @@
 use crate::SetupError;
 use crate::error::Fault;
 use crate::footing::own_footing;
-use crate::home::Home;
+use crate::home::{Home, Own};
 use crate::link::Link;
 use crate::naming::Naming;
 use crate::platform::Platform;
@@ -98,6 +98,19 @@ impl Homes {
         self.open().pop(&tenant);
     }
 
+    /// Lets go of a tenant's home, where it is still this one.
+    pub(crate) fn forget_if(&self, tenant: TenantId, home: &Arc<Home>) {
+        let mut open = self.open();
+        if open.peek(&tenant).is_some_and(|it| Arc::ptr_eq(it, home)) {
+            open.pop(&tenant);
+        }
+    }
+
+    /// The home that is open of a tenant's, where it is of this kind: one of another kind is one that it has left.
+    fn opened(&self, tenant: TenantId, isolation: Isolation) -> Option<Arc<Home>> {
+        self.open().get(&tenant).filter(|home| home.isolation() == Some(isolation)).cloned()
+    }
+
     /// A tenant's home, which is looked over when it is first opened.
     pub(crate) async fn of(
         &self,
@@ -108,13 +121,13 @@ impl Homes {
         if matches!(isolation, Isolation::Embedded | Isolation::Pooled) {
             return Ok((self.shared.clone(), None));
         }
-        if let Some(home) = self.open().get(&tenant) {
-            return Ok((home.clone(), None));
+        if let Some(home) = self.opened(tenant, isolation) {
+            return Ok((home, None));
         }
         let place = tenant.to_bytes().iter().fold(0, |sum, byte| sum ^ usize::from(*byte)) % OPENED_AT_ONCE;
         let _alone = self.opening[place].lock().await;
-        if let Some(home) = self.open().get(&tenant) {
-            return Ok((home.clone(), None));
+        if let Some(home) = self.opened(tenant, isolation) {
+            return Ok((home, None));
         }
         let home = Arc::new(self.open_own(platform, tenant, isolation).await?);
         let evicted = self.open().push(tenant, home.clone()).map(|(tenant, _)| tenant);
@@ -128,14 +141,15 @@ impl Homes {
         tenant: TenantId,
         isolation: Isolation,
     ) -> Result<Home, Fault> {
-        let link = self.own_link(platform, tenant, isolation).await?;
+        let (link, sealed) = self.own_link(platform, tenant, isolation).await?;
         let schema = Naming::schema(tenant);
         let key = match isolation {
             Isolation::Dedicated => token::dedicated(&self.token_key, tenant),
             _ => self.token_key.clone(),
         };
         let tokens = Arc::new(Tokens::new(key, self.env.clone()));
-        let home = Home::own(link, CONNECTIONS, tokens, (isolation, schema.clone()), self.shared.clone())?;
+        let about = Own::new(isolation, sealed, self.shared.clone());
+        let home = Home::own(link, CONNECTIONS, tokens, schema.clone(), about)?;
         let footing = own_footing(&*home.session().await?, &schema, isolation).await?;
         if !footing.holds() && self.overlook == Overlook::Nothing {
             tracing::error!(tenant.id = %tenant, %footing, "a tenant's own home is not as it should be");
@@ -144,13 +158,13 @@ impl Homes {
         Ok(home)
     }
 
-    /// How a tenant's home is reached, as the tenant's role.
+    /// How a tenant's home is reached, as the tenant's role, and the sealed password, which is each home's own.
     pub(crate) async fn own_link(
         &self,
         platform: &Platform,
         tenant: TenantId,
         isolation: Isolation,
-    ) -> Result<Link, Fault> {
+    ) -> Result<(Link, Vec<u8>), Fault> {
         let row = platform.home(tenant).await?.ok_or(Fault::NoHome)?;
         if row.isolation != isolation {
             return Err(Fault::NoHome);
@@ -165,6 +179,6 @@ impl Homes {
             Isolation::Dedicated => &role,
             _ => &self.naming.database,
         };
-        Ok(self.link.of(&role, &password(&key), database))
+        Ok((self.link.of(&role, &password(&key), database), row.sealed))
     }
 }

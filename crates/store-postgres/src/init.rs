@@ -44,6 +44,9 @@ pub enum SetupError {
     /// The master key is another.
     #[error("the database was made under another master key")]
     WrongMasterKey,
+    /// What was copied of a table is not what is there.
+    #[error("what was copied of the table {0} is not what is there, and the tenant stays where it is")]
+    Differs(&'static str),
     /// Something else stands in the way.
     #[error("the database cannot be used: {0}")]
     Unusable(String),

@@ -2,6 +2,9 @@
 //! stands in a queue in the platform's database; each row is served by steps that can be taken again from the first
 //! one, so that whoever comes after a crash finishes what was begun.
 
+mod copying;
+mod moving;
+mod side;
 mod steps;
 
 use crate::error::Fault;
@@ -51,15 +54,38 @@ struct Job {
     id: i64,
     tenant: TenantId,
     isolation: Isolation,
-    makes: bool,
+    what: What,
     tries: i64,
 }
 
-/// The next row that nobody else serves. A home is removed when nobody makes it any more.
-const NEXT: &str = "SELECT id, tenant, isolation, what = 'make', tries FROM tenantry.provisioning AS it
-     WHERE state = 'waiting' AND due_at <= clock_timestamp() AND (what = 'make' OR NOT EXISTS(
-        SELECT 1 FROM tenantry.provisioning AS made
-        WHERE made.tenant = it.tenant AND made.what = 'make' AND made.state = 'waiting'))
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Make,
+    Remove,
+    Move,
+}
+
+/// What serving a row came to.
+enum Served {
+    Done,
+    /// It goes on after this time.
+    Later(Duration),
+}
+
+/// What is served beside each other: a move takes as long as there is data, and who makes a tenant waits for its home.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    Homes,
+    Moves,
+}
+
+/// The next row that nobody else serves. A home is removed when nobody makes it or moves its tenant any more, and a
+/// tenant is moved when nobody makes its home.
+const NEXT: &str = "SELECT id, tenant, isolation, what, tries FROM tenantry.provisioning AS it
+     WHERE state = 'waiting' AND due_at <= clock_timestamp() AND (what = 'move') = $1 AND NOT EXISTS(
+        SELECT 1 FROM tenantry.provisioning AS other
+        WHERE other.tenant = it.tenant AND other.state = 'waiting'
+        AND (other.what = 'make' AND it.what <> 'make' OR other.what = 'move' AND it.what = 'remove'))
      ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
 
 impl Provisioner {
@@ -92,9 +118,9 @@ impl Provisioner {
 
     /// Serves what comes until `stop` is over. What is under way then is left to whoever comes next.
     pub async fn serve(&self, stop: impl Future<Output = ()>) {
-        let serving = async {
+        let serving = async |queue| {
             loop {
-                if let Err(error) = self.serve_connected().await {
+                if let Err(error) = self.serve_connected(queue).await {
                     tracing::error!(%error, "the queue of homes cannot be served");
                 }
                 tokio::time::sleep(TRY_AGAIN).await;
@@ -102,17 +128,18 @@ impl Provisioner {
         };
         tokio::select! {
             () = stop => {}
-            () = serving => {}
+            () = serving(Queue::Homes) => {}
+            () = serving(Queue::Moves) => {}
         }
     }
 
-    async fn serve_connected(&self) -> Result<(), SetupError> {
+    async fn serve_connected(&self, queue: Queue) -> Result<(), SetupError> {
         let client = self.platform().await?;
         for look in (0..SWEEP_EVERY).cycle() {
-            if look == 0 {
+            if look == 0 && queue == Queue::Homes {
                 self.sweep(&client).await?;
             }
-            while self.serve_next(&client).await? {}
+            while self.serve_next(&client, queue).await? {}
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
@@ -122,7 +149,7 @@ impl Provisioner {
     pub async fn run_once(&self) -> Result<bool, SetupError> {
         let client = self.platform().await?;
         self.sweep(&client).await?;
-        self.serve_next(&client).await
+        Ok(self.serve_next(&client, Queue::Homes).await? || self.serve_next(&client, Queue::Moves).await?)
     }
 
     async fn platform(&self) -> Result<Client, SetupError> {
@@ -135,12 +162,13 @@ impl Provisioner {
         let older =
             "UPDATE tenantry.provisioning AS it SET state = 'waiting', tries = 0, due_at = clock_timestamp()
             FROM tenantry.home WHERE home.tenant = it.tenant AND home.version < $1
-            AND it.what = 'make' AND it.state = 'done'";
+            AND it.what = 'make' AND it.state = 'done' AND NOT EXISTS(SELECT 1 FROM tenantry.provisioning AS other
+                WHERE other.tenant = it.tenant AND other.what = 'move')";
         client.execute_typed(older, params![schema::VERSION => INT8]).await?;
         let failed = format!(
             "UPDATE tenantry.provisioning AS it SET state = 'waiting', tries = 0, due_at = clock_timestamp()
              WHERE state = 'failed' AND ended_at < clock_timestamp() - interval '{LONG_AFTER}'
-             AND (what = 'make') = EXISTS(SELECT 1 FROM tenantry.tenant WHERE tenant.id = it.tenant)"
+             AND (what = 'move' OR (what = 'make') = EXISTS(SELECT 1 FROM tenantry.tenant WHERE tenant.id = it.tenant))"
         );
         client.execute_typed(&failed, &[]).await?;
         let orphans = format!(
@@ -155,22 +183,35 @@ impl Provisioner {
     }
 
     /// Takes the next row and holds it locked while it is served; with the connection the lock goes.
-    async fn serve_next(&self, client: &Client) -> Result<bool, SetupError> {
+    async fn serve_next(&self, client: &Client, queue: Queue) -> Result<bool, SetupError> {
         client.batch_execute("BEGIN").await?;
-        let Some(row) = client.query_typed_opt(NEXT, &[]).await? else {
+        let moves = queue == Queue::Moves;
+        let Some(row) = client.query_typed_opt(NEXT, params![moves => BOOL]).await? else {
             client.batch_execute("ROLLBACK").await?;
             return Ok(false);
         };
         let isolation = Isolation::parse(row.try_get(2)?).ok_or(Fault::Damaged("the queue of homes"))?;
         let tenant = crate::platform::id_of(&row, 1)?;
-        let job =
-            Job { id: row.try_get(0)?, tenant, isolation, makes: row.try_get(3)?, tries: row.try_get(4)? };
-        let outcome = if job.makes { self.make(job).await } else { self.remove(job).await };
+        let what = match row.try_get(3)? {
+            "make" => What::Make,
+            "move" => What::Move,
+            _ => What::Remove,
+        };
+        let job = Job { id: row.try_get(0)?, tenant, isolation, what, tries: row.try_get(4)? };
+        let outcome = match what {
+            What::Make => self.make(job).await.map(|()| Served::Done),
+            What::Remove => self.remove(job).await.map(|()| Served::Done),
+            What::Move => self.serve_move(job).await,
+        };
         if let Err(error) = &outcome {
-            let what = if job.makes { "made" } else { "removed" };
-            tracing::error!(tenant.id = %tenant, %error, "a tenant's home could not be {what}");
+            let what = match what {
+                What::Make => "a tenant's home could not be made",
+                What::Remove => "a tenant's home could not be removed",
+                What::Move => "a tenant could not be moved",
+            };
+            tracing::error!(tenant.id = %tenant, %error, "{what}");
         }
-        note(client, job, outcome.err()).await?;
+        note(client, job, outcome).await?;
         client.batch_execute("COMMIT").await?;
         Ok(true)
     }
@@ -184,8 +225,24 @@ impl Provisioner {
     }
 }
 
-/// Writes down what came of it.
-async fn note(client: &Client, job: Job, error: Option<SetupError>) -> Result<(), SetupError> {
+/// Writes down what came of it. The row of a move goes with its end, so that the tenant may be moved again.
+async fn note(client: &Client, job: Job, outcome: Result<Served, SetupError>) -> Result<(), SetupError> {
+    let error = match outcome {
+        Ok(Served::Done) if job.what == What::Move => {
+            let gone = "DELETE FROM tenantry.provisioning WHERE id = $1";
+            client.execute_typed(gone, params![job.id => INT8]).await?;
+            return Ok(());
+        }
+        Ok(Served::Later(after)) => {
+            let later = "UPDATE tenantry.provisioning SET tries = 0, error = NULL,
+                due_at = clock_timestamp() + $2 * interval '1 second' WHERE id = $1";
+            let values = params![job.id => INT8, after.as_secs_f64() => FLOAT8];
+            client.execute_typed(later, values).await?;
+            return Ok(());
+        }
+        Ok(Served::Done) => None,
+        Err(error) => Some(error),
+    };
     let note = "UPDATE tenantry.provisioning SET state = $2, error = $3, tries = $4,
             due_at = clock_timestamp() + interval '1 second' * 2 ^ $4::int8,
             ended_at = CASE WHEN $2 <> 'waiting' THEN clock_timestamp() END

@@ -147,7 +147,7 @@ async fn begin(txn: &Txn, manifest: &Manifest, options: RestoreOptions) -> Resul
 
 /// Puts rows of one table. The policies refuse a row of another tenant.
 async fn put(txn: &Txn, (table, rows): Batch) -> Result<(), Fault> {
-    txn.handle.home.renew(txn, txn.handle.id).await?;
+    txn.home.renew(txn, txn.handle.id).await?;
     let which = if table == "object" { "WHERE kind NOT IN ('api_key', 'signing_key')" } else { "" };
     let insert = format!(
         "INSERT INTO {table} SELECT * FROM json_populate_recordset(
@@ -159,11 +159,11 @@ async fn put(txn: &Txn, (table, rows): Batch) -> Result<(), Fault> {
 
 /// Counts what is there now, and marks the runs that go on.
 async fn end(txn: &Txn) -> Result<(), Fault> {
-    txn.handle.home.renew(txn, txn.handle.id).await?;
+    txn.home.renew(txn, txn.handle.id).await?;
     txn.stores(counted(txn).await?);
     txn.keeps_data();
-    let (tenant, work) = (txn.handle.id.to_bytes(), txn.handle.home.work());
-    txn.handle.home.announce_work(txn.handle.id).await?;
+    let (tenant, work) = (txn.handle.id.to_bytes(), txn.home.work());
+    txn.home.announce_work(txn.handle.id).await?;
     let clear = format!("DELETE FROM {work} WHERE tenant_id = $1 AND kind = 'run'");
     txn.execute_typed(&clear, params![tenant.as_slice() => BYTEA]).await?;
     let under_way = "SELECT id, run FROM run WHERE status IN ('queued', 'running', 'waiting')";

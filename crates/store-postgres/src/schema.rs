@@ -54,6 +54,10 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
     ],
     &[(Part::Platform, include_str!("schema/platform_3.sql"))],
     &[(Part::Platform, include_str!("schema/platform_4.sql")), (Part::Own, include_str!("schema/own_4.sql"))],
+    &[
+        (Part::Base, include_str!("schema/base_5.sql")),
+        (Part::Platform, include_str!("schema/platform_5.sql")),
+    ],
 ];
 
 /// The newest version.
@@ -134,7 +138,7 @@ const PLATFORM_GRANTS: &str =
         tenantry.plan, tenantry.template, tenantry.endpoint, tenantry.credential, tenantry.key_use,
         tenantry.operator_answer, tenantry.work, tenantry.at_rest, tenantry.work_elsewhere TO ROLE;
      GRANT SELECT, INSERT ON tenantry.own_key TO ROLE;
-     GRANT SELECT ON tenantry.home, tenantry.provisioning TO ROLE;
+     GRANT SELECT ON tenantry.home, tenantry.provisioning, tenantry.move TO ROLE;
      GRANT INSERT(tenant, what, isolation) ON tenantry.provisioning TO ROLE;
      GRANT SELECT ON tenantry.schema_version, tenantry.epoch TO ROLE;";
 

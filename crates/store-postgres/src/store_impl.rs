@@ -8,7 +8,7 @@ use crate::init::SetupError;
 use crate::link::{Link, Tls};
 use crate::platform::{ASK_EVERY, Platform};
 use crate::schema::Place;
-use crate::tenant::{CONTENT, TenantHandle, Txn};
+use crate::tenant::{self, CONTENT, TenantHandle, Txn};
 use crate::token;
 use async_trait::async_trait;
 use audit::event::Draft;
@@ -55,6 +55,17 @@ pub(crate) struct Inner {
     pub(crate) homes: Homes,
     handles: Mutex<LruCache<TenantId, Arc<TenantHandle>>>,
     env: Env,
+}
+
+impl Inner {
+    /// Whether a tenant of this kind is in a home, which may be one of the same kind that it was in before.
+    pub(crate) async fn is_in(&self, id: TenantId, isolation: Isolation, home: &Home) -> Result<bool, Fault> {
+        match home.isolation() {
+            None => Ok(isolation == Isolation::Pooled),
+            Some(kind) if kind != isolation => Ok(false),
+            Some(_) => Ok(self.platform.home(id).await?.is_some_and(|row| home.is_sealed_as(&row.sealed))),
+        }
+    }
 }
 
 /// The operators' own log is kept as a tenant's is, under an id that no tenant has.
@@ -123,6 +134,10 @@ impl PostgresStore {
         self.0.platform.known.changed().await;
     }
 
+    pub(crate) fn of(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }
@@ -136,7 +151,7 @@ impl PostgresStore {
         if self.0.platform.wrapped_keys(id).await?.is_none() {
             let keys = WrappedKeys::make(self.0.kms.as_ref(), id, &self.0.env).await?;
             let handle = self.unborn(id, self.0.homes.shared(), &region, &keys).await?;
-            let (session, _) = handle.home.begin(id, "BEGIN").await?;
+            let (session, _) = handle.home().begin(id, "BEGIN").await?;
             // Another server may have been first.
             if self.0.platform.add_keys(&session, id, &keys).await? {
                 begin_log(&session, &handle).await?;
@@ -159,7 +174,8 @@ impl PostgresStore {
         let inner = &self.0;
         let age = LogAge { epoch: FIRST_EPOCH, generation: 1 };
         let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, region, age, keys, &CONTENT).await?;
-        Ok(Arc::new(TenantHandle::new(id, home.clone(), keys, inner.env.clone())))
+        let place = tenant::Place::new(home.clone(), Arc::downgrade(inner));
+        Ok(Arc::new(TenantHandle::new(id, place, keys, inner.env.clone())))
     }
 
     fn handles(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, Arc<TenantHandle>>> {
@@ -179,6 +195,11 @@ impl PostgresStore {
     pub(crate) fn forget(&self, id: TenantId) {
         self.0.platform.known.forget();
         self.handles().pop(&id);
+    }
+
+    /// A tenant, where it is in use.
+    pub(crate) fn in_use(&self, id: TenantId) -> Option<Arc<TenantHandle>> {
+        self.handles().peek(&id).cloned()
     }
 
     pub(crate) async fn handle(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
@@ -213,7 +234,7 @@ impl PostgresStore {
         shape: impl FnOnce(&TenantHandle, Vec<Row>) -> Result<T, Fault>,
     ) -> Result<Private<'t, T>, StoreError> {
         let handle = self.handle(tenant.id()).await?;
-        let (origin, rows) = handle.home.read(handle.id, statement, values).await?;
+        let (origin, rows) = handle.read(statement, values).await?;
         let value = shape(&handle, rows)?;
         Ok(Private::arrived(tenant, Origin::authenticated(origin), value))
     }
@@ -266,7 +287,8 @@ where
     F: Future<Output = Result<T, Fault>>,
 {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    let (session, origin) = handle.home.begin(handle.id, begin).await?;
+    let id = handle.id;
+    let (session, origin) = handle.there(|home| async move { home.begin(id, begin).await }).await?;
     let session = Arc::new(session);
     let value = read(handle, session.clone()).await;
     if let Ok(session) = Arc::try_unwrap(session) {

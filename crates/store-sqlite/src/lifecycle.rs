@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
     Endpoint, Endpoints, Entity, ErasedPlace, ErasureReceipt, Isolation, NewTenant, PlatformStore,
-    RestoreOptions, Restored, StoreError, Template, TenantLifecycle, TenantRow,
+    RestoreOptions, Restored, StoreError, Template, TenantLifecycle, TenantMove, TenantRow,
 };
 
 /// Moves the platform store from the key that the previous master key gives to the present one's.
@@ -274,6 +274,26 @@ impl TenantLifecycle for EmbeddedStore {
         self.tenant(operator, tenant).await?;
         let changed = EmbeddedStore::change_data_key(self, tenant).await;
         self.unless_erased(tenant, changed).await
+    }
+
+    /// There is one kind of home.
+    async fn move_tenant(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        _: Isolation,
+    ) -> Result<TenantMove, StoreError> {
+        self.tenant(operator, tenant).await?;
+        Err(StoreError::IsolationUnavailable)
+    }
+
+    async fn tenant_move(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+    ) -> Result<Option<TenantMove>, StoreError> {
+        self.tenant(operator, tenant).await?;
+        Ok(None)
     }
 
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError> {

@@ -13,6 +13,7 @@ mod idempotency;
 mod isolation;
 mod keyring;
 mod lease;
+mod moving;
 mod object;
 mod objects;
 mod operator;
@@ -39,6 +40,7 @@ pub use idempotency::{IdempotencyClaim, IdempotencyStore, PlannedAnswer, Remembe
 pub use isolation::Isolation;
 pub use keyring::{KeyPurpose, TenantKeyring};
 pub use lease::{Claim, Leases, Wanted};
+pub use moving::{MovePhase, TenantMove};
 pub use object::{Entity, Object, ObjectKind, ObjectScope, ObjectStore, Versioned};
 pub use objects::Objects;
 pub use operator::{OperatorKeyRow, OperatorStore};

@@ -1,7 +1,7 @@
 //! The platform store: tenants, plans, templates, endpoints, operators and the credential index's lines.
 //! It holds no tenant content.
 
-use crate::{Isolation, OperatorLog, OperatorStore, StoreError, VerifyGrants, WholeBackups};
+use crate::{Isolation, OperatorLog, OperatorStore, StoreError, TenantMove, VerifyGrants, WholeBackups};
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{IndexedSubject, KeyedHash, Operator, Tenant, TenantStatus, Throwaway};
@@ -258,6 +258,23 @@ pub trait TenantLifecycle: WholeBackups {
 
     /// Destroys the tenant's key, then its files. What was under way has been stopped by then.
     async fn erase(&self, operator: &Operator, tenant: TenantId) -> Result<ErasureReceipt, StoreError>;
+
+    /// Has a tenant moved to another kind of home, beside its work, and says how far that is. What is not offered is
+    /// [`StoreError::IsolationUnavailable`]; a tenant that is kept so already, or is on its way,
+    /// [`StoreError::Exists`].
+    async fn move_tenant(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        to: Isolation,
+    ) -> Result<TenantMove, StoreError>;
+
+    /// The tenant's last move, where there was one.
+    async fn tenant_move(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+    ) -> Result<Option<TenantMove>, StoreError>;
 
     /// How many bytes the tenant has stored.
     async fn stored_bytes(&self, operator: &Operator, tenant: TenantId) -> Result<u64, StoreError>;

@@ -73,6 +73,7 @@ mod tenants_data_key;
 mod tenants_delete;
 mod tenants_get;
 mod tenants_list;
+mod tenants_move;
 mod tenants_restore;
 mod tenants_resume;
 mod tenants_suspend;
@@ -169,6 +170,7 @@ const ROUTES: &[fn() -> Operation] = &[
     tenants_delete::operation,
     tenants_get::operation,
     tenants_list::operation,
+    tenants_move::operation,
     tenants_restore::operation,
     tenants_resume::operation,
     tenants_suspend::operation,

@@ -1,7 +1,7 @@
 //! The server on PostgreSQL: made by an administrator, refused where it has what only the administrator should, and
 //! attacked as a whole.
 
-use crate::harness::{Server, assert_refused, send_json};
+use crate::harness::{Server, assert_refused, events, send_json};
 use http::Method;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A database, and the files that name it.
@@ -162,6 +163,60 @@ async fn tenants_live_in_each_kind_of_home() {
     assert_refused(&send_json(owner, Method::GET, path, &json!({})).await, 401, "unauthorized");
     let unknown = json!({"name": "None", "isolation": "cellular"});
     let refused = send_json(&server.operator, Method::POST, "/v1/tenants", &unknown).await;
+    assert_refused(&refused, 409, "isolation_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_moved_by_a_command_and_both_logs_tell_of_it() {
+    let place = Place::make();
+    let (server, _provisioner) = (place.serve(), place.provision());
+    let tenant = server.tenant("Moved").await;
+    let record = tenant.owner.post("/v1/records/notes", &json!({"of": "pooled"})).await.unwrap();
+    let path = format!("/v1/records/notes/{}", record["id"].as_str().unwrap());
+    let url = format!("http://{}", server.address());
+    let moved = async |to: &str| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        let key = server.folder().join("operator.key");
+        command.args(["tenants", "--url", &url, "--operator-key-file"]).arg(key);
+        command.args(["move", &tenant.id, "--to", to, "--json"]).output().await.unwrap()
+    };
+    for (from, to) in [("pooled", "dedicated"), ("dedicated", "schema"), ("schema", "pooled")] {
+        let output = moved(to).await;
+        assert!(output.status.success(), "{output:?}");
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&said["from"], &said["to"], &said["phase"]), (&json!(from), &json!(to), &json!("done")));
+        assert!(
+            said["writes_waited_ms"].as_u64().unwrap() < 4_000 && said["rows"].as_u64().unwrap() > 3,
+            "{said}"
+        );
+        assert_eq!(tenant.owner.get(&path).await.unwrap()["data"]["of"], "pooled");
+        let shown = server.operator.get(&format!("/v1/tenants/{}", tenant.id)).await.unwrap();
+        assert_eq!((&shown["isolation"], &shown["last_move"]["phase"]), (&json!(to), &json!("done")));
+        for who in ["operator", "tenant"] {
+            // The server looks every quarter of a second whether the move has ended, and then says so.
+            let mut tries = 0;
+            let ended = loop {
+                let found = match who {
+                    "operator" => {
+                        events(&server.operator, "/v1/operator/audit/events", "action=tenant.move").await
+                    }
+                    _ => tenant.events("action=tenant.move").await,
+                };
+                if found[0]["result"] == "success" && found[0]["details"]["to"] == to {
+                    break found[0].clone();
+                }
+                tries += 1;
+                assert!(tries < 100, "{who}: {found:#?}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            };
+            assert_eq!(ended["details"]["from"], from, "{who}");
+        }
+    }
+    let again = moved("pooled").await;
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("which the tenant is in"), "{again:?}");
+    let path = format!("/v1/tenants/{}/move", tenant.id);
+    let refused = send_json(&server.operator, Method::POST, &path, &json!({"to": "embedded"})).await;
     assert_refused(&refused, 409, "isolation_unavailable");
 }
 

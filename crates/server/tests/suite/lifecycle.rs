@@ -80,6 +80,9 @@ async fn a_tenant_that_is_not_there_has_no_backup() {
         let answer = send(&server.operator, Method::POST, &format!("{path}/{what}")).await;
         assert_refused(&answer, 404, "not_found");
     }
+    let moved =
+        send_json(&server.operator, Method::POST, &format!("{path}/move"), &json!({"to": "pooled"})).await;
+    assert_refused(&moved, 404, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,11 +10,12 @@ use context::{Lease, Operator, Tenant};
 use env::Timestamp;
 use futures::{StreamExt as _, join, stream};
 use ids::{Id as _, RunId, TenantId, WorkerId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Claim, Leases, PendingWork, StoreError, Wanted};
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 /// How many tenants' own homes are asked at once.
 const AT_ONCE: usize = 8;
@@ -70,7 +71,8 @@ const RENEW: &str = "UPDATE WORK AS work SET held_until = clock_timestamp() + $5
 const RELEASE: &str = "UPDATE WORK AS work SET holder = NULL, held_until = NULL, revoked = false
     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::int8[]) AS it(tenant_id, id, holder, fence)
     WHERE work.tenant_id = it.tenant_id AND work.kind = 'run' AND work.id = it.id
-        AND work.holder = it.holder AND (work.fence = it.fence OR work.revoked)";
+        AND work.holder = it.holder AND (work.fence = it.fence OR work.revoked)
+    RETURNING work.tenant_id, work.id, it.holder, it.fence";
 
 const REVOKE: &str = "UPDATE WORK AS work SET fence = fence + 1, revoked = true
     WHERE tenant_id = $1 AND kind = 'run' AND held_until > clock_timestamp() AND NOT revoked";
@@ -126,8 +128,10 @@ impl PostgresStore {
         let mut homes = Vec::new();
         for (id, mut its) in tenants {
             match self.handle(id).await {
-                Ok(handle) if handle.home.isolation().is_none() => shared.append(&mut its),
-                Ok(handle) => homes.push((Some(id), handle.home.clone(), its)),
+                Ok(handle) => match handle.home() {
+                    home if home.isolation().is_none() => shared.append(&mut its),
+                    home => homes.push((Some(id), home, its)),
+                },
                 Err(fault) => {
                     tracing::warn!(tenant.id = %id, %fault, "a tenant's home cannot be asked for its runs")
                 }
@@ -258,7 +262,9 @@ impl Leases for PostgresStore {
                 Err(fault) => tracing::warn!(%fault, "runs could not be claimed"),
             }
         }
-        // What did not come back was held, locked by somebody who asked too, or over.
+        // What did not come back was held, locked by somebody who asked too, or over; or its tenant is elsewhere.
+        let left = wanted.iter().filter(|it| !came_of_it.contains_key(&(it.tenant, it.run)));
+        self.find_anew(left.map(|it| it.tenant)).await?;
         let claim = |it: &Wanted| came_of_it.remove(&(it.tenant, it.run)).unwrap_or(Claim::Taken);
         Ok(wanted.iter().map(claim).collect())
     }
@@ -270,37 +276,22 @@ impl Leases for PostgresStore {
         run: RunId,
         term: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        let handle = self.handle(tenant.id()).await?;
-        let own = handle.home.isolation().map(|_| handle.id);
-        let (id, run_bytes, holder) = (handle.id.to_bytes(), run.to_bytes(), worker.to_bytes());
+        let (id, run_bytes, holder) = (tenant.id().to_bytes(), run.to_bytes(), worker.to_bytes());
         let values = params![id.as_slice() => BYTEA, run_bytes.as_slice() => BYTEA, holder.as_slice() => BYTEA,
             millis(term) => FLOAT8];
-        let rows = handle.home.about_runs(own, None, (TAKE, values)).await?;
+        let rows = self.about_one(tenant.id(), (TAKE, values), |rows| !rows.is_empty()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let fence = row.try_get::<_, i64>(0).map_err(Fault::from)?.cast_unsigned();
         Ok(Some(Lease { run, worker, fence }))
     }
 
     async fn renew(&self, held: &[(TenantId, Lease)], term: Duration) -> Result<Vec<Lease>, StoreError> {
-        let mut kept = HashSet::new();
-        for (own, home, its) in self.by_home(held, |(tenant, _)| *tenant).await.homes {
-            let Columns([tenants, runs, workers], fences) = Columns::of(&its);
-            let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
-                fences => INT8_ARRAY, millis(term) => FLOAT8];
-            for row in &home.about_runs(own, None, (RENEW, values)).await? {
-                kept.insert((id_of(row, 0)?, lease(row, 1)?));
-            }
-        }
+        let kept = self.about_held(held, RENEW, &[(&millis(term), Type::FLOAT8)]).await?;
         Ok(held.iter().filter(|held| !kept.contains(held)).map(|(_, lease)| *lease).collect())
     }
 
     async fn release(&self, held: &[(TenantId, Lease)]) -> Result<(), StoreError> {
-        for (own, home, its) in self.by_home(held, |(tenant, _)| *tenant).await.homes {
-            let Columns([tenants, runs, workers], fences) = Columns::of(&its);
-            let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
-                fences => INT8_ARRAY];
-            home.about_runs(own, None, (RELEASE, values)).await?;
-        }
+        self.about_held(held, RELEASE, &[]).await?;
         Ok(())
     }
 
@@ -319,10 +310,85 @@ impl Leases for PostgresStore {
 impl PostgresStore {
     /// A statement about all runs of a tenant.
     async fn about_all(&self, tenant: TenantId, statement: &str) -> Result<Vec<Row>, Fault> {
-        let handle = self.handle(tenant).await?;
-        let own = handle.home.isolation().map(|_| tenant);
         let id = tenant.to_bytes();
-        handle.home.about_runs(own, None, (statement, params![id.as_slice() => BYTEA])).await
+        self.about_one(tenant, (statement, params![id.as_slice() => BYTEA]), |_| false).await
+    }
+
+    /// A statement about runs of a tenant. The shared table does not say whether the tenant has left it, so where the
+    /// rows do not, it is looked whether the tenant is still there.
+    async fn about_one(
+        &self,
+        tenant: TenantId,
+        about: (&str, &[Param<'_>]),
+        conclusive: impl Fn(&[Row]) -> bool,
+    ) -> Result<Vec<Row>, Fault> {
+        let handle = self.handle(tenant).await?;
+        loop {
+            let run = |home: Arc<Home>| async move {
+                let own = home.isolation().map(|_| tenant);
+                Ok((home.about_runs(own, None, about).await?, home))
+            };
+            let (rows, home) = handle.there(run).await?;
+            if conclusive(&rows) {
+                return Ok(rows);
+            }
+            self.find_anew([tenant]).await?;
+            if Arc::ptr_eq(&home, &handle.home()) {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// A statement about leases that somebody holds, and those of them that it found. What it does not find, or what
+    /// is refused, may be of a tenant that has been moved meanwhile, and is looked for once more where that is now.
+    async fn about_held(
+        &self,
+        held: &[(TenantId, Lease)],
+        statement: &str,
+        more: &[Param<'_>],
+    ) -> Result<HashSet<(TenantId, Lease)>, Fault> {
+        let (mut found, mut asked) = (HashSet::new(), HashMap::new());
+        for last in [false, true] {
+            let left: Vec<_> = held.iter().filter(|it| !found.contains(*it)).copied().collect();
+            if last {
+                self.find_anew(left.iter().map(|(tenant, _)| *tenant)).await?;
+            }
+            for (own, home, mut its) in self.by_home(&left, |(tenant, _)| *tenant).await.homes {
+                its.retain(|(tenant, _)| asked.get(tenant).is_none_or(|before| !Arc::ptr_eq(before, &home)));
+                if its.is_empty() {
+                    continue;
+                }
+                let Columns([tenants, runs, workers], fences) = Columns::of(&its);
+                let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
+                    fences => INT8_ARRAY];
+                let values = [values.as_slice(), more].concat();
+                match home.about_runs(own, None, (statement, &values)).await {
+                    Ok(rows) => {
+                        asked.extend(its.iter().map(|(tenant, _)| (*tenant, home.clone())));
+                        for row in &rows {
+                            found.insert((id_of(row, 0)?, lease(row, 1)?));
+                        }
+                    }
+                    Err(fault) if last || !fault.may_be_of_a_move() => return Err(fault),
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks for those of these tenants anew that have been moved.
+    async fn find_anew(&self, tenants: impl IntoIterator<Item = TenantId>) -> Result<(), Fault> {
+        let tenants: Vec<_> = tenants.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        if tenants.is_empty() {
+            return Ok(());
+        }
+        for (tenant, isolation) in self.inner().platform.isolations_of(&tenants).await? {
+            if let Some(handle) = self.in_use(tenant) {
+                handle.find_anew(isolation).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn unheld_in_own(
@@ -331,12 +397,10 @@ impl PostgresStore {
         now: Timestamp,
         of_one: u32,
     ) -> Result<Vec<PendingWork>, Fault> {
-        let Some(home) = self.home_with_work(tenant).await? else { return Ok(Vec::new()) };
         let select = "SELECT tenant_id, id, due FROM work
             WHERE kind = 'run' AND coalesce(due, 0) <= $1 AND (held_until IS NULL OR held_until <= clock_timestamp())
             ORDER BY coalesce(due, 0), id LIMIT $2";
         let values = params![now.millis() => INT8, i64::from(of_one) => INT8];
-        let (_, rows) = home.read(tenant, select, values).await?;
-        rows.iter().map(super::work::work).collect()
+        self.read_in_own(tenant, select, values).await
     }
 }

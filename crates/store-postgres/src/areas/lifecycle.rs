@@ -3,14 +3,16 @@
 use super::audit_trail::Proofs;
 use crate::PostgresStore;
 use crate::error::Fault;
+use crate::home::{Home, Session};
 use crate::schema::TENANT_TABLES;
 use async_trait::async_trait;
 use context::Operator;
 use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use store::{
     Carrier, ErasedPlace, ErasureReceipt, Isolation, PlatformStore, RestoreOptions, Restored, StoreError,
-    TenantLifecycle, WholeBackup, WholeBackups,
+    TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
 };
 
 fn no_backups() -> StoreError {
@@ -21,12 +23,16 @@ impl PostgresStore {
     /// Takes a tenant's keys and rows in one transaction, after its log's last words.
     async fn end(&self, id: TenantId) -> Result<ErasureReceipt, Fault> {
         let handle = self.handle(id).await?;
-        let own = handle.home.isolation();
-        let (session, _) = handle.home.begin(id, "BEGIN").await?;
-        if own.is_none() {
-            session.batch_execute("SELECT pg_advisory_xact_lock(1952542576)").await?;
-        }
-        session.batch_execute("SELECT 1 FROM log_head FOR UPDATE").await?;
+        let begin = |home: Arc<Home>| async move {
+            let (session, _) = home.begin(id, "BEGIN").await?;
+            let own = home.isolation();
+            if own.is_none() {
+                session.batch_execute("SELECT pg_advisory_xact_lock(1952542576)").await?;
+            }
+            hold_head(&session).await?;
+            Ok((session, own))
+        };
+        let (session, own) = handle.there(begin).await?;
         let (audit_events, final_checkpoint) = Proofs::at(&handle, &session).await?.checkpoint(None).await?;
         let mut rows = 0;
         for table in TENANT_TABLES {
@@ -92,6 +98,12 @@ impl PostgresStore {
     }
 }
 
+/// Holds the head of the tenant's log, with which nobody else writes. A tenant that has left has none here.
+pub(super) async fn hold_head(session: &Session) -> Result<String, Fault> {
+    let head = session.query_typed_opt("SELECT data_key FROM log_head FOR UPDATE", &[]).await?;
+    Ok(head.ok_or(Fault::KeyGone)?.try_get(0)?)
+}
+
 fn place_of_tables(rows: u64) -> ErasedPlace {
     let copies = "the space is used again after the next vacuum; backups have the rows, sealed";
     place("the shared tables", format!("{rows} rows were deleted"), copies)
@@ -146,10 +158,26 @@ impl TenantLifecycle for PostgresStore {
         Ok(self.end(tenant).await?)
     }
 
+    async fn move_tenant(
+        &self,
+        _: &Operator,
+        tenant: TenantId,
+        to: Isolation,
+    ) -> Result<TenantMove, StoreError> {
+        if !self.isolations().contains(&to) {
+            return Err(StoreError::IsolationUnavailable);
+        }
+        Ok(self.inner().platform.ask_to_move(tenant, to).await?)
+    }
+
+    async fn tenant_move(&self, _: &Operator, tenant: TenantId) -> Result<Option<TenantMove>, StoreError> {
+        Ok(self.inner().platform.last_move(tenant).await?)
+    }
+
     async fn stored_bytes(&self, operator: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
         self.tenant(operator, tenant).await?;
         let handle = self.handle(tenant).await?;
-        let (_, rows) = handle.home.read(tenant, "SELECT stored_bytes FROM log_head", &[]).await?;
+        let (_, rows) = handle.read("SELECT stored_bytes FROM log_head", &[]).await?;
         let stored: i64 = rows.first().ok_or(Fault::KeyGone)?.try_get(0).map_err(Fault::from)?;
         Ok(stored.max(0).cast_unsigned())
     }

@@ -1,12 +1,13 @@
 //! A change of the data key: everything sealed is sealed anew, in one transaction with the name of the new key.
 //! The key itself is in the platform's database before that, beside the old one, and takes its place afterwards.
 
+use super::lifecycle::hold_head;
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Session, params};
 use crate::tenant::TenantHandle;
 use ids::TenantId;
-use store::StoreError;
+use std::sync::Arc;
 use store_core::keys::{NamedKey, WrappedKeys};
 
 /// Every sealed column, with the parts of the place that it is sealed for.
@@ -28,10 +29,12 @@ impl PostgresStore {
     /// Seals a tenant's content under a fresh key. Nobody writes for the tenant meanwhile.
     pub(super) async fn seal_anew(&self, id: TenantId) -> Result<(), Fault> {
         let (inner, env) = (self.inner(), self.env());
-        let home = self.handle(id).await?.home.clone();
-        let (session, _) = home.begin(id, "BEGIN").await?;
-        let head = session.query_typed_opt("SELECT data_key FROM log_head FOR UPDATE", &[]).await?;
-        let head: String = head.ok_or(Fault::Answer(StoreError::NotFound))?.try_get(0)?;
+        let begin = |home: Arc<Home>| async move {
+            let (session, _) = home.begin(id, "BEGIN").await?;
+            let head = hold_head(&session).await?;
+            Ok((session, head, home))
+        };
+        let (session, head, home) = self.handle(id).await?.there(begin).await?;
         let elsewhere = home.platform_session().await?;
         let platform = elsewhere.as_ref().unwrap_or(&session);
         let region = inner.platform.region_in(platform, id).await?;

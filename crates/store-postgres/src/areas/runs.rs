@@ -147,7 +147,7 @@ impl RunStore for PostgresStore {
     async fn room(&self, access: &Access<'_, Update<on::Run>>) -> Result<Option<u64>, StoreError> {
         let Some(limit) = access.tenant().standing().limits.storage_bytes else { return Ok(None) };
         let handle = self.handle(access.tenant().id()).await?;
-        let (_, rows) = handle.home.read(handle.id, "SELECT stored_bytes FROM log_head", &[]).await?;
+        let (_, rows) = handle.read("SELECT stored_bytes FROM log_head", &[]).await?;
         let stored: i64 = rows.first().ok_or(Fault::KeyGone)?.try_get(0).map_err(Fault::from)?;
         Ok(Some(limit.saturating_sub(stored.max(0).cast_unsigned())))
     }
@@ -279,7 +279,7 @@ impl RunStore for PostgresStore {
         let handle = self.handle(access.tenant().id()).await?;
         let select = "SELECT 1 FROM run WHERE finished_at < $1 LIMIT $2";
         let values = params![before.millis() => INT8, FORGET_AT_ONCE => INT8];
-        Ok(handle.home.read(handle.id, select, values).await?.1.len() as u64)
+        Ok(handle.read(select, values).await?.1.len() as u64)
     }
 
     async fn forget_runs(

@@ -2,9 +2,9 @@
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Home, params};
+use crate::home::{Home, Param, params};
 use crate::platform::{bytes_of, id_of};
-use crate::tenant::work_name;
+use crate::tenant::{TenantHandle, work_name};
 use async_trait::async_trait;
 use env::Timestamp;
 use futures::{StreamExt as _, stream};
@@ -28,20 +28,26 @@ impl PostgresStore {
         rows.iter().map(|row| id_of(row, 0)).collect()
     }
 
-    /// The home of a tenant that has its own, where there may be work in it. Where nobody has said for a while that
+    /// A tenant that has a home of its own, where there may be work in it. Where nobody has said for a while that
     /// there is some, and there is none of any kind, it is not asked again until somebody says so.
-    pub(super) async fn home_with_work(&self, tenant: TenantId) -> Result<Option<Arc<Home>>, Fault> {
+    pub(super) async fn home_with_work(&self, tenant: TenantId) -> Result<Option<Arc<TenantHandle>>, Fault> {
         let platform = &self.inner().platform;
         let id = tenant.to_bytes();
         let until = "SELECT until::text FROM tenantry.work_elsewhere
             WHERE tenant = $1 AND until < clock_timestamp()";
         let over = platform.query(until, params![id.as_slice() => BYTEA]).await?;
-        let Some(row) = platform.tenant_row(tenant).await? else { return Ok(None) };
-        let home = self.home(tenant, row.isolation).await?;
-        let Some(over) = over.first() else { return Ok(Some(home)) };
-        let (_, some) = home.read(tenant, "SELECT 1 FROM work LIMIT 1", &[]).await?;
-        if !some.is_empty() {
-            return Ok(Some(home));
+        let Some((isolation, _)) = platform.whereabouts(tenant).await? else { return Ok(None) };
+        let handle = self.handle(tenant).await?;
+        handle.find_anew(isolation).await?;
+        let Some(over) = over.first() else { return Ok(Some(handle)) };
+        let read = |home: Arc<Home>| async move {
+            match home.isolation() {
+                None => Ok(Vec::new()),
+                Some(_) => Ok(home.read(tenant, "SELECT 1 FROM work LIMIT 1", &[]).await?.1),
+            }
+        };
+        if !handle.there(read).await?.is_empty() {
+            return Ok(Some(handle));
         }
         let forget =
             "DELETE FROM tenantry.work_elsewhere WHERE tenant = $1 AND until = $2::text::timestamptz";
@@ -52,10 +58,26 @@ impl PostgresStore {
 
     /// What is under way in a tenant's own home.
     async fn work_in_own(&self, tenant: TenantId, kind: WorkKind) -> Result<Vec<PendingWork>, Fault> {
-        let Some(home) = self.home_with_work(tenant).await? else { return Ok(Vec::new()) };
         let select = "SELECT tenant_id, id, due FROM work WHERE kind = $1";
-        let (_, rows) = home.read(tenant, select, params![work_name(kind) => TEXT]).await?;
-        rows.iter().map(work).collect()
+        self.read_in_own(tenant, select, params![work_name(kind) => TEXT]).await
+    }
+
+    /// What a statement about work reads in the home of a tenant that has its own. The work of one that has it no
+    /// more is in the shared table.
+    pub(super) async fn read_in_own(
+        &self,
+        tenant: TenantId,
+        select: &str,
+        values: &[Param<'_>],
+    ) -> Result<Vec<PendingWork>, Fault> {
+        let Some(handle) = self.home_with_work(tenant).await? else { return Ok(Vec::new()) };
+        let read = |home: Arc<Home>| async move {
+            match home.isolation() {
+                None => Ok(Vec::new()),
+                Some(_) => Ok(home.read(tenant, select, values).await?.1),
+            }
+        };
+        handle.there(read).await?.iter().map(work).collect()
     }
 }
 

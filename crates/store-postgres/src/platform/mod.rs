@@ -4,6 +4,7 @@
 mod catalog;
 mod index;
 mod known;
+mod moves;
 mod operators;
 mod provisioning;
 mod tenants;

@@ -160,6 +160,29 @@ impl Platform {
         find(&session, id).await
     }
 
+    /// How a tenant is kept, and whether it is on its way to be kept otherwise.
+    pub(crate) async fn whereabouts(&self, id: TenantId) -> Result<Option<(Isolation, bool)>, Fault> {
+        let select = "SELECT isolation, EXISTS(SELECT 1 FROM tenantry.move
+                WHERE move.tenant = tenant.id AND phase IN ('switching', 'removing'))
+            FROM tenantry.tenant WHERE id = $1";
+        let rows = self.query(select, params![id.to_bytes().as_slice() => BYTEA]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let isolation = Isolation::parse(row.try_get(0)?).ok_or(Fault::Damaged("a tenant's row"))?;
+        Ok(Some((isolation, row.try_get(1)?)))
+    }
+
+    /// How each of these tenants is kept that there are.
+    pub(crate) async fn isolations_of(&self, ids: &[TenantId]) -> Result<Vec<(TenantId, Isolation)>, Fault> {
+        let bytes: Vec<_> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
+        let select = "SELECT id, isolation FROM tenantry.tenant WHERE id = ANY($1)";
+        let rows = self.query(select, params![bytes => BYTEA_ARRAY]).await?;
+        let each = |row: &Row| {
+            let isolation = Isolation::parse(row.try_get(1)?).ok_or(Fault::Damaged("a tenant's row"))?;
+            Ok((id_of(row, 0)?, isolation))
+        };
+        rows.iter().map(each).collect()
+    }
+
     /// A tenant's region, in a transaction that goes on.
     pub(crate) async fn region_in(&self, session: &Session, id: TenantId) -> Result<Slug, Fault> {
         Ok(find(session, id).await?.ok_or(Fault::KeyGone)?.region)
@@ -198,6 +221,10 @@ impl Platform {
     pub(crate) async fn change_tenant(&self, row: &TenantRow) -> Result<(), Fault> {
         let session = self.change().await?;
         let found = find(&session, row.id).await?.ok_or(Fault::Answer(StoreError::NotFound))?;
+        // A tenant that was moved meanwhile is another version.
+        if found.version + 1 != row.version {
+            return Err(StoreError::Stale.into());
+        }
         let refused = if found.region != row.region {
             Some("A tenant's region does not change: its data would stay behind.")
         } else if found.isolation != row.isolation {

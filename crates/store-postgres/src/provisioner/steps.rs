@@ -9,6 +9,7 @@ use crate::init::{SetupError, enter, make_database};
 use crate::naming::Naming;
 use crate::schema::{self, Place};
 use crate::{role, token};
+use ids::TenantId;
 use kms::WrappedKey;
 use secret::{SecretBytes, SecretText};
 use store::Isolation;
@@ -95,27 +96,58 @@ impl Provisioner {
             return Err(SetupError::Unusable("the tenant of a home to be removed is there".to_owned()));
         }
         self.step().await;
-        let role = self.naming.role(job.tenant);
-        self.shut(&client, &role).await?;
+        self.take_down(job.tenant, job.isolation, false).await?;
+        Ok(())
+    }
+
+    /// Takes away what a tenant has in a home that it is not in, and the home where it is the tenant's own. Its role
+    /// stays where it has another home of its own.
+    pub(super) async fn take_down(
+        &self,
+        tenant: TenantId,
+        isolation: Isolation,
+        role_stays: bool,
+    ) -> Result<(), SetupError> {
+        if isolation == Isolation::Pooled {
+            let side = self.side(tenant, isolation).await?;
+            side.begin("").await?;
+            side.clear().await?;
+            side.commit().await?;
+            self.step().await;
+            return Ok(());
+        }
+        let client = self.platform().await?;
+        let role = self.naming.role(tenant);
+        if role_stays {
+            self.end_connections(&client, &role, isolation).await?;
+        } else {
+            self.shut(&client, &role).await?;
+        }
         self.step().await;
-        if job.isolation == Isolation::Dedicated {
+        if isolation == Isolation::Dedicated {
             client.batch_execute(&format!("DROP DATABASE IF EXISTS {role} WITH (FORCE)")).await?;
         } else {
-            let schema = Naming::schema(job.tenant);
+            let schema = Naming::schema(tenant);
             client.batch_execute(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await?;
         }
         self.step().await;
-        if role::exists(&client, &role).await? {
+        let in_platform = isolation == Isolation::Schema;
+        if role::exists(&client, &role).await? && (in_platform || !role_stays) {
             let database = &self.naming.database;
             let rights = format!(
                 "REVOKE ALL ON DATABASE {database} FROM {role}; REVOKE ALL ON SCHEMA tenantry FROM {role};
-                 REVOKE ALL ON FUNCTION tenantry.current_tenant() FROM {role}; DROP ROLE {role}"
+                 REVOKE ALL ON FUNCTION tenantry.current_tenant() FROM {role}"
             );
             client.batch_execute(&rights).await?;
+            if !role_stays {
+                client.batch_execute(&format!("DROP ROLE {role}")).await?;
+            }
         }
         self.step().await;
-        let gone = "DELETE FROM tenantry.home WHERE tenant = $1";
-        client.execute_typed(gone, params![bytes(job.tenant) => BYTEA]).await?;
+        if !role_stays {
+            let gone = "DELETE FROM tenantry.home WHERE tenant = $1";
+            client.execute_typed(gone, params![bytes(tenant) => BYTEA]).await?;
+        }
         self.step().await;
         Ok(())
     }
@@ -124,11 +156,29 @@ impl Provisioner {
     async fn shut(&self, client: &Client, role: &str) -> Result<(), SetupError> {
         if role::exists(client, role).await? {
             role::make(client, role, "NOLOGIN").await?;
-            // Whoever is no superuser must be a member of a role to end its connections.
-            client.batch_execute(&format!("GRANT {role} TO CURRENT_USER")).await?;
-            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
-            client.query_typed(end, params![role => TEXT]).await?;
+            self.end_all(client, role, "").await?;
         }
+        Ok(())
+    }
+
+    /// Ends what a role has open in the home that its tenant has left.
+    async fn end_connections(
+        &self,
+        client: &Client,
+        role: &str,
+        isolation: Isolation,
+    ) -> Result<(), SetupError> {
+        let database = if isolation == Isolation::Dedicated { role } else { &self.naming.database };
+        self.end_all(client, role, database).await
+    }
+
+    /// Ends the connections of a role, of all databases or of this one.
+    async fn end_all(&self, client: &Client, role: &str, database: &str) -> Result<(), SetupError> {
+        // Whoever is no superuser must be a member of a role to end its connections.
+        client.batch_execute(&format!("GRANT {role} TO CURRENT_USER")).await?;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE usename = $1 AND ($2 = '' OR datname = $2)";
+        client.query_typed(end, params![role => TEXT, database => TEXT]).await?;
         Ok(())
     }
 }

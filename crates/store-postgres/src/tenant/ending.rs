@@ -81,12 +81,12 @@ impl Txn {
     /// after: said too early it does no harm.
     pub(super) async fn announce(&self, marks: &[Mark], was_at_rest: bool) -> Result<(), Fault> {
         if marks.iter().any(|mark| matches!(mark, Mark::Open { .. })) {
-            self.handle.home.announce_work(self.handle.id).await?;
+            self.home.announce_work(self.handle.id).await?;
         }
         if self.at_rest.load(Ordering::Relaxed) && !was_at_rest {
             let id = self.handle.id.to_bytes();
             let note = "INSERT INTO tenantry.at_rest(tenant) VALUES($1) ON CONFLICT DO NOTHING";
-            let elsewhere = self.handle.home.platform_session().await?;
+            let elsewhere = self.home.platform_session().await?;
             let session = elsewhere.as_ref().unwrap_or(self);
             session.execute_typed(note, params![id.as_slice() => BYTEA]).await?;
         }
@@ -125,7 +125,7 @@ impl Txn {
         if kinds.is_empty() {
             return Ok(());
         }
-        let (tenant, work) = (self.handle.id.to_bytes(), self.handle.home.work());
+        let (tenant, work) = (self.handle.id.to_bytes(), self.home.work());
         let put = format!(
             "INSERT INTO {work} AS old(tenant_id, kind, id, due)
              SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::int8[])
@@ -143,7 +143,7 @@ impl Txn {
         if kinds.is_empty() {
             return Ok(());
         }
-        let (tenant, work) = (self.handle.id.to_bytes(), self.handle.home.work());
+        let (tenant, work) = (self.handle.id.to_bytes(), self.home.work());
         let remove = format!(
             "DELETE FROM {work} AS open USING unnest($2::text[], $3::bytea[]) AS it(kind, id)
              WHERE open.tenant_id = $1 AND open.kind = it.kind AND open.id = it.id"

@@ -1,8 +1,8 @@
 //! What a server keeps of a tenant while it is in use.
 
+use super::place::Place;
 use super::writes::WriteQueue;
 use crate::error::Fault;
-use crate::home::Home;
 use env::Env;
 use ids::{Id as _, TenantId};
 use kms::aead::Cipher;
@@ -10,7 +10,6 @@ use kms::{Purpose, derive, framed};
 use secret::SecretBytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::KeyPurpose;
 use store_core::keys::TenantKeys;
@@ -24,7 +23,7 @@ const EQUALITY: Purpose = Purpose::new("postgres equality");
 /// A tenant in use.
 pub(crate) struct TenantHandle {
     pub(crate) id: TenantId,
-    pub(crate) home: Arc<Home>,
+    pub(super) place: Place,
     pub(crate) env: Env,
     pub(crate) queue: WriteQueue,
     keys: TenantKeys,
@@ -35,13 +34,13 @@ pub(crate) struct TenantHandle {
 }
 
 impl TenantHandle {
-    pub(crate) fn new(id: TenantId, home: Arc<Home>, keys: TenantKeys, env: Env) -> Self {
+    pub(crate) fn new(id: TenantId, place: Place, keys: TenantKeys, env: Env) -> Self {
         let content = Cipher::new(keys.content());
         // From a key that a change of the data key leaves as it is, and the tokens with it.
         let equality = derive(&keys.derived(KeyPurpose::Cursor), &EQUALITY, &[]);
         Self {
             id,
-            home,
+            place,
             env,
             queue: WriteQueue::default(),
             keys,
@@ -66,13 +65,13 @@ impl TenantHandle {
 
     /// Opens content. Where it does not open the key may have been changed meanwhile.
     fn open_content(&self, table: &str, row: &[&str], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        self.content.open(&self.place(table, row), sealed).map_err(|error| {
+        self.content.open(&self.row_place(table, row), sealed).map_err(|error| {
             self.make_stale();
             error.into()
         })
     }
 
-    fn place(&self, table: &str, row: &[&str]) -> Vec<u8> {
+    fn row_place(&self, table: &str, row: &[&str]) -> Vec<u8> {
         let id = self.id.to_bytes();
         let mut parts = vec![id.as_slice(), table.as_bytes()];
         parts.extend(row.iter().map(|part| part.as_bytes()));
@@ -81,7 +80,7 @@ impl TenantHandle {
 
     /// Seals bytes for one place of one row, and no other.
     pub(crate) fn seal_bytes(&self, table: &str, row: &[&str], bytes: &[u8]) -> Result<Vec<u8>, Fault> {
-        Ok(self.content.seal(&self.env, &self.place(table, row), bytes)?)
+        Ok(self.content.seal(&self.env, &self.row_place(table, row), bytes)?)
     }
 
     /// Opens what was sealed for this place. What does not open was damaged, or belongs elsewhere.

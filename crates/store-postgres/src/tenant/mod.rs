@@ -6,6 +6,7 @@ mod ending;
 mod handle;
 mod log;
 mod moves;
+mod place;
 mod txn;
 mod writes;
 
@@ -15,4 +16,5 @@ pub(crate) use ending::work_name;
 pub(crate) use handle::{CONTENT, TenantHandle};
 pub(crate) use log::{HEAD, Tree, head_row, new_head};
 pub(crate) use moves::{EVENT, STEP, event_place};
+pub(crate) use place::Place;
 pub(crate) use txn::Txn;

@@ -2,7 +2,7 @@
 
 use super::TenantHandle;
 use crate::error::Fault;
-use crate::home::{Session, params};
+use crate::home::{Home, Session, params};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,8 @@ const KEPT_MILLIS: i64 = 24 * 3_600_000;
 pub(crate) struct Txn {
     session: Arc<Session>,
     pub(crate) handle: Arc<TenantHandle>,
+    /// Where the transaction is. The tenant may be elsewhere when it has ended.
+    pub(crate) home: Arc<Home>,
     pub(super) stored: Arc<AtomicI64>,
     pub(super) at_rest: Arc<AtomicBool>,
     pub(super) claimed: Arc<Mutex<Option<IdempotencyClaim>>>,
@@ -30,9 +32,14 @@ impl Deref for Txn {
 }
 
 impl Txn {
-    pub(super) fn over(session: Arc<Session>, handle: Arc<TenantHandle>, stored: i64, at_rest: bool) -> Self {
+    pub(super) fn over(
+        session: Session,
+        handle: Arc<TenantHandle>,
+        home: Arc<Home>,
+        (stored, at_rest): (i64, bool),
+    ) -> Self {
         let (stored, at_rest) = (Arc::new(AtomicI64::new(stored)), Arc::new(AtomicBool::new(at_rest)));
-        Self { session, handle, stored, at_rest, claimed: Arc::default() }
+        Self { session: Arc::new(session), handle, home, stored, at_rest, claimed: Arc::default() }
     }
 
     pub(super) async fn commit(&self) -> Result<(), Fault> {

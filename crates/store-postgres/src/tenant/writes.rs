@@ -7,7 +7,7 @@ use super::log::{HEAD, head_row, new_head};
 use super::{TenantHandle, Txn};
 use crate::areas::held_by;
 use crate::error::Fault;
-use crate::home::{Session, params};
+use crate::home::{Home, Session, params};
 use audit::event::Draft;
 use context::Lease;
 use futures::future::BoxFuture;
@@ -186,7 +186,7 @@ impl TenantHandle {
     ) -> Result<(), Fault> {
         let head = new_head(self.keys().log().origin());
         let numbered = number(&head, events, self.keys(), &self.env)?;
-        let txn = Txn::over(Arc::new(session), self.clone(), 0, false);
+        let txn = Txn::over(session, self.clone(), self.home(), (0, false));
         txn.put_log(head.frontier, numbered.events, &numbered.next).await?;
         txn.end()?.commit().await
     }
@@ -212,9 +212,9 @@ impl TenantHandle {
         jobs: &mut VecDeque<Job>,
         finished: &mut Vec<Finished>,
     ) -> Result<TenantId, Fault> {
-        let (session, origin, mut row, held) =
-            self.begin_writing(jobs.iter().filter_map(|job| job.lease).collect()).await?;
-        let row = row.pop().ok_or(Fault::KeyGone)?;
+        let leases: HashSet<_> = jobs.iter().filter_map(|job| job.lease).collect();
+        let Begun { session, home, origin, row, held } =
+            self.there(|home| self.begin_writing(home, leases.clone())).await?;
         let head = head_row(&row, self.keys().log().origin())?;
         if row.try_get::<_, &str>(6)? != self.keys().data_name() {
             self.make_stale();
@@ -222,7 +222,7 @@ impl TenantHandle {
         }
         let before = head.frontier.clone();
         let (stored, at_rest): (i64, bool) = (row.try_get(4)?, row.try_get(5)?);
-        let mut txn = Txn::over(Arc::new(session), self.clone(), stored, at_rest);
+        let mut txn = Txn::over(session, self.clone(), home, (stored, at_rest));
         let mut batch = Batch { head, events: Vec::new(), marks: Vec::new() };
         let mut additions = Additions::default();
         let mut added = Vec::new();
@@ -267,32 +267,32 @@ impl TenantHandle {
         Ok(origin)
     }
 
-    /// Begins a transaction: the row of the log's head, and which of the jobs' leases hold. Nobody is given
-    /// one of these runs before the transaction is over.
-    async fn begin_writing(
-        &self,
-        leases: HashSet<Lease>,
-    ) -> Result<(Session, TenantId, Vec<Row>, HashSet<Lease>), Fault> {
+    /// Begins a transaction with the row of the log's head, which a tenant that has left has no more. Nobody is given
+    /// one of the jobs' runs before the transaction is over.
+    async fn begin_writing(&self, home: Arc<Home>, leases: HashSet<Lease>) -> Result<Begun, Fault> {
         let head = format!("{HEAD} FOR UPDATE");
+        let only = |mut rows: Vec<Row>| rows.pop().ok_or(Fault::KeyGone);
         if leases.is_empty() {
-            let (session, origin, mut found) = self.home.begin_with(self.id, &[(&head, &[])]).await?;
-            return Ok((session, origin, found.pop().unwrap_or_default(), leases));
+            let (session, origin, mut found) = home.begin_with(self.id, &[(&head, &[])]).await?;
+            let row = only(found.pop().unwrap_or_default())?;
+            return Ok(Begun { session, home, origin, row, held: leases });
         }
         let runs: Vec<Vec<u8>> = leases.iter().map(|lease| lease.run.to_bytes().to_vec()).collect();
         let tenant = self.id.to_bytes();
         let holders = format!(
             "SELECT id, holder, fence FROM {} WHERE tenant_id = $1 AND kind = 'run' AND id = ANY($2)
                 AND holder IS NOT NULL FOR SHARE",
-            self.home.work()
+            home.work()
         );
         let values = params![tenant.as_slice() => BYTEA, runs => BYTEA_ARRAY];
         let (session, origin, mut found) =
-            self.home.begin_with(self.id, &[(&head, &[]), (&holders, values)]).await?;
+            home.begin_with(self.id, &[(&head, &[]), (&holders, values)]).await?;
         let mut held = HashSet::new();
         for row in found.pop().unwrap_or_default() {
             held.extend(leases.get(&held_by(&row, 0)?));
         }
-        Ok((session, origin, found.pop().unwrap_or_default(), held))
+        let row = only(found.pop().unwrap_or_default())?;
+        Ok(Begun { session, home, origin, row, held })
     }
 
     /// Carries out one job, which is undone alone where it fails.
@@ -325,6 +325,17 @@ impl TenantHandle {
             }
         }
     }
+}
+
+/// A transaction that has begun.
+struct Begun {
+    session: Session,
+    home: Arc<Home>,
+    origin: TenantId,
+    /// The row of the log's head, which is held.
+    row: Row,
+    /// Which of the jobs' leases hold.
+    held: HashSet<Lease>,
 }
 
 /// What a transaction ends with.

@@ -9,6 +9,7 @@
 mod attacks;
 mod conformance;
 mod homes;
+mod moves;
 mod place;
 mod policies;
 mod pooled_connections;

@@ -97,6 +97,9 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
             post(format!("{path}/resume"))
         }
         "post_tenants_id_data_key" => post(format!("/v1/tenants/{}/data-key", tenant.id)),
+        "post_tenants_id_move" => {
+            post(format!("/v1/tenants/{}/move", tenant.id)).json(&json!({"to": "dedicated"}))
+        }
         "post_tenants_id_backup" => post(format!("/v1/tenants/{}/backup", tenant.id)),
         "post_tenants_id_restore" => {
             let path = format!("/v1/tenants/{}", tenant.id);

@@ -1,0 +1,266 @@
+//! Copying a tenant's rows from one home to another, and comparing them. Rows are sealed for their tenant, table and
+//! place in it, so that they are copied as they are. They travel as text by the names of their columns.
+
+use super::side::Side;
+use crate::error::Fault;
+use crate::home::params;
+use crate::init::SetupError;
+use crate::schema::TENANT_TABLES;
+
+/// How many rows are under way at once.
+const ROWS_AT_ONCE: u32 = 500;
+
+/// Rows that this transaction has written.
+const WRITTEN: &str = "WHERE its.xmin = pg_current_xact_id()::xid";
+
+/// Rows that this transaction or a later one has written, as far as their number says: some may be older.
+fn changed(since: u64) -> String {
+    format!("WHERE age(its.xmin) <= age('{since}'::xid8::xid)")
+}
+
+/// How many rows there are of a table, and what they hold, in whatever order they and their columns are.
+#[derive(PartialEq, Eq)]
+struct Content {
+    rows: i64,
+    hash: String,
+}
+
+/// How many rows a table has, and how many of them are meant.
+struct Count {
+    rows: i64,
+    changed: i64,
+}
+
+/// What a copy came to.
+#[derive(Clone, Default)]
+pub(super) struct Copied {
+    /// Later changes are those that this did not see.
+    pub(super) since: u64,
+    /// How many rows were copied.
+    pub(super) copied: i64,
+    /// How many rows the tenant has.
+    pub(super) rows: i64,
+}
+
+/// A move's rows on their way.
+pub(super) struct Copying<'a> {
+    pub(super) source: &'a Side,
+    pub(super) target: &'a Side,
+}
+
+/// What a round does besides copying what has changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    /// It compares how many rows there are, and what was copied.
+    Copied,
+    /// It compares what all rows hold.
+    Everything,
+}
+
+impl Copying<'_> {
+    /// Takes away what is there of an earlier try, and copies everything as it is at one moment.
+    pub(super) async fn all(&self) -> Result<Copied, SetupError> {
+        self.source.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        self.target.begin("").await?;
+        self.target.clear().await?;
+        let mut copied = Copied { since: self.since().await?, ..Copied::default() };
+        for table in TENANT_TABLES {
+            copied.copied += self.copy(table, None).await?;
+        }
+        copied.rows = copied.copied;
+        self.target.commit().await?;
+        self.source.commit().await?;
+        Ok(copied)
+    }
+
+    /// Brings the copy to what there is at one moment, which later changes come after.
+    pub(super) async fn round(&self, before: u64, check: Check) -> Result<Copied, SetupError> {
+        self.source.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        self.target.begin("").await?;
+        let since = self.since().await?;
+        let copied = self.catch_up(before, check).await?;
+        self.target.commit().await?;
+        self.source.commit().await?;
+        Ok(Copied { since, ..copied })
+    }
+
+    /// Copies what has changed, takes away what is gone, and compares, in transactions that go on. Tables that have not
+    /// changed cost nothing but a look at all of them at once, since writes may be waiting.
+    pub(super) async fn catch_up(&self, before: u64, check: Check) -> Result<Copied, SetupError> {
+        let mut sum = Copied::default();
+        let changed = changed(before);
+        let there = self.source.counts(&changed).await?;
+        for (table, count) in TENANT_TABLES.into_iter().zip(&there).filter(|(_, count)| count.changed > 0) {
+            sum.copied += self.copy(table, Some(before)).await?;
+            let (there, here) = futures::try_join!(
+                self.source.content(table, &changed),
+                self.target.content(table, WRITTEN),
+            )?;
+            same(table, count.changed, &there, &here)?;
+        }
+        self.target.renew().await?;
+        let here = self.target.counts("WHERE false").await?;
+        // What refers to rows goes before them.
+        for (table, (there, here)) in TENANT_TABLES.into_iter().zip(there.iter().zip(&here)).rev() {
+            // All that is at the source was copied, so that there is more at the target where something is gone, and
+            // only then.
+            let gone = if here.rows > there.rows { self.prune(table).await? } else { 0 };
+            if here.rows - gone != there.rows {
+                return Err(SetupError::Differs(table));
+            }
+            sum.rows += there.rows;
+        }
+        if check == Check::Everything {
+            self.compare().await?;
+        }
+        Ok(sum)
+    }
+
+    /// Compares what all rows hold.
+    async fn compare(&self) -> Result<(), SetupError> {
+        for table in TENANT_TABLES {
+            self.source.renew().await?;
+            self.target.renew().await?;
+            let (there, here) =
+                futures::try_join!(self.source.content(table, ""), self.target.content(table, ""))?;
+            same(table, there.rows, &there, &here)?;
+        }
+        Ok(())
+    }
+
+    /// The oldest transaction whose changes the source's snapshot may not have.
+    async fn since(&self) -> Result<u64, Fault> {
+        let since = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
+        let since: String = self.source.client.query_typed_one(since, &[]).await?.try_get(0)?;
+        since.parse().map_err(|_| Fault::Damaged("a transaction's number"))
+    }
+
+    /// Copies a table's rows, or those of them that have changed; how many.
+    async fn copy(&self, table: &str, before: Option<u64>) -> Result<i64, Fault> {
+        let (source, target) = (&self.source.client, &self.target.client);
+        let which = before.map(changed).unwrap_or_default();
+        self.source.renew().await?;
+        let cursor = format!(
+            "DECLARE moving NO SCROLL CURSOR FOR SELECT to_json(its)::text FROM {table} AS its {which}"
+        );
+        source.batch_execute(&cursor).await?;
+        let mut put = None;
+        let mut copied = 0;
+        loop {
+            let rows = source.query_typed(&format!("FETCH {ROWS_AT_ONCE} FROM moving"), &[]).await?;
+            if rows.is_empty() {
+                break;
+            }
+            if put.is_none() {
+                put = Some(self.target.put(table).await?);
+            }
+            let lines: Vec<&str> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+            let list = format!("[{}]", lines.join(","));
+            self.target.renew().await?;
+            if let Some(put) = &put {
+                copied += target.execute_typed(put, params![list => TEXT]).await?.cast_signed();
+            }
+        }
+        source.batch_execute("CLOSE moving").await?;
+        Ok(copied)
+    }
+
+    /// Takes away what is gone from the source; how many rows.
+    async fn prune(&self, table: &str) -> Result<i64, Fault> {
+        let key = self.target.key(table).await?;
+        let keys =
+            format!("SELECT coalesce(json_agg(its), '[]')::text FROM (SELECT {key} FROM {table}) AS its");
+        let keys: String = self.source.client.query_typed_one(&keys, &[]).await?.try_get(0)?;
+        let of = |name: &str| format!("({name}.{})", key.replace(", ", &format!(", {name}.")));
+        let gone = format!(
+            "DELETE FROM {table} AS old WHERE NOT EXISTS(SELECT 1 FROM json_populate_recordset(
+                (SELECT its FROM {table} AS its WHERE false), $1::text::json) AS kept WHERE {} = {})",
+            of("kept"),
+            of("old")
+        );
+        self.target.renew().await?;
+        Ok(self.target.client.execute_typed(&gone, params![keys => TEXT]).await?.cast_signed())
+    }
+}
+
+/// Compares so many rows of a table.
+fn same(table: &'static str, rows: i64, there: &Content, here: &Content) -> Result<(), SetupError> {
+    if there == here && there.rows == rows { Ok(()) } else { Err(SetupError::Differs(table)) }
+}
+
+impl Side {
+    /// The counts of all tables, in their order.
+    async fn counts(&self, which: &str) -> Result<Vec<Count>, Fault> {
+        let counts = TENANT_TABLES.map(|table| {
+            format!("(SELECT count(*) FROM {table}), (SELECT count(*) FROM {table} AS its {which})")
+        });
+        let select = format!("SELECT {}", counts.join(", "));
+        let row = self.client.query_typed_one(&select, &[]).await?;
+        let count = |at: usize| Ok(Count { rows: row.try_get(2 * at)?, changed: row.try_get(2 * at + 1)? });
+        (0..TENANT_TABLES.len()).map(count).collect()
+    }
+
+    /// What the rows hold that are meant.
+    async fn content(&self, table: &str, which: &str) -> Result<Content, Fault> {
+        let select = format!(
+            "SELECT count(*), coalesce(encode(sha256(string_agg(hash, ''::bytea ORDER BY hash)), 'hex'), '')
+             FROM (SELECT sha256(convert_to(to_jsonb(its)::text, 'UTF8')) AS hash FROM {table} AS its {which}) AS hashed"
+        );
+        let row = self.client.query_typed_one(&select, &[]).await?;
+        Ok(Content { rows: row.try_get(0)?, hash: row.try_get(1)? })
+    }
+
+    /// The columns of a table's key.
+    async fn key(&self, table: &str) -> Result<String, Fault> {
+        let select = "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_index
+            JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+            WHERE indrelid = $1::text::regclass AND indisprimary";
+        let key: Option<String> =
+            self.client.query_typed_one(select, params![table => TEXT]).await?.try_get(0)?;
+        key.ok_or(Fault::Damaged("a table's key"))
+    }
+
+    /// The statement that puts a list of rows, each in the place of the one with its key.
+    async fn put(&self, table: &str) -> Result<String, Fault> {
+        let select = "SELECT string_agg(attname, ', ' ORDER BY attnum),
+                string_agg('excluded.' || attname, ', ' ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped";
+        let row = self.client.query_typed_one(select, params![table => TEXT]).await?;
+        let (columns, excluded): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let key = self.key(table).await?;
+        Ok(format!(
+            "INSERT INTO {table}({columns}) SELECT {columns} FROM json_populate_recordset(
+                (SELECT its FROM {table} AS its WHERE false), $1::text::json)
+             ON CONFLICT ({key}) DO UPDATE SET ({columns}) = ROW({excluded})"
+        ))
+    }
+
+    /// Takes all rows of the tenant's away, in a transaction that goes on.
+    pub(super) async fn clear(&self) -> Result<(), Fault> {
+        for table in TENANT_TABLES.into_iter().rev() {
+            self.renew().await?;
+            self.client.execute_typed(&format!("DELETE FROM {table}"), &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// The tenant's work that is not over, as a list. Nobody changes it before the transaction has ended.
+    pub(super) async fn held_work(&self) -> Result<String, Fault> {
+        let select = format!(
+            "SELECT coalesce(json_agg(its), '[]')::text
+             FROM (SELECT * FROM {} WHERE tenant_id = $1 FOR UPDATE) AS its",
+            self.work()
+        );
+        let id = super::bytes(self.tenant);
+        Ok(self.client.query_typed_one(&select, params![id => BYTEA]).await?.try_get(0)?)
+    }
+
+    /// Puts the tenant's work in the place of what is there, over a connection to the same database.
+    pub(super) async fn put_work(&self, on: &tokio_postgres::Client, list: &str) -> Result<(), Fault> {
+        let id = super::bytes(self.tenant);
+        let clear = format!("DELETE FROM {} WHERE tenant_id = $1", self.work());
+        on.execute_typed(&clear, params![id => BYTEA]).await?;
+        on.execute_typed(&self.put(self.work()).await?, params![list => TEXT]).await?;
+        Ok(())
+    }
+}
