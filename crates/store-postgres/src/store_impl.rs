@@ -12,7 +12,7 @@ use crate::tenant::{CONTENT, TenantHandle, Txn};
 use crate::token;
 use async_trait::async_trait;
 use audit::event::Draft;
-use context::{AuditLog, AuditUnavailable, Origin, Private, Tenant};
+use context::{AuditLog, AuditUnavailable, Operator, Origin, Private, Tenant};
 use env::Env;
 use ids::{Id as _, Slug, TenantId};
 use kms::Kms;
@@ -111,6 +111,14 @@ impl PostgresStore {
     /// The key of what operators keep sealed.
     pub async fn operator_secrets_key(&self) -> Result<SecretBytes<32>, StoreError> {
         Ok(self.0.platform.own_key(self.0.kms.as_ref(), "operator secrets").await?)
+    }
+
+    /// Removes the home of a tenant that never came to be, since whoever made it was stopped in between.
+    pub async fn remove_orphan(&self, _: &Operator, tenant: TenantId) -> Result<(), StoreError> {
+        let platform = &self.0.platform;
+        let Some(isolation) = platform.orphan(tenant).await? else { return Ok(()) };
+        platform.unmake_home(tenant, isolation).await?;
+        if platform.home_is_gone(tenant).await { Ok(()) } else { Err(StoreError::ProvisioningUnavailable) }
     }
 
     pub(crate) fn inner(&self) -> &Inner {
