@@ -120,7 +120,7 @@ pub(crate) async fn create_throwaway(
     create_row(app, maker, TenantRow { throwaway: Some(throwaway), overrides, ..row }).await
 }
 
-async fn create_row(app: &App, operator: &Operator, row: TenantRow) -> Result<Made, Problem> {
+pub(crate) async fn create_row(app: &App, operator: &Operator, row: TenantRow) -> Result<Made, Problem> {
     let plan = plan_of(app, &row.plan).await?;
     let key = issue_api_key(row.id, app.env.id(), &app.env);
     let events = first_events(operator, &row, key.id);
@@ -152,7 +152,7 @@ async fn create_row(app: &App, operator: &Operator, row: TenantRow) -> Result<Ma
     Ok(Made { tenant: view(row, limits), key: key.id, secret: key.text })
 }
 
-fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Problem> {
+pub(crate) fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Problem> {
     let bounded = |name: &str, text: &str| {
         let length = text.chars().count();
         let printable = text.chars().all(|character| !character.is_control());

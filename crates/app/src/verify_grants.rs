@@ -8,7 +8,7 @@ use audit::event::Action;
 use context::{CredentialKind, Grant, Operator, Throwaway, issue_verify_grant};
 use env::Timestamp;
 use errors::{Code, Problem};
-use ids::{KeyId, TenantId};
+use ids::{Id as _, KeyId, TenantId};
 use metering::plan::Overrides;
 use schemars::JsonSchema;
 use secret::SecretText;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use store::{ErasureReceipt, Isolation, StoreError, VerifyGrantRow};
+use store::{ErasureReceipt, Isolation, StoreError, TenantRow, VerifyGrantRow};
 
 const CREATE: Action = Action::new("verify_grant.create");
 const REVOKE: Action = Action::new("verify_grant.revoke");
@@ -240,8 +240,20 @@ pub async fn make_isolated(
         plan: None,
         isolation: Some(isolation.to_string()),
     };
-    let throwaway = Throwaway { grant: grant.id, until: grant.expires_at, slot };
-    tenants::create_throwaway(app, operator, &input, throwaway, unlimited()).await
+    let row = TenantRow {
+        id: isolated_id(grant.id, slot),
+        throwaway: Some(Throwaway { grant: grant.id, until: grant.expires_at, slot }),
+        overrides: unlimited(),
+        ..tenants::new_row(app, &input)?
+    };
+    tenants::create_row(app, operator, row).await
+}
+
+/// The id of such a tenant. It follows from the grant's, so that what was begun of it is found by whoever comes later.
+pub fn isolated_id(grant: KeyId, slot: u32) -> TenantId {
+    let mut bytes = grant.to_bytes();
+    bytes.iter_mut().rev().zip(slot.to_le_bytes()).for_each(|(byte, slot)| *byte ^= slot);
+    TenantId::from_bytes(bytes)
 }
 
 /// Deletes a tenant that the grant made. Any other is not found, whether or not it is there.

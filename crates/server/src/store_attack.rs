@@ -29,6 +29,8 @@ use verify::{Report, Verdict};
 
 /// What the grant is called that throwaway tenants go with. A later run takes away what has this name.
 const NAME: &str = "tenantry verify --store";
+/// How many tenants a run makes.
+const TENANTS: u32 = 6;
 const LOOPBACK: &str = "127.0.0.1:0";
 const INTERRUPTED: &str = "interrupted; what the suite had made was deleted";
 
@@ -82,6 +84,7 @@ fn said(error: impl std::fmt::Display) -> String {
 /// A server of this process alone, on the database, with an operator whom nobody else can be.
 struct Stage {
     wired: Wired,
+    store: Arc<PostgresStore>,
     operator: Operator,
     listener: TcpListener,
     /// Holds nothing but what is on its way.
@@ -97,7 +100,8 @@ impl Stage {
         let settings = stores::settings(&config.store, &administrator.url, tls);
         let store = PostgresStore::open_to_attack(settings, administrator.kms.clone(), env.clone());
         let store = store.await.map_err(said)?;
-        let mut stores = stores::in_database(Arc::new(store), None).await.map_err(said)?;
+        let store = Arc::new(store);
+        let mut stores = stores::in_database(store.clone(), None).await.map_err(said)?;
         let key = operator::appoint(&mut stores, &env);
         let folder = tempfile::Builder::new().prefix("tenantry-").tempdir().map_err(said)?;
         let listener = TcpListener::bind(LOOPBACK).await.map_err(said)?;
@@ -116,12 +120,12 @@ impl Stage {
         let (role, own) = (Role::Attacker, env.clone());
         let wired = put_together(stores, (&arguments, &config, role), url, own).await.map_err(said)?;
         let operator = operator::admit(&wired.app, key, &env).await?;
-        Ok(Self { wired, operator, listener, _scratch: folder })
+        Ok(Self { wired, store, operator, listener, _scratch: folder })
     }
 
     /// Makes the tenants, attacks them, and removes them.
     async fn play(self, attacker: &Attacker) -> Result<Vec<Attempt>, String> {
-        let Self { wired, operator, listener, _scratch } = self;
+        let Self { wired, store, operator, listener, _scratch } = self;
         let mut signals = Signals::listen()?;
         let app = wired.app.clone();
         let url = app.public_url.parse().map_err(said)?;
@@ -129,9 +133,13 @@ impl Stage {
         api.set_ready();
         let serving =
             http_api::serve(listener, http_api::router(api), Bounds::default(), std::future::pending());
-        clear(&app, &operator).await?;
-        let asked =
-            NewVerifyGrant { name: NAME.to_owned(), hours: Some(1), expires_at: None, tenants: Some(6) };
+        clear(&app, &store, &operator).await?;
+        let asked = NewVerifyGrant {
+            name: NAME.to_owned(),
+            hours: Some(1),
+            expires_at: None,
+            tenants: Some(TENANTS),
+        };
         let grant = verify_grants::create(&app, &operator, asked).await.map_err(said)?.row;
         let stopped = AtomicBool::new(false);
         let told = async {
@@ -145,15 +153,20 @@ impl Stage {
             () = serving => Err("the server ended".to_owned()),
             () = told => Err(INTERRUPTED.to_owned()),
         };
-        clear(&app, &operator).await?;
+        clear(&app, &store, &operator).await?;
         attempts
     }
 }
 
 /// Takes away the grants of this name, with their tenants: of this run, and of one that was killed.
-async fn clear(app: &App, operator: &Operator) -> Result<(), String> {
+async fn clear(app: &App, store: &PostgresStore, operator: &Operator) -> Result<(), String> {
     for grant in verify_grants::list(app, operator).await.map_err(said)? {
         if grant.row.name == NAME {
+            for slot in 0..TENANTS {
+                let tenant = verify_grants::isolated_id(grant.row.id, slot);
+                let gone = store.remove_orphan(operator, tenant).await;
+                gone.map_err(|error| format!("a throwaway tenant's home is left behind: {error}"))?;
+            }
             let gone = verify_grants::revoke(app, operator, grant.row.id).await;
             gone.map_err(|problem| format!("throwaway tenants are left behind: {problem}"))?;
         }

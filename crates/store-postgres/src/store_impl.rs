@@ -12,7 +12,7 @@ use crate::tenant::{self, CONTENT, TenantHandle, Txn};
 use crate::token;
 use async_trait::async_trait;
 use audit::event::Draft;
-use context::{AuditLog, AuditUnavailable, Origin, Private, Tenant};
+use context::{AuditLog, AuditUnavailable, Operator, Origin, Private, Tenant};
 use env::Env;
 use ids::{Id as _, Slug, TenantId};
 use kms::Kms;
@@ -136,6 +136,14 @@ impl PostgresStore {
 
     pub(crate) fn of(inner: Arc<Inner>) -> Self {
         Self(inner)
+    }
+
+    /// Removes the home of a tenant that never came to be, since whoever made it was stopped in between.
+    pub async fn remove_orphan(&self, _: &Operator, tenant: TenantId) -> Result<(), StoreError> {
+        let platform = &self.0.platform;
+        let Some(isolation) = platform.orphan(tenant).await? else { return Ok(()) };
+        platform.unmake_home(tenant, isolation).await?;
+        if platform.home_is_gone(tenant).await { Ok(()) } else { Err(StoreError::ProvisioningUnavailable) }
     }
 
     pub(crate) fn inner(&self) -> &Inner {

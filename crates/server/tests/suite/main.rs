@@ -68,6 +68,7 @@ mod shim;
 mod store_attack;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
 mod trail;
 #[cfg(test)]
 mod two_servers;

@@ -65,6 +65,16 @@ impl Platform {
         ask(session, tenant, "remove", isolation).await.map(drop)
     }
 
+    /// The kind of a home that was asked for, and whose tenant is not there.
+    pub(crate) async fn orphan(&self, tenant: TenantId) -> Result<Option<Isolation>, Fault> {
+        let select = "SELECT isolation FROM tenantry.provisioning WHERE tenant = $1 AND what = 'make'
+            AND NOT EXISTS(SELECT 1 FROM tenantry.tenant WHERE tenant.id = $1)";
+        let id = tenant.to_bytes();
+        let rows = self.query(select, params![id.as_slice() => BYTEA]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Isolation::parse(row.try_get(0)?).map(Some).ok_or(Fault::Damaged("the queue of homes"))
+    }
+
     /// Whether a home was removed within the time that somebody waits for it.
     pub(crate) async fn home_is_gone(&self, tenant: TenantId) -> bool {
         matches!(timeout(self.patience, self.until_done(tenant, "remove")).await, Ok(Ok(true)))

@@ -57,6 +57,7 @@ impl Stage {
         };
         let own = connect(&address("postgres", &scene.database(attacker, isolation))).await;
         let victims = connect(&address("postgres", &scene.database(victim, isolation))).await;
+        own.batch_execute("CREATE EXTENSION pg_stat_statements").await.unwrap();
         let sides = Sides { isolation, victim, attacker, canaries: vec![SecretText::new(WORD.to_owned())] };
         let attacker = Attacker::enter(&target).await.unwrap();
         Self { scene, sides, attacker, own, victims }
@@ -118,8 +119,12 @@ fn leaks(attempts: &[Attempt]) -> Vec<String> {
     leaked.collect()
 }
 
+/// What was not attacked, for whatever reason.
 fn unattacked(attempts: &[Attempt]) -> Vec<&Attempt> {
-    attempts.iter().filter(|it| matches!(it.outcome, Outcome::Unattacked(_))).collect()
+    attempts
+        .iter()
+        .filter(|it| matches!(it.outcome, Outcome::Unattacked(_) | Outcome::NotOffered(_)))
+        .collect()
 }
 
 /// Whether a line begins as it should, with anything in the place of a star.

@@ -64,6 +64,12 @@ pub const EVERYWHERE: &[Mistake] = &[
             "SELECT | pg_stat_activity | statements of other roles",
         ],
     ),
+    // It is `pg_monitor` that shows others' texts there.
+    mistake(
+        "GRANT USAGE ON SCHEMA public TO {role}",
+        "REVOKE USAGE ON SCHEMA public FROM {role}",
+        &["footing | other schemas", "SELECT | pg_stat_statements | statements of other roles"],
+    ),
     mistake(
         "CREATE UNIQUE INDEX by_id ON {s}.object(id)",
         "DROP INDEX {s}.by_id",
