@@ -1,6 +1,9 @@
 //! Moves of tenants to another kind of home: that everything arrives, also under work and after crashes, that nothing
 //! opens at the old place, and that what fails leaves the tenant where it was.
 
+mod crashes;
+mod under_work;
+
 use crate::connect;
 use crate::homes::{Scene, hex, run, schema};
 use crate::policies::token;
@@ -162,6 +165,48 @@ async fn checkpoint(scene: &Scene, tenant: TenantId) -> String {
     visit.await
 }
 
+/// Serves until so many steps are done, or the move has ended or waits. Whether it came to a stop.
+async fn stopped_after(scene: &Scene, tenant: TenantId, steps: usize) -> bool {
+    let stopped = Arc::new(Notify::new());
+    let provisioner = scene.place().provisioner(&scene.env()).stopping_after(steps, stopped.clone());
+    loop {
+        tokio::select! {
+            served = provisioner.run_once() => drop(served.unwrap()),
+            () = stopped.notified() => return true,
+        }
+        if scene.store.tenant_move(scene.operator(), tenant).await.unwrap().unwrap().phase.has_ended() {
+            return false;
+        }
+        // The one before holds the row until the database has noticed that it is gone.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn phase(scene: &Scene, tenant: TenantId) -> MovePhase {
+    scene.store.tenant_move(scene.operator(), tenant).await.unwrap().unwrap().phase
+}
+
+/// Serves, a step further each time, until the move has come to a phase.
+async fn served_until(scene: &Scene, tenant: TenantId, wanted: MovePhase) {
+    let (mut steps, mut last) = (0, MovePhase::Waiting);
+    while last != wanted {
+        assert!(stopped_after(scene, tenant, steps).await && steps < ENOUGH, "{last:?}");
+        let now = phase(scene, tenant).await;
+        steps = if now == last { steps + 1 } else { 0 };
+        last = now;
+    }
+}
+
+async fn until(there: impl AsyncFn() -> bool) {
+    for _ in 0..800 {
+        if there().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("it did not come");
+}
+
 #[test]
 fn everything_arrives_by_every_way_and_nothing_stays_behind() {
     run(async {
@@ -204,156 +249,6 @@ fn everything_arrives_by_every_way_and_nothing_stays_behind() {
         // What is pooled for good can be erased as it is.
         scene.store.erase(scene.operator(), tenant).await.unwrap();
         assert!(rows(&scene, tenant, Isolation::Pooled).await.is_empty());
-    });
-}
-
-/// Serves until so many steps are done, or the move has ended or waits. Whether it came to a stop.
-async fn stopped_after(scene: &Scene, tenant: TenantId, steps: usize) -> bool {
-    let stopped = Arc::new(Notify::new());
-    let provisioner = scene.place().provisioner(&scene.env()).stopping_after(steps, stopped.clone());
-    loop {
-        tokio::select! {
-            served = provisioner.run_once() => drop(served.unwrap()),
-            () = stopped.notified() => return true,
-        }
-        if scene.store.tenant_move(scene.operator(), tenant).await.unwrap().unwrap().phase.has_ended() {
-            return false;
-        }
-        // The one before holds the row until the database has noticed that it is gone.
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn phase(scene: &Scene, tenant: TenantId) -> MovePhase {
-    scene.store.tenant_move(scene.operator(), tenant).await.unwrap().unwrap().phase
-}
-
-/// Serves, a step further each time, until the move has come to a phase.
-async fn served_until(scene: &Scene, tenant: TenantId, wanted: MovePhase) {
-    let (mut steps, mut last) = (0, MovePhase::Waiting);
-    while last != wanted {
-        assert!(stopped_after(scene, tenant, steps).await && steps < ENOUGH, "{last:?}");
-        let now = phase(scene, tenant).await;
-        steps = if now == last { steps + 1 } else { 0 };
-        last = now;
-    }
-}
-
-/// Whether a tenant is in neither place for anybody: its own database is closed, and the platform does not say yet
-/// where it is now.
-async fn is_between(scene: &Scene, tenant: TenantId, from: Isolation) -> bool {
-    if from != Isolation::Dedicated || isolation(scene, tenant).await != from {
-        return false;
-    }
-    let inside = connect(&postgres_instance::address("postgres", &scene.role(tenant))).await;
-    !inside.query_typed("SELECT 1 FROM tenantry.moved", &[]).await.unwrap().is_empty()
-}
-
-/// Serves until the move has ended.
-async fn served(scene: &Scene, tenant: TenantId) -> TenantMove {
-    assert!(!stopped_after(scene, tenant, usize::MAX).await);
-    ended(scene, tenant).await
-}
-
-async fn write(scene: &Scene, store: &PostgresStore, tenant: TenantId, number: u8) -> Result<(), StoreError> {
-    let visit = scene.world.visit(tenant, async |tenant| {
-        records::create(store, &tenant, record(number, json!({"who": "later"}))).await.map(drop)
-    });
-    visit.await
-}
-
-async fn is_there(scene: &Scene, store: &PostgresStore, tenant: TenantId, number: u8) -> bool {
-    scene.world.visit(tenant, async |tenant| records::get(store, &tenant, number).await.is_ok()).await
-}
-
-#[test]
-fn who_comes_after_a_crash_at_any_step_goes_on_with_the_move() {
-    run(async {
-        let scene = Scene::set().await;
-        let tenant = scene.world.one;
-        fill(&scene, tenant).await;
-        let (mut number, mut crashes, mut between, mut from) = (30, 0, 0, Isolation::Pooled);
-        for to in WAY {
-            let earlier = checkpoint(&scene, tenant).await;
-            let mut written = Vec::new();
-            scene.store.move_tenant(scene.operator(), tenant, to).await.unwrap();
-            // Each phase is begun again and again, each time one step further.
-            let (mut steps, mut last) = (0, MovePhase::Waiting);
-            while stopped_after(&scene, tenant, steps).await {
-                crashes += 1;
-                let now = phase(&scene, tenant).await;
-                steps = if now == last { steps + 1 } else { 0 };
-                last = now;
-                assert!(steps < ENOUGH, "{now:?}");
-                // Whatever was left behind, the tenant goes on, on two servers.
-                let server = if crashes % 2 == 0 { &scene.store } else { scene.world.store() };
-                number += 1;
-                let wrote = write(&scene, server, tenant, number).await;
-                if is_between(&scene, tenant, from).await {
-                    between += 1;
-                    assert_eq!(wrote, Err(StoreError::Unavailable), "to {to}");
-                    continue;
-                }
-                wrote.unwrap();
-                written.push(number);
-                for number in &written {
-                    assert!(is_there(&scene, server, tenant, *number).await, "{number} in {now:?} to {to}");
-                }
-            }
-            let last = ended(&scene, tenant).await;
-            assert_eq!((last.phase, last.error), (MovePhase::Done, None));
-            assert_eq!(isolation(&scene, tenant).await, to);
-            verified(&scene, &scene.store, tenant, Some(&earlier)).await;
-            verified(&scene, scene.world.store(), tenant, Some(&earlier)).await;
-            for number in written.drain(..) {
-                assert!(is_there(&scene, &scene.store, tenant, number).await, "{number}");
-                let removed = scene.world.visit(tenant, async |tenant| {
-                    let access = tenant.authorize::<Delete<on::Record>>().unwrap();
-                    let contacts = records::contacts();
-                    scene
-                        .store
-                        .delete_record(&access, &contacts, record_id(number), None, Commit::default())
-                        .await
-                });
-                removed.await.unwrap();
-            }
-            (number, from) = (30, to);
-        }
-        assert!(crashes > 60 && between < 4, "{crashes} {between}");
-    });
-}
-
-#[test]
-fn what_differs_from_what_is_there_stops_the_move_and_leaves_the_tenant_where_it_was() {
-    run(async {
-        let scene = Scene::set().await;
-        let tenant = scene.world.one;
-        fill(&scene, tenant).await;
-        let altered = [
-            "UPDATE TABLE SET version = version + 1 WHERE id IN (SELECT id FROM TABLE WHERE tenant_id = ID LIMIT 1)",
-            "DELETE FROM TABLE WHERE id IN (SELECT id FROM TABLE WHERE tenant_id = ID LIMIT 1)",
-        ];
-        for (from, to) in [(Isolation::Pooled, Isolation::Schema), (Isolation::Schema, Isolation::Pooled)] {
-            for altered in altered {
-                let before = rows(&scene, tenant, from).await;
-                scene.store.move_tenant(scene.operator(), tenant, to).await.unwrap();
-                served_until(&scene, tenant, MovePhase::Comparing).await;
-                let table = format!("{}.record", at(&scene, tenant, to).1);
-                let altered =
-                    altered.replace("TABLE", &table).replace("ID", &format!("'\\x{}'", hex(tenant)));
-                assert_eq!(scene.admin.execute_typed(&altered, &[]).await.unwrap(), 1);
-                let last = served(&scene, tenant).await;
-                assert_eq!((last.from, last.to, last.phase), (from, to, MovePhase::Failed));
-                assert!(last.error.as_ref().unwrap().contains("the table record"), "{last:?}");
-                assert_eq!(isolation(&scene, tenant).await, from);
-                assert_eq!(rows(&scene, tenant, from).await, before);
-                assert!(is_left(&scene, tenant, to).await);
-                assert!(is_there(&scene, scene.world.store(), tenant, 1).await);
-            }
-            // What was wrong is no more, so that it can be moved.
-            scene.store.move_tenant(scene.operator(), tenant, to).await.unwrap();
-            assert_eq!(served(&scene, tenant).await.phase, MovePhase::Done);
-        }
     });
 }
 
@@ -428,181 +323,5 @@ fn a_move_that_is_none_is_refused_and_an_older_row_of_the_tenant_is_stale() {
         let changed = TenantRow { name: "Other".into(), ..row };
         assert_eq!(scene.store.update_tenant(operator, changed).await, Err(StoreError::Stale));
         assert_eq!(isolation(&scene, tenant).await, Isolation::Schema);
-    });
-}
-
-#[test]
-fn a_tenant_that_is_erased_on_its_way_leaves_nothing_in_either_place() {
-    run(async {
-        let scene = Scene::set().await;
-        scene.place().provision(&scene.env());
-        let schema = scene.create(Isolation::Schema).await.unwrap();
-        for (tenant, from) in [(scene.world.one, Isolation::Pooled), (schema, Isolation::Schema)] {
-            fill(&scene, tenant).await;
-            // The move is held where it is compared.
-            let held = "ALTER TABLE tenantry.move ADD CONSTRAINT held CHECK (phase <> 'switching')";
-            scene.admin.batch_execute(held).await.unwrap();
-            scene.store.move_tenant(scene.operator(), tenant, Isolation::Dedicated).await.unwrap();
-            let failed = "SELECT 1 FROM tenantry.move WHERE phase = 'comparing' AND error IS NOT NULL";
-            until(async || !scene.admin.query_typed(failed, &[]).await.unwrap().is_empty()).await;
-            scene.store.erase(scene.operator(), tenant).await.unwrap();
-            scene.admin.batch_execute("ALTER TABLE tenantry.move DROP CONSTRAINT held").await.unwrap();
-            until(async || scene.left(tenant).await == 0).await;
-            assert!(
-                is_left(&scene, tenant, from).await && is_left(&scene, tenant, Isolation::Dedicated).await
-            );
-            let state = "SELECT phase FROM tenantry.move WHERE ended_at IS NULL";
-            until(async || scene.admin.query_typed(state, &[]).await.unwrap().is_empty()).await;
-        }
-    });
-}
-
-async fn until(there: impl AsyncFn() -> bool) {
-    for _ in 0..800 {
-        if there().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("it did not come");
-}
-
-#[test]
-fn who_carries_a_run_out_keeps_it() {
-    run(async {
-        let scene = Scene::set().await;
-        scene.place().provision(&scene.env());
-        let tenant = scene.world.one;
-        fill(&scene, tenant).await;
-        let (here, there) = (&scene.store, scene.world.store());
-        let wanted = [Wanted { tenant, run: run_id(9), at_once: 9 }];
-        let worker: WorkerId = id(1);
-        for to in WAY {
-            let claim = |store: &PostgresStore| {
-                let store = store.clone();
-                async move { store.claim(worker, &wanted, TERM).await.unwrap()[0] }
-            };
-            let Claim::Held(lease) = claim(here).await else { panic!("{to}") };
-            moved(&scene, tenant, to).await;
-            // The other server has not been there yet.
-            assert_eq!(there.renew(&[(tenant, lease)], TERM).await, Ok(Vec::new()), "{to}");
-            assert_eq!(there.held(scene.operator(), tenant).await, Ok(1));
-            assert_eq!(claim(there).await, Claim::Taken);
-            assert_eq!(here.pending(WorkKind::Run).await.unwrap().len(), 1);
-            assert_eq!(here.unheld(9, 9).await, Ok(Vec::new()));
-            advance(&scene, here, tenant, lease).await.unwrap();
-            here.release(&[(tenant, lease)]).await.unwrap();
-            assert_eq!(advance(&scene, there, tenant, lease).await, Err(StoreError::LeaseLost));
-            assert_eq!(here.unheld(9, 9).await.unwrap().len(), 1);
-            let Claim::Held(next) = claim(there).await else { panic!("{to}") };
-            assert!(next.fence > lease.fence);
-            there.revoke(scene.operator(), tenant).await.unwrap();
-            there.release(&[(tenant, next)]).await.unwrap();
-        }
-    });
-}
-
-/// Moves the run on, as whoever has the lease.
-async fn advance(
-    scene: &Scene,
-    store: &PostgresStore,
-    tenant: TenantId,
-    lease: Lease,
-) -> Result<(), StoreError> {
-    let visit = scene.world.fixture.owner(tenant).await.under(lease).enter(async |tenant| {
-        let access = tenant.authorize::<Read<on::Run>>().unwrap();
-        let run = out(&tenant, store.run(&access, run_id(9)).await.unwrap());
-        let access = tenant.authorize::<Update<on::Run>>().unwrap();
-        store.move_run(&access, samples::update(&run, RunStatus::Running, "anna"), Commit::default()).await
-    });
-    visit.await
-}
-
-/// How long the longest of some calls took.
-#[expect(clippy::disallowed_methods, reason = "how long it takes is what is asked")]
-async fn longest(over: &AtomicBool, call: impl AsyncFn(u64)) -> (u64, Duration) {
-    let (mut calls, mut longest) = (0, Duration::ZERO);
-    while !over.load(Ordering::Relaxed) {
-        let begun = Instant::now();
-        call(calls).await;
-        longest = longest.max(begun.elapsed());
-        calls += 1;
-    }
-    (calls, longest)
-}
-
-#[test]
-fn writers_and_readers_on_two_servers_lose_nothing_and_wait_for_a_moment() {
-    run(async {
-        let scene = Scene::set().await;
-        scene.place().provision(&scene.env());
-        let tenant = scene.world.one;
-        fill(&scene, tenant).await;
-        let env = scene.env();
-        let text = "x".repeat(10_000);
-        let put = async |store: &PostgresStore, number: u64| {
-            let visit = scene.world.visit(tenant, async |tenant| {
-                let data = json!({"who": number, "text": text});
-                let record = store::Record { id: env.id(), ..record(1, data) };
-                let id = record.id;
-                records::create(store, &tenant, record).await.unwrap();
-                id
-            });
-            visit.await
-        };
-        let get = async |store: &PostgresStore, id| {
-            let visit = scene.world.visit(tenant, async |tenant| {
-                let access = tenant.authorize::<Read<on::Record>>().unwrap();
-                out(&tenant, store.record(&access, &records::contacts(), id).await.unwrap()).id
-            });
-            assert_eq!(visit.await, id);
-        };
-        for number in 0..300 {
-            put(&scene.store, number).await;
-        }
-        let (here, there) = (&scene.store, scene.world.store());
-        for to in [Isolation::Dedicated, Isolation::Schema, Isolation::Pooled] {
-            let (over, made) = (AtomicBool::new(false), std::sync::Mutex::new(Vec::new()));
-            let writes = async |store: &PostgresStore, number| {
-                let id = put(store, number).await;
-                made.lock().unwrap().push(id);
-            };
-            let newest = || made.lock().unwrap().last().copied();
-            let reads = async |store: &PostgresStore, number: u64| match newest() {
-                // Also a list, whose moment is one.
-                Some(_) if number % 16 == 0 => {
-                    let before = made.lock().unwrap().len();
-                    let visit = scene.world.visit(tenant, async |tenant| {
-                        let query = RecordQuery { ..records::wanted("", None, 500, None) };
-                        records::query(store, &tenant, &query).await.unwrap().data.len()
-                    });
-                    assert!(visit.await >= before.min(300));
-                }
-                Some(id) => get(store, id).await,
-                None => tokio::task::yield_now().await,
-            };
-            let moving = async {
-                let last = moved(&scene, tenant, to).await;
-                over.store(true, Ordering::Relaxed);
-                last
-            };
-            let (last, one, two, three, four) = futures::join!(
-                moving,
-                longest(&over, async |number| writes(here, number).await),
-                longest(&over, async |number| writes(there, number).await),
-                longest(&over, async |number| reads(here, number).await),
-                longest(&over, async |number| reads(there, number).await),
-            );
-            assert_eq!((last.phase, &last.error), (MovePhase::Done, &None), "{last:?}");
-            println!("to {to}: {last:?}; writes {one:?} {two:?}, reads {three:?} {four:?}");
-            for (calls, longest) in [one, two, three, four] {
-                assert!(calls > 20 && longest < Duration::from_secs(4), "{calls} {longest:?}");
-            }
-            for id in made.into_inner().unwrap() {
-                get(here, id).await;
-                get(there, id).await;
-            }
-            verified(&scene, here, tenant, None).await;
-        }
     });
 }

@@ -1,0 +1,98 @@
+//! Statements about runs of tenants that may have been moved meanwhile. The shared table of work is the platform's and
+//! asks for no token, so that it refuses nothing: what is not found there is looked for where the tenant is now.
+
+use super::{Columns, lease};
+use crate::PostgresStore;
+use crate::error::Fault;
+use crate::home::{Home, Param, params};
+use crate::platform::id_of;
+use context::Lease;
+use ids::{Id as _, TenantId};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use tokio_postgres::Row;
+
+impl PostgresStore {
+    /// A statement about all runs of a tenant.
+    pub(super) async fn about_all(&self, tenant: TenantId, statement: &str) -> Result<Vec<Row>, Fault> {
+        let id = tenant.to_bytes();
+        self.about_one(tenant, (statement, params![id.as_slice() => BYTEA]), |_| false).await
+    }
+
+    /// A statement about runs of a tenant. The shared table does not say whether the tenant has left it, so where the
+    /// rows do not, it is looked whether the tenant is still there.
+    pub(super) async fn about_one(
+        &self,
+        tenant: TenantId,
+        about: (&str, &[Param<'_>]),
+        conclusive: impl Fn(&[Row]) -> bool,
+    ) -> Result<Vec<Row>, Fault> {
+        let handle = self.handle(tenant).await?;
+        loop {
+            let run = |home: Arc<Home>| async move {
+                let own = home.isolation().map(|_| tenant);
+                Ok((home.about_runs(own, None, about).await?, home))
+            };
+            let (rows, home) = handle.there(run).await?;
+            if conclusive(&rows) {
+                return Ok(rows);
+            }
+            self.find_anew([tenant]).await?;
+            if Arc::ptr_eq(&home, &handle.home()) {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// A statement about leases that somebody holds, and those of them that it found. What it does not find, or what
+    /// is refused, may be of a tenant that has been moved meanwhile, and is looked for once more where that is now.
+    pub(super) async fn about_held(
+        &self,
+        held: &[(TenantId, Lease)],
+        statement: &str,
+        more: &[Param<'_>],
+    ) -> Result<HashSet<(TenantId, Lease)>, Fault> {
+        let (mut found, mut asked) = (HashSet::new(), HashMap::new());
+        for last in [false, true] {
+            let left: Vec<_> = held.iter().filter(|it| !found.contains(*it)).copied().collect();
+            if last {
+                self.find_anew(left.iter().map(|(tenant, _)| *tenant)).await?;
+            }
+            for (own, home, mut its) in self.by_home(&left, |(tenant, _)| *tenant).await.homes {
+                its.retain(|(tenant, _)| asked.get(tenant).is_none_or(|before| !Arc::ptr_eq(before, &home)));
+                if its.is_empty() {
+                    continue;
+                }
+                let Columns([tenants, runs, workers], fences) = Columns::of(&its);
+                let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
+                    fences => INT8_ARRAY];
+                let values = [values.as_slice(), more].concat();
+                match home.about_runs(own, None, (statement, &values)).await {
+                    Ok(rows) => {
+                        asked.extend(its.iter().map(|(tenant, _)| (*tenant, home.clone())));
+                        for row in &rows {
+                            found.insert((id_of(row, 0)?, lease(row, 1)?));
+                        }
+                    }
+                    Err(fault) if last || !fault.may_be_of_a_move() => return Err(fault),
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks for those of these tenants anew that have been moved.
+    pub(super) async fn find_anew(&self, tenants: impl IntoIterator<Item = TenantId>) -> Result<(), Fault> {
+        let tenants: Vec<_> = tenants.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        if tenants.is_empty() {
+            return Ok(());
+        }
+        for (tenant, isolation) in self.inner().platform.isolations_of(&tenants).await? {
+            if let Some(handle) = self.in_use(tenant) {
+                handle.find_anew(isolation).await?;
+            }
+        }
+        Ok(())
+    }
+}
