@@ -197,6 +197,12 @@ async fn served_until(scene: &Scene, tenant: TenantId, wanted: MovePhase) {
     }
 }
 
+/// Serves until the move has ended.
+async fn served(scene: &Scene, tenant: TenantId) -> TenantMove {
+    assert!(!stopped_after(scene, tenant, usize::MAX).await);
+    ended(scene, tenant).await
+}
+
 async fn until(there: impl AsyncFn() -> bool) {
     for _ in 0..800 {
         if there().await {
