@@ -197,6 +197,12 @@ async fn served_until(scene: &Scene, tenant: TenantId, wanted: MovePhase) {
     }
 }
 
+/// Serves until the move has ended.
+async fn served(scene: &Scene, tenant: TenantId) -> TenantMove {
+    assert!(!stopped_after(scene, tenant, usize::MAX).await);
+    ended(scene, tenant).await
+}
+
 async fn until(there: impl AsyncFn() -> bool) {
     for _ in 0..800 {
         if there().await {
@@ -253,7 +259,7 @@ fn everything_arrives_by_every_way_and_nothing_stays_behind() {
 }
 
 /// How many records a role sees with a right token, and whether it can write one.
-async fn reach(scene: &Scene, role: &Client, keys: &Client, tenant: TenantId, schema: &str) -> (i64, bool) {
+async fn reach(role: &Client, keys: &Client, tenant: TenantId, schema: &str) -> (i64, bool) {
     let token = token(keys, tenant, 30_000).await;
     role.batch_execute(&format!("BEGIN; SELECT set_config('tenantry.tenant', '{token}', true)"))
         .await
@@ -267,7 +273,6 @@ async fn reach(scene: &Scene, role: &Client, keys: &Client, tenant: TenantId, sc
     );
     let put = role.batch_execute(&put).await;
     role.batch_execute("ROLLBACK").await.unwrap();
-    let _ = scene;
     (count, put.is_ok())
 }
 
@@ -289,15 +294,15 @@ fn nothing_opens_at_the_place_that_a_tenant_has_left() {
                 own = scene.tenant(tenant, from).await;
                 &own
             };
-            assert_eq!(reach(&scene, role, &keys, tenant, &home).await, (21, true), "{from}");
+            assert_eq!(reach(role, &keys, tenant, &home).await, (21, true), "{from}");
             scene.store.move_tenant(scene.operator(), tenant, to).await.unwrap();
             let provisioner = scene.place().provisioner(&scene.env());
             until(async || provisioner.run_once().await.unwrap()).await;
             assert_eq!(phase(&scene, tenant).await, MovePhase::Removing);
             // All is there still, with a right token and a role that could read it before, and cannot any more.
             assert!(rows(&scene, tenant, from).await.len() > 60);
-            assert_eq!(reach(&scene, role, &keys, tenant, &home).await, (0, false), "{from} to {to}");
-            let seen = reach(&scene, &server, &scene.admin, scene.world.two, "pooled").await;
+            assert_eq!(reach(role, &keys, tenant, &home).await, (0, false), "{from} to {to}");
+            let seen = reach(&server, &scene.admin, scene.world.two, "pooled").await;
             assert_eq!(seen, (0, true), "the neighbour");
             assert_eq!(served(&scene, tenant).await.phase, MovePhase::Done);
             from = to;

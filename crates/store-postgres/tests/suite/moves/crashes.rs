@@ -12,12 +12,6 @@ async fn is_between(scene: &Scene, tenant: TenantId, from: Isolation) -> bool {
     !inside.query_typed("SELECT 1 FROM tenantry.moved", &[]).await.unwrap().is_empty()
 }
 
-/// Serves until the move has ended.
-async fn served(scene: &Scene, tenant: TenantId) -> TenantMove {
-    assert!(!stopped_after(scene, tenant, usize::MAX).await);
-    ended(scene, tenant).await
-}
-
 async fn write(scene: &Scene, store: &PostgresStore, tenant: TenantId, number: u8) -> Result<(), StoreError> {
     let visit = scene.world.visit(tenant, async |tenant| {
         records::create(store, &tenant, record(number, json!({"who": "later"}))).await.map(drop)

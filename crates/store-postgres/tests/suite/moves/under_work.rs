@@ -105,7 +105,7 @@ fn writers_and_readers_on_two_servers_lose_nothing_and_wait_for_a_moment() {
             let newest = || made.lock().unwrap().last().copied();
             let reads = async |store: &PostgresStore, number: u64| match newest() {
                 // Also a list, whose moment is one.
-                Some(_) if number % 16 == 0 => {
+                Some(_) if number.is_multiple_of(16) => {
                     let before = made.lock().unwrap().len();
                     let visit = scene.world.visit(tenant, async |tenant| {
                         let query = RecordQuery { ..records::wanted("", None, 500, None) };
@@ -129,7 +129,6 @@ fn writers_and_readers_on_two_servers_lose_nothing_and_wait_for_a_moment() {
                 longest(&over, async |number| reads(there, number).await),
             );
             assert_eq!((last.phase, &last.error), (MovePhase::Done, &None), "{last:?}");
-            println!("to {to}: {last:?}; writes {one:?} {two:?}, reads {three:?} {four:?}");
             for (calls, longest) in [one, two, three, four] {
                 assert!(calls > 20 && longest < Duration::from_secs(4), "{calls} {longest:?}");
             }
