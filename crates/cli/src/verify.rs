@@ -5,7 +5,7 @@ use crate::offline::{Surroundings, WantedAttack};
 use crate::output::{Ended, News, Progress, Trouble, say, say_json};
 use crate::server::key;
 use ::audit::evidence::Server;
-use ::verify::{Only, Options, Outside, OwnServer, Places, Report};
+use ::verify::{Only, Options, Outside, OwnServer, Places, Report, VerifyError};
 use clap::Args;
 use client::{BaseUrl, Client};
 use serde_json::json;
@@ -84,7 +84,11 @@ pub(crate) async fn run(arguments: VerifyArguments, around: &Surroundings) -> En
         (arguments.store, arguments.config.clone(), arguments.master_key_file.clone())
     {
         let wanted = WantedAttack { config, master_key, only: Only(arguments.only) };
+        let chosen = !wanted.only.0.is_empty();
         let report = around.offline.attack_store(wanted).await.map_err(Trouble::other)?;
+        if report.surfaces.is_empty() && chosen {
+            return Err(Trouble::other(VerifyError::NothingChosen));
+        }
         return told(&report, arguments.junit.as_deref(), arguments.json);
     }
     let granted = arguments.grant_file.is_some();

@@ -122,7 +122,8 @@ async fn told_by_keys((client, victims): (&Client, &Client), ground: &Ground<'_>
     let Some(row) = row else {
         return Outcome::Unattacked("the victim's own row could not be read".to_owned());
     };
-    let (own, empty) = (ground.attacker.token(), [ground.on(table, "DELETE FROM {t}")]);
+    let (own, empty) =
+        (ground.attacker.token(), [ground.on(table, "DELETE FROM {t} WHERE tenant_id = '\\x{own}'")]);
     let values = params![row => TEXT];
     let tried = tried_with(client, Some(&own), &empty, &ground.on(table, AS_OWN), values).await;
     let refers = REFERRING.contains(&table);

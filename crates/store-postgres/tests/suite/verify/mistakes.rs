@@ -5,10 +5,18 @@ pub struct Mistake {
     pub open: &'static str,
     pub close: &'static str,
     pub named: &'static [&'static str],
+    /// Those of lines that name it where tables are shared, besides.
+    pub shared: &'static [&'static str],
 }
 
 const fn mistake(open: &'static str, close: &'static str, named: &'static [&'static str]) -> Mistake {
-    Mistake { open, close, named }
+    Mistake { open, close, named, shared: &[] }
+}
+
+impl Mistake {
+    const fn shown(self, shared: &'static [&'static str]) -> Self {
+        Self { shared, ..self }
+    }
 }
 
 /// Mistakes that do not hide each other, since each is about something of its own. They are named in every kind of home.
@@ -138,22 +146,30 @@ pub const ONE_BY_ONE: &[Mistake] = &[
             "CREATE FUNCTION | tenantry.current_tenant",
         ],
     ),
+    mistake(
+        "ALTER TABLE {s}.object DISABLE ROW LEVEL SECURITY; GRANT SELECT ON pg_statistic TO {role};
+         CREATE STATISTICS {s}.seen ON kind, id FROM {s}.object; ALTER TABLE {s}.object OWNER TO {role};
+         ANALYZE {s}.object",
+        "ALTER TABLE {s}.object ENABLE ROW LEVEL SECURITY; REVOKE SELECT ON pg_statistic FROM {role};
+         DROP STATISTICS {s}.seen; ALTER TABLE {s}.object OWNER TO {owner};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON {s}.object TO {role}",
+        &["SELECT | *.object | the transaction says no tenant", "SELECT | pg_statistic | values in statistics"],
+    )
+    .shown(&["SELECT | pg_stats | values in statistics", "SELECT | pg_stats_ext | values in statistics"]),
     // A tenant's id is believed as it is, and no code is asked for.
     mistake(
         "CREATE OR REPLACE FUNCTION tenantry.current_tenant() RETURNS bytea LANGUAGE sql STABLE SECURITY DEFINER
          AS $$ SELECT decode(left(nullif(current_setting('tenantry.tenant', true), ''), 32), 'hex') $$",
         "",
         &[],
-    ),
-];
-
-/// What believing an id shows where tables are shared.
-pub const BELIEVED: &[&str] = &[
-    "the transaction says the victim's id and proves nothing",
-    "the victim's id under the code of another token",
-    "a token that has ended is shown again",
-    "a token with a later end than was signed",
-    "a token that holds for longer than the database takes",
-    "a token that lacks its last digit",
-    "two tokens in one setting",
+    )
+    .shown(&[
+        "SELECT | pooled.run | the transaction says the victim's id and proves nothing",
+        "SELECT | pooled.run | the victim's id under the code of another token",
+        "SELECT | pooled.run | a token that has ended is shown again",
+        "SELECT | pooled.run | a token with a later end than was signed",
+        "SELECT | pooled.run | a token that holds for longer than the database takes",
+        "SELECT | pooled.run | a token that lacks its last digit",
+        "SELECT | pooled.run | two tokens in one setting",
+    ]),
 ];
