@@ -33,6 +33,10 @@ pub(crate) use params;
 pub(crate) const BIND: &str = "SELECT tenantry.current_tenant()
     FROM set_config('tenantry.tenant', $1, true) AS token, set_config('search_path', $2, true) AS tables";
 
+/// What a statement says that would be about a whole table: the policies narrow it to the tenant's rows, and where
+/// somebody has taken them away it is narrowed all the same.
+pub(crate) const OWN: &str = "tenant_id = (SELECT tenantry.current_tenant())";
+
 /// The time at the database, in milliseconds.
 pub(crate) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 

@@ -7,7 +7,7 @@
 use crate::PostgresStore;
 use crate::backup::{SCHEMA, TABLES, WAITING, blocking};
 use crate::error::Fault;
-use crate::home::params;
+use crate::home::{OWN, params};
 use crate::tenant::{TenantHandle, Txn};
 use ids::{Id as _, RunId, TenantId};
 use std::fs::File;
@@ -133,14 +133,14 @@ async fn counted(txn: &Txn) -> Result<i64, Fault> {
 
 /// Counts the restore, and takes what it replaces away.
 async fn begin(txn: &Txn, manifest: &Manifest, options: RestoreOptions) -> Result<u64, Fault> {
-    let count = "UPDATE log_head SET generation = generation + 1 RETURNING generation";
-    let row = txn.query_typed_opt(count, &[]).await?.ok_or(Fault::KeyGone)?;
+    let count = format!("UPDATE log_head SET generation = generation + 1 WHERE {OWN} RETURNING generation");
+    let row = txn.query_typed_opt(&count, &[]).await?.ok_or(Fault::KeyGone)?;
     let generation = row.try_get::<_, i64>(0)?.cast_unsigned();
     manifest.check_generation(generation - 1, options)?;
     txn.stores(-counted(txn).await?);
-    let kept = "DELETE FROM object WHERE kind NOT IN ('api_key', 'signing_key', 'agent', 'credential')";
-    for take in [kept, "DELETE FROM collection", "DELETE FROM record", "DELETE FROM run"] {
-        txn.execute_typed(take, &[]).await?;
+    let kept = "kind NOT IN ('api_key', 'signing_key', 'agent', 'credential')";
+    for (table, which) in [("object", kept), ("collection", "true"), ("record", "true"), ("run", "true")] {
+        txn.execute_typed(&format!("DELETE FROM {table} WHERE {OWN} AND {which}"), &[]).await?;
     }
     Ok(generation)
 }

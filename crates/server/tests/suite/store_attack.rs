@@ -91,6 +91,44 @@ async fn a_mistake_in_a_database_is_named_and_a_server_may_run_meanwhile() {
     assert_eq!(server.operator.get(&path).await.unwrap()["name"], "real");
 }
 
+// What is made for the attacks is removed by the store's own statements, to which nothing else is open but by mistake.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_database_loses_nothing_of_its_tenants() {
+    let place = Place::make();
+    let real = {
+        let server = place.serve();
+        let tenant = server.tenant("Real").await;
+        for number in 0..3 {
+            tenant.owner.post("/v1/records/notes", &json!({"number": number})).await.unwrap();
+        }
+        tenant.id.parse::<ids::TenantId>().unwrap()
+    };
+    let admin = place.admin().await;
+    let id = hex::encode(ids::Id::to_bytes(real));
+    let rows = format!(
+        "SELECT (SELECT count(*) FROM pooled.record WHERE tenant_id = '\\x{id}')
+            + 100 * (SELECT count(*) FROM pooled.audit_event WHERE tenant_id = '\\x{id}'),
+            (SELECT size FROM pooled.log_head WHERE tenant_id = '\\x{id}')"
+    );
+    let kept = async || {
+        let row = admin.query_one(&rows, &[]).await.unwrap();
+        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+    };
+    let before = kept().await;
+    assert_eq!(before.0 % 100, 3);
+    for tables in
+        [&["record"][..], &["record", "record_token", "object", "run", "call", "log_head", "audit_event"]]
+    {
+        for table in tables {
+            let open = format!("ALTER TABLE pooled.{table} DISABLE ROW LEVEL SECURITY");
+            admin.batch_execute(&open).await.unwrap();
+        }
+        let (output, _) = place.attacked();
+        assert!(!output.status.success(), "{output:?}");
+        assert_eq!(kept().await, before, "{output:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_run_left_goes_with_the_next_and_one_that_is_stopped_leaves_nothing() {
     let place = Place::make();

@@ -3,7 +3,7 @@
 use super::audit_trail::Proofs;
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Home, Session};
+use crate::home::{Home, OWN, Session};
 use crate::schema::TENANT_TABLES;
 use async_trait::async_trait;
 use context::Operator;
@@ -36,7 +36,7 @@ impl PostgresStore {
         let (audit_events, final_checkpoint) = Proofs::at(&handle, &session).await?.checkpoint(None).await?;
         let mut rows = 0;
         for table in TENANT_TABLES {
-            rows += session.execute_typed(&format!("DELETE FROM {table}"), &[]).await?;
+            rows += session.execute_typed(&format!("DELETE FROM {table} WHERE {OWN}"), &[]).await?;
         }
         let erased_at = self.env().now();
         let lines = match own {

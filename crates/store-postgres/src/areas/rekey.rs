@@ -4,7 +4,7 @@
 use super::lifecycle::hold_head;
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Home, Session, params};
+use crate::home::{Home, OWN, Session, params};
 use crate::tenant::TenantHandle;
 use ids::TenantId;
 use std::sync::Arc;
@@ -48,8 +48,8 @@ impl PostgresStore {
         for (table, column, parts) in SEALED {
             seal_column(&session, &old, &new, (table, column, parts)).await?;
         }
-        let name = "UPDATE log_head SET data_key = $1";
-        session.execute_typed(name, params![wrapped.data.name => TEXT]).await?;
+        let name = format!("UPDATE log_head SET data_key = $1 WHERE {OWN}");
+        session.execute_typed(&name, params![wrapped.data.name => TEXT]).await?;
         match elsewhere {
             None => {
                 inner.platform.settle_key(&session, id, &wrapped.data.name).await?;
@@ -86,8 +86,9 @@ async fn seal_column(
     new: &TenantHandle,
     (table, column, parts): (&str, &str, &str),
 ) -> Result<(), Fault> {
-    let select =
-        format!("SELECT ctid::text, {parts}::text[], {column} FROM {table} WHERE {column} IS NOT NULL");
+    let select = format!(
+        "SELECT ctid::text, {parts}::text[], {column} FROM {table} WHERE {OWN} AND {column} IS NOT NULL"
+    );
     let (mut places, mut values) = (Vec::new(), Vec::new());
     for row in session.query_typed(&select, &[]).await? {
         let parts: Vec<&str> = row.try_get(1)?;

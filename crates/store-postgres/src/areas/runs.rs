@@ -2,7 +2,7 @@
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Session, params};
+use crate::home::{OWN, Session, params};
 use crate::tenant::{Addition, EVENT, STEP, TenantHandle, Txn, event_place};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
@@ -95,17 +95,23 @@ async fn earlier(session: &Session, token: &[u8]) -> Result<Option<RunId>, Fault
 
 /// Removes the oldest runs that ended before, with all that hangs on them.
 async fn forget(txn: &Txn, before: Timestamp) -> Result<u64, Fault> {
-    let old = "SELECT id, octet_length(run)::int8 + octet_length(frozen)::int8 + octet_length(state)::int8
+    let old = format!(
+        "SELECT id, octet_length(run)::int8 + octet_length(frozen)::int8 + octet_length(state)::int8
             + coalesce((SELECT sum(octet_length(body)) FROM run_part WHERE run_part.run = run.id), 0)::int8
-        FROM run WHERE finished_at < $1 ORDER BY finished_at, id LIMIT $2";
-    let rows = txn.query_typed(old, params![before.millis() => INT8, FORGET_AT_ONCE => INT8]).await?;
+        FROM run WHERE {OWN} AND finished_at < $1 ORDER BY finished_at, id LIMIT $2"
+    );
+    let rows = txn.query_typed(&old, params![before.millis() => INT8, FORGET_AT_ONCE => INT8]).await?;
     let mut ids = Vec::new();
     for row in &rows {
         ids.push(row.try_get::<_, String>(0)?);
         txn.stores(-row.try_get::<_, i64>(1)?);
     }
     super::some_forgotten(
-        txn.execute_typed("DELETE FROM run WHERE id = ANY($1)", params![ids => TEXT_ARRAY]).await?,
+        txn.execute_typed(
+            &format!("DELETE FROM run WHERE {OWN} AND id = ANY($1)"),
+            params![ids => TEXT_ARRAY],
+        )
+        .await?,
     )
 }
 

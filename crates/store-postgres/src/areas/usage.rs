@@ -2,7 +2,7 @@
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Session, params};
+use crate::home::{OWN, Session, params};
 use crate::tenant::{Addition, TenantHandle, Txn, call, ended, kind_name, totals};
 use async_trait::async_trait;
 use context::{Access, Delete, Private, Read, Tenant, on};
@@ -219,10 +219,12 @@ impl UsageStore for PostgresStore {
     ) -> Result<u64, StoreError> {
         let handle = self.handle(access.tenant().id()).await?;
         let work = move |txn: Txn| async move {
-            let forget = "DELETE FROM call WHERE id IN (SELECT id FROM call
-                WHERE started_at < $1 AND status <> 'open' ORDER BY started_at LIMIT $2)";
+            let forget = format!(
+                "DELETE FROM call WHERE {OWN} AND id IN (SELECT id FROM call
+                    WHERE {OWN} AND started_at < $1 AND status <> 'open' ORDER BY started_at LIMIT $2)"
+            );
             let values = params![before.millis() => INT8, FORGET_AT_ONCE => INT8];
-            super::some_forgotten(txn.execute_typed(forget, values).await?)
+            super::some_forgotten(txn.execute_typed(&forget, values).await?)
         };
         super::or_none(handle.write(commit, work).await.map(|written| written.value))
     }

@@ -3,7 +3,7 @@
 
 use super::side::Side;
 use crate::error::Fault;
-use crate::home::params;
+use crate::home::{OWN, params};
 use crate::init::SetupError;
 use crate::schema::TENANT_TABLES;
 
@@ -168,12 +168,13 @@ impl Copying<'_> {
     /// Takes away what is gone from the source; how many rows.
     async fn prune(&self, table: &str) -> Result<i64, Fault> {
         let key = self.target.key(table).await?;
-        let keys =
-            format!("SELECT coalesce(json_agg(its), '[]')::text FROM (SELECT {key} FROM {table}) AS its");
+        let keys = format!(
+            "SELECT coalesce(json_agg(its), '[]')::text FROM (SELECT {key} FROM {table} WHERE {OWN}) AS its"
+        );
         let keys: String = self.source.client.query_typed_one(&keys, &[]).await?.try_get(0)?;
         let of = |name: &str| format!("({name}.{})", key.replace(", ", &format!(", {name}.")));
         let gone = format!(
-            "DELETE FROM {table} AS old WHERE NOT EXISTS(SELECT 1 FROM json_populate_recordset(
+            "DELETE FROM {table} AS old WHERE {OWN} AND NOT EXISTS(SELECT 1 FROM json_populate_recordset(
                 (SELECT its FROM {table} AS its WHERE false), $1::text::json) AS kept WHERE {} = {})",
             of("kept"),
             of("old")
@@ -239,7 +240,7 @@ impl Side {
     pub(super) async fn clear(&self) -> Result<(), Fault> {
         for table in TENANT_TABLES.into_iter().rev() {
             self.renew().await?;
-            self.client.execute_typed(&format!("DELETE FROM {table}"), &[]).await?;
+            self.client.execute_typed(&format!("DELETE FROM {table} WHERE {OWN}"), &[]).await?;
         }
         Ok(())
     }

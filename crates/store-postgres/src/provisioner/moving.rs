@@ -7,7 +7,7 @@ use super::copying::{Check, Copied, Copying};
 use super::side::Side;
 use super::{Job, Provisioner, Served, TRIES, bytes};
 use crate::error::Fault;
-use crate::home::params;
+use crate::home::{OWN, params};
 use crate::init::SetupError;
 use crate::schema;
 use std::time::Duration;
@@ -189,7 +189,7 @@ impl Provisioner {
                 .await
                 .map_err(|_| SetupError::Unusable("its writes would have waited too long".to_owned()))??;
             self.step().await;
-            source.client.execute_typed("DELETE FROM log_head", &[]).await?;
+            source.client.execute_typed(&format!("DELETE FROM log_head WHERE {OWN}"), &[]).await?;
             source.close().await?;
             if source.is_in_platform() {
                 let paused = begun.elapsed();

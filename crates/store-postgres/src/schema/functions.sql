@@ -56,7 +56,9 @@ BEGIN
         SELECT (SELECT tenantry.current_tenant()), log_epoch, * FROM unnest(levels, places, roots);
     END IF;
     UPDATE log_head SET size = log_size, last_hash = log_hash, frontier = log_frontier, stored_bytes = stored,
-        at_rest = rests;
+        at_rest = rests
+    -- The one row that the policies leave. Where somebody has taken them away it is one all the same.
+    WHERE tenant_id = (SELECT tenantry.current_tenant());
 END
 $$;
 

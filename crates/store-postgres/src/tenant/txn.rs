@@ -2,7 +2,7 @@
 
 use super::TenantHandle;
 use crate::error::Fault;
-use crate::home::{Home, Session, params};
+use crate::home::{Home, OWN, Session, params};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,8 +85,10 @@ impl Txn {
             return Err(StoreError::Claimed.into());
         }
         self.execute_typed(
-            "DELETE FROM remembered WHERE key IN
-                (SELECT key FROM remembered WHERE until <= $1 ORDER BY until LIMIT 4)",
+            &format!(
+                "DELETE FROM remembered WHERE {OWN} AND key IN
+                    (SELECT key FROM remembered WHERE {OWN} AND until <= $1 ORDER BY until LIMIT 4)"
+            ),
             params![now => INT8],
         )
         .await?;
