@@ -7,6 +7,7 @@ use super::tally::{Tally, code, leak, refused};
 use crate::init::SetupError;
 use crate::link::Link;
 use crate::schema::POOLED;
+use std::pin::pin;
 use store::Isolation;
 use tokio_postgres::Client;
 
@@ -201,11 +202,22 @@ async fn connections(ground: &Ground<'_>, tally: &mut Tally) {
     }
 }
 
+/// Whether a statement is carried out there. A pooler lets everybody in, and says that it was refused when it has
+/// something to do; the victim's own connections went the same way.
 async fn connected(link: &Link) -> Outcome {
-    match link.config.connect(link.tls.clone()).await {
-        Ok(_) => leak("the connection was made"),
-        // Not allowed, or by rules of the server's own.
-        Err(error) if ["42501", "28000", "28P01"].contains(&code(&error)) => Outcome::Held,
+    let asked = async {
+        let (client, connection) = link.config.connect(link.tls.clone()).await?;
+        let mut asked = pin!(client.query_typed("SELECT 1", &[]));
+        tokio::select! {
+            answered = &mut asked => answered,
+            // What is asked learns of it.
+            _ = connection => asked.await,
+        }
+    };
+    match asked.await {
+        Ok(_) => leak("a statement was carried out"),
+        // Not allowed, by the database or by rules of the server's or a pooler's own.
+        Err(error) if ["42501", "28000", "28P01", "08P01"].contains(&code(&error)) => Outcome::Held,
         Err(error) => Outcome::Unattacked(format!("the database answered {}", code(&error))),
     }
 }

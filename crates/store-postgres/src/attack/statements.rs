@@ -39,6 +39,8 @@ async fn others(ground: &Ground<'_>, client: &Client, tally: &mut Tally) -> Resu
     let link: &Link = if ground.is_shared() { &admin } else { &ground.victim.link };
     let other = link.connect().await?;
     let word = format!("verify{}", hex::encode(ground.env.random::<8>()));
+    // Held, so that a pooler gives the others another connection.
+    other.batch_execute(BEGIN).await?;
     // Values are left out of what is kept, and so are most names.
     other.batch_execute(&format!("WITH {word} AS (SELECT 1) SELECT * FROM {word}")).await?;
     let own =
@@ -57,6 +59,7 @@ async fn others(ground: &Ground<'_>, client: &Client, tally: &mut Tally) -> Resu
         None => Outcome::NotOffered(KEEPER),
     };
     tally.note("SELECT", "pg_stat_statements", "statements of other roles", outcome);
+    other.batch_execute("ROLLBACK").await?;
     Ok(())
 }
 
