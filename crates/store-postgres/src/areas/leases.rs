@@ -19,8 +19,9 @@ use store::{Claim, Leases, PendingWork, StoreError, Wanted};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-/// How many tenants' own homes are asked at once.
+/// How many tenants' own homes are asked at once, and how long one may take to answer.
 const AT_ONCE: usize = 8;
+const ONE_HOME: Duration = Duration::from_millis(700);
 
 /// What of a table's runs are due and nobody's: the oldest of each tenant. A tenant is looked for after the one before
 /// it, so that no tenant's many runs are read for it.
@@ -110,6 +111,11 @@ pub(crate) fn lease(row: &Row, place: usize) -> Result<Lease, Fault> {
     Ok(Lease { run: RunId::from_bytes(run), worker: WorkerId::from_bytes(worker), fence })
 }
 
+/// What one home says in time. Those that do not answer keep no other tenant's runs waiting.
+async fn in_time<T>(asking: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::time::timeout(ONE_HOME, asking).await.unwrap_or(Err(Fault::Lost))
+}
+
 fn millis(term: Duration) -> f64 {
     term.as_secs_f64() * 1000.0
 }
@@ -126,16 +132,15 @@ impl PostgresStore {
         for each in all {
             tenants.entry(tenant(each)).or_default().push(*each);
         }
-        let mut shared = Vec::new();
-        let mut homes = Vec::new();
-        for (id, mut its) in tenants {
-            match self.handle(id).await {
-                Ok(handle) => match handle.home() {
-                    home if home.isolation().is_none() => shared.append(&mut its),
-                    home => homes.push((Some(id), home, its)),
-                },
+        let found = stream::iter(tenants).map(async |(id, its)| (id, its, in_time(self.handle(id)).await));
+        let mut found = found.buffer_unordered(AT_ONCE);
+        let (mut shared, mut homes) = (Vec::new(), Vec::new());
+        while let Some((id, mut its, handle)) = found.next().await {
+            match handle.map(|handle| handle.home()) {
+                Ok(home) if home.isolation().is_none() => shared.append(&mut its),
+                Ok(home) => homes.push((Some(id), home, its)),
                 Err(fault) => {
-                    tracing::warn!(tenant.id = %id, %fault, "a tenant's home cannot be asked for its runs")
+                    tracing::warn!(tenant.id = %id, %fault, "a tenant's home cannot be asked for its runs");
                 }
             }
         }
@@ -258,12 +263,16 @@ impl Leases for PostgresStore {
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
         let mut came_of_it = HashMap::new();
-        for (own, home, its) in self.by_home(wanted, |it| it.tenant).await.homes {
-            match home.claim(own, (worker, term), &its).await {
+        let homes = stream::iter(self.by_home(wanted, |it| it.tenant).await.homes);
+        let asked = homes.map(async |(own, home, its)| in_time(home.claim(own, (worker, term), &its)).await);
+        let mut asked = asked.buffer_unordered(AT_ONCE);
+        while let Some(claims) = asked.next().await {
+            match claims {
                 Ok(claims) => came_of_it.extend(claims),
                 Err(fault) => tracing::warn!(%fault, "runs could not be claimed"),
             }
         }
+        drop(asked);
         // What did not come back was held, locked by somebody who asked too, or over; or its tenant is elsewhere.
         let left = wanted.iter().filter(|it| !came_of_it.contains_key(&(it.tenant, it.run)));
         self.find_anew(left.map(|it| it.tenant)).await?;

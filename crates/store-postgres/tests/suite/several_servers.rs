@@ -1,12 +1,17 @@
 //! Several servers on one database: what one changes holds on the others soon, whatever they remember.
 
-use crate::homes::{Scene, run};
-use context::{CredentialIndex as _, IndexedSubject, KeyedHash, TenantStatus};
-use ids::{HookId, Id as _, WorkflowId};
+use crate::homes::{Scene, run, schema};
+use context::{Create, CredentialIndex as _, IndexedSubject, KeyedHash, TenantStatus, on};
+use ids::{HookId, Id as _, TenantId, WorkerId, WorkflowId};
 use std::time::{Duration, Instant};
-use store::{PlatformStore as _, TenantRow};
+use store::{
+    Claim, Commit, Isolation, Leases as _, Mark, PlatformStore as _, RunStore as _, TenantRow, Wanted,
+    WorkKind,
+};
 use store_postgres::PostgresStore;
+use store_tests::samples;
 
+const TERM: Duration = Duration::from_secs(60);
 const HASH: KeyedHash = KeyedHash([3; 32]);
 
 /// How long it takes until something no longer holds.
@@ -52,4 +57,55 @@ fn what_one_server_revokes_and_changes_holds_on_another_within_a_second() {
         let gone = async || there.find(&HASH).await.unwrap().is_none();
         assert!(until(gone).await < Duration::from_secs(1));
     });
+}
+
+/// A home of a tenant's own that hangs costs that tenant its leases, and nobody else.
+#[test]
+fn a_home_that_hangs_costs_no_other_tenant_its_runs() {
+    run(async {
+        let scene = Scene::set().await;
+        let provisioner = scene.place().provisioner(&scene.env());
+        let made = scene.create(Isolation::Schema);
+        let own = tokio::select! {
+            made = made => made.unwrap(),
+            () = provisioner.serve(std::future::pending()) => panic!("it never ends"),
+        };
+        let (store, worker) = (&scene.store, WorkerId::from_bytes([6; 16]));
+        let mut held = Vec::new();
+        for tenant in [own, scene.world.one] {
+            begin_run(&scene, tenant).await;
+            let wanted = Wanted { tenant, run: samples::run_id(1), at_once: 9 };
+            let claims = store.claim(worker, &[wanted], TERM).await.unwrap();
+            let [Claim::Held(lease)] = claims[..] else { panic!("{claims:?}") };
+            held.push((tenant, lease));
+        }
+        let table = format!("{}.work", schema(own));
+        scene
+            .admin
+            .batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+            .await
+            .unwrap();
+        let asked = async {
+            assert_eq!(store.renew(&held, TERM).await, Ok(vec![held[0].1]));
+            let wanted =
+                held.iter().map(|(tenant, lease)| Wanted { tenant: *tenant, run: lease.run, at_once: 9 });
+            let wanted: Vec<_> = wanted.collect();
+            assert_eq!(store.claim(worker, &wanted, TERM).await, Ok(vec![Claim::Taken; 2]));
+            store.release(&held).await.unwrap();
+            let claims = store.claim(worker, &wanted, TERM).await.unwrap();
+            assert!(matches!(claims[..], [Claim::Taken, Claim::Held(_)]), "{claims:?}");
+        };
+        tokio::time::timeout(Duration::from_secs(8), asked).await.expect("nobody waits for it");
+    });
+}
+
+/// Makes a run of a tenant's that is under way.
+async fn begin_run(scene: &Scene, tenant: TenantId) {
+    let mark = Mark::Open { kind: WorkKind::Run, id: samples::run_id(1).to_bytes(), due: None };
+    let begun = scene.world.fixture.owner(tenant).await.enter(async |tenant| {
+        let access = tenant.authorize::<Create<on::Run>>().unwrap();
+        let run = samples::run(1, samples::id(1), "anna");
+        scene.store.create_run(&access, run, None, Commit::default().and_mark(mark)).await
+    });
+    begun.await.unwrap();
 }

@@ -1,12 +1,13 @@
 //! Statements about runs of tenants that may have been moved meanwhile. The shared table of work is the platform's and
 //! asks for no token, so that it refuses nothing: what is not found there is looked for where the tenant is now.
 
-use super::{Columns, lease};
+use super::{AT_ONCE, Columns, in_time, lease};
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
 use crate::platform::id_of;
 use context::Lease;
+use futures::{StreamExt as _, stream};
 use ids::{Id as _, TenantId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -58,24 +59,30 @@ impl PostgresStore {
             if last {
                 self.find_anew(left.iter().map(|(tenant, _)| *tenant)).await?;
             }
-            for (own, home, mut its) in self.by_home(&left, |(tenant, _)| *tenant).await.homes {
+            let homes = stream::iter(self.by_home(&left, |(tenant, _)| *tenant).await.homes);
+            let statements = homes.map(async |(own, home, mut its)| {
                 its.retain(|(tenant, _)| asked.get(tenant).is_none_or(|before| !Arc::ptr_eq(before, &home)));
-                if its.is_empty() {
-                    continue;
-                }
-                let Columns([tenants, runs, workers], fences) = Columns::of(&its);
-                let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
-                    fences => INT8_ARRAY];
-                let values = [values.as_slice(), more].concat();
-                match home.about_runs(own, None, (statement, &values)).await {
-                    Ok(rows) => {
+                let rows = match its.is_empty() {
+                    true => Ok(Vec::new()),
+                    false => in_time(home.about_leases(own, &its, (statement, more))).await,
+                };
+                (own, home, its, rows)
+            });
+            let all: Vec<_> = statements.buffer_unordered(AT_ONCE).collect().await;
+            for (own, home, its, rows) in all {
+                match (rows, own) {
+                    (Ok(rows), _) => {
                         asked.extend(its.iter().map(|(tenant, _)| (*tenant, home.clone())));
                         for row in &rows {
                             found.insert((id_of(row, 0)?, lease(row, 1)?));
                         }
                     }
-                    Err(fault) if last || !fault.may_be_of_a_move() => return Err(fault),
-                    Err(_) => {}
+                    // Who has a home of its own that does not answer loses its leases, and nobody else's wait.
+                    (Err(fault), Some(tenant)) => {
+                        tracing::warn!(tenant.id = %tenant, %fault, "a tenant's own home does not answer for its runs");
+                    }
+                    (Err(fault), None) if last || !fault.may_be_of_a_move() => return Err(fault),
+                    (Err(_), None) => {}
                 }
             }
         }
@@ -89,10 +96,27 @@ impl PostgresStore {
             return Ok(());
         }
         for (tenant, isolation) in self.inner().platform.isolations_of(&tenants).await? {
-            if let Some(handle) = self.in_use(tenant) {
-                handle.find_anew(isolation).await?;
+            let Some(handle) = self.in_use(tenant) else { continue };
+            if let Err(fault) = in_time(handle.find_anew(isolation)).await {
+                tracing::warn!(tenant.id = %tenant, %fault, "a tenant's new home was not found");
             }
         }
         Ok(())
+    }
+}
+
+impl Home {
+    /// A statement about leases of tenants whose home this is.
+    async fn about_leases(
+        &self,
+        own: Option<TenantId>,
+        leases: &[(TenantId, Lease)],
+        (statement, more): (&str, &[Param<'_>]),
+    ) -> Result<Vec<Row>, Fault> {
+        let Columns([tenants, runs, workers], fences) = Columns::of(leases);
+        let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
+            fences => INT8_ARRAY];
+        let values = [values.as_slice(), more].concat();
+        self.about_runs(own, None, (statement, &values)).await
     }
 }
