@@ -129,8 +129,9 @@ fn writers_and_readers_on_two_servers_lose_nothing_and_wait_for_a_moment() {
                 longest(&over, async |number| reads(there, number).await),
             );
             assert_eq!((last.phase, &last.error), (MovePhase::Done, &None), "{last:?}");
+            assert!(last.paused.unwrap() < Duration::from_secs(1), "{last:?}");
             for (calls, longest) in [one, two, three, four] {
-                assert!(calls > 20 && longest < Duration::from_secs(4), "{calls} {longest:?}");
+                assert!(calls > 20 && longest < Duration::from_secs(3), "{calls} {longest:?}");
             }
             for id in made.into_inner().unwrap() {
                 get(here, id).await;
