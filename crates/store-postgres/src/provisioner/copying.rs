@@ -6,17 +6,18 @@ use crate::error::Fault;
 use crate::home::{OWN, params};
 use crate::init::SetupError;
 use crate::schema::TENANT_TABLES;
+use tokio_postgres::Row;
 
 /// How many rows are under way at once.
 const ROWS_AT_ONCE: u32 = 500;
 
-/// Rows that this transaction has written.
-const WRITTEN: &str = "WHERE its.xmin = pg_current_xact_id()::xid";
-
 /// Rows that this transaction or a later one has written, as far as their number says: some may be older.
 fn changed(since: u64) -> String {
-    format!("WHERE age(its.xmin) <= age('{since}'::xid8::xid)")
+    format!("age(its.xmin) <= age('{since}'::xid8::xid)")
 }
+
+/// A hash over a row, in whatever order its columns are.
+const HASH: &str = "sha256(convert_to(to_jsonb(its)::text, 'UTF8'))";
 
 /// How many rows there are of a table, and what they hold, in whatever order they and their columns are.
 #[derive(PartialEq, Eq)]
@@ -60,10 +61,11 @@ pub(super) enum Check {
 impl Copying<'_> {
     /// Takes away what is there of an earlier try, and copies everything as it is at one moment.
     pub(super) async fn all(&self) -> Result<Copied, SetupError> {
+        let ours = self.source.ours().await?;
         self.source.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         self.target.begin("").await?;
         self.target.clear().await?;
-        let mut copied = Copied { since: self.since().await?, ..Copied::default() };
+        let mut copied = Copied { since: self.since(&ours).await?, ..Copied::default() };
         for table in TENANT_TABLES {
             copied.copied += self.copy(table, None).await?;
         }
@@ -75,9 +77,10 @@ impl Copying<'_> {
 
     /// Brings the copy to what there is at one moment, which later changes come after.
     pub(super) async fn round(&self, before: u64, check: Check) -> Result<Copied, SetupError> {
+        let ours = self.source.ours().await?;
         self.source.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         self.target.begin("").await?;
-        let since = self.since().await?;
+        let since = self.since(&ours).await?;
         let copied = self.catch_up(before, check).await?;
         self.target.commit().await?;
         self.source.commit().await?;
@@ -91,15 +94,14 @@ impl Copying<'_> {
         let changed = changed(before);
         let there = self.source.counts(&changed).await?;
         for (table, count) in TENANT_TABLES.into_iter().zip(&there).filter(|(_, count)| count.changed > 0) {
-            sum.copied += self.copy(table, Some(before)).await?;
-            let (there, here) = futures::try_join!(
-                self.source.content(table, &changed),
-                self.target.content(table, WRITTEN),
-            )?;
-            same(table, count.changed, &there, &here)?;
+            let copied = self.copy(table, Some(before)).await?;
+            if copied != count.changed {
+                return Err(SetupError::Differs(table));
+            }
+            sum.copied += copied;
         }
         self.target.renew().await?;
-        let here = self.target.counts("WHERE false").await?;
+        let here = self.target.counts("false").await?;
         // What refers to rows goes before them.
         for (table, (there, here)) in TENANT_TABLES.into_iter().zip(there.iter().zip(&here)).rev() {
             // All that is at the source was copied, so that there is more at the target where something is gone, and
@@ -121,45 +123,49 @@ impl Copying<'_> {
         for table in TENANT_TABLES {
             self.source.renew().await?;
             self.target.renew().await?;
-            let (there, here) =
-                futures::try_join!(self.source.content(table, ""), self.target.content(table, ""))?;
-            same(table, there.rows, &there, &here)?;
+            let (there, here) = futures::try_join!(self.source.content(table), self.target.content(table))?;
+            if there != here {
+                return Err(SetupError::Differs(table));
+            }
         }
         Ok(())
     }
 
-    /// The oldest transaction whose changes the source's snapshot may not have.
-    async fn since(&self) -> Result<u64, Fault> {
-        let since = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
-        let since: String = self.source.client.query_typed_one(since, &[]).await?.try_get(0)?;
-        since.parse().map_err(|_| Fault::Damaged("a transaction's number"))
+    /// The oldest transaction whose changes the source's snapshot may not have, besides ours, of which none writes the
+    /// tenant's rows there.
+    async fn since(&self, ours: &[String]) -> Result<u64, Fault> {
+        let since = "SELECT coalesce(
+            (SELECT xip FROM pg_snapshot_xip(pg_current_snapshot()) AS xip
+             WHERE xip::xid::text <> ALL($1) ORDER BY xip LIMIT 1),
+            pg_snapshot_xmax(pg_current_snapshot()))::text";
+        let row = self.source.client.query_typed_one(since, params![ours => TEXT_ARRAY]).await?;
+        row.try_get::<_, &str>(0)?.parse().map_err(|_| Fault::Damaged("a transaction's number"))
     }
 
-    /// Copies a table's rows, or those of them that have changed; how many.
-    async fn copy(&self, table: &str, before: Option<u64>) -> Result<i64, Fault> {
+    /// Copies a table's rows, or those of them that have changed, and compares what has come to stand there; how many.
+    async fn copy(&self, table: &'static str, before: Option<u64>) -> Result<i64, SetupError> {
         let (source, target) = (&self.source.client, &self.target.client);
-        let which = before.map(changed).unwrap_or_default();
+        let which = before.map(|before| format!("WHERE {}", changed(before))).unwrap_or_default();
         self.source.renew().await?;
         let cursor = format!(
-            "DECLARE moving NO SCROLL CURSOR FOR SELECT to_json(its)::text FROM {table} AS its {which}"
+            "DECLARE moving NO SCROLL CURSOR FOR SELECT to_json(its)::text, {HASH} FROM {table} AS its {which}"
         );
         source.batch_execute(&cursor).await?;
-        let mut put = None;
+        let put = self.target.put(table).await?;
         let mut copied = 0;
         loop {
             let rows = source.query_typed(&format!("FETCH {ROWS_AT_ONCE} FROM moving"), &[]).await?;
             if rows.is_empty() {
                 break;
             }
-            if put.is_none() {
-                put = Some(self.target.put(table).await?);
-            }
             let lines: Vec<&str> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
             let list = format!("[{}]", lines.join(","));
             self.target.renew().await?;
-            if let Some(put) = &put {
-                copied += target.execute_typed(put, params![list => TEXT]).await?.cast_signed();
+            let stand = target.query_typed(&put, params![list => TEXT]).await?;
+            if hashes(&rows, 1)? != hashes(&stand, 0)? {
+                return Err(SetupError::Differs(table));
             }
+            copied += stand.len() as i64;
         }
         source.batch_execute("CLOSE moving").await?;
         Ok(copied)
@@ -184,28 +190,38 @@ impl Copying<'_> {
     }
 }
 
-/// Compares so many rows of a table.
-fn same(table: &'static str, rows: i64, there: &Content, here: &Content) -> Result<(), SetupError> {
-    if there == here && there.rows == rows { Ok(()) } else { Err(SetupError::Differs(table)) }
+/// The hashes of rows, whatever order these come in.
+fn hashes(rows: &[Row], column: usize) -> Result<Vec<Vec<u8>>, Fault> {
+    let mut hashes = rows.iter().map(|row| row.try_get(column)).collect::<Result<Vec<Vec<u8>>, _>>()?;
+    hashes.sort_unstable();
+    Ok(hashes)
 }
 
 impl Side {
+    /// The transactions under way of the administrator's. A row of the queue is held by one of them for as long as the
+    /// whole move takes, and whatever came after it would count as changed in every round.
+    async fn ours(&self) -> Result<Vec<String>, Fault> {
+        let ours = "SELECT coalesce(array_agg(backend_xid::text), '{}') FROM pg_stat_activity
+            WHERE usename = session_user AND backend_xid IS NOT NULL";
+        Ok(self.client.query_typed_one(ours, &[]).await?.try_get(0)?)
+    }
+
     /// The counts of all tables, in their order.
     async fn counts(&self, which: &str) -> Result<Vec<Count>, Fault> {
         let counts = TENANT_TABLES.map(|table| {
-            format!("(SELECT count(*) FROM {table}), (SELECT count(*) FROM {table} AS its {which})")
+            format!("(SELECT count(*), count(*) FILTER (WHERE {which}) FROM {table} AS its) AS of_{table}")
         });
-        let select = format!("SELECT {}", counts.join(", "));
+        let select = format!("SELECT * FROM {}", counts.join(", "));
         let row = self.client.query_typed_one(&select, &[]).await?;
         let count = |at: usize| Ok(Count { rows: row.try_get(2 * at)?, changed: row.try_get(2 * at + 1)? });
         (0..TENANT_TABLES.len()).map(count).collect()
     }
 
-    /// What the rows hold that are meant.
-    async fn content(&self, table: &str, which: &str) -> Result<Content, Fault> {
+    /// What the rows of a table hold.
+    async fn content(&self, table: &str) -> Result<Content, Fault> {
         let select = format!(
             "SELECT count(*), coalesce(encode(sha256(string_agg(hash, ''::bytea ORDER BY hash)), 'hex'), '')
-             FROM (SELECT sha256(convert_to(to_jsonb(its)::text, 'UTF8')) AS hash FROM {table} AS its {which}) AS hashed"
+             FROM (SELECT {HASH} AS hash FROM {table} AS its) AS hashed"
         );
         let row = self.client.query_typed_one(&select, &[]).await?;
         Ok(Content { rows: row.try_get(0)?, hash: row.try_get(1)? })
@@ -221,7 +237,7 @@ impl Side {
         key.ok_or(Fault::Damaged("a table's key"))
     }
 
-    /// The statement that puts a list of rows, each in the place of the one with its key.
+    /// The statement that puts a list of rows, each in the place of the one with its key, and tells their hashes.
     async fn put(&self, table: &str) -> Result<String, Fault> {
         let select = "SELECT string_agg(attname, ', ' ORDER BY attnum),
                 string_agg('excluded.' || attname, ', ' ORDER BY attnum) FROM pg_attribute
@@ -230,9 +246,9 @@ impl Side {
         let (columns, excluded): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let key = self.key(table).await?;
         Ok(format!(
-            "INSERT INTO {table}({columns}) SELECT {columns} FROM json_populate_recordset(
-                (SELECT its FROM {table} AS its WHERE false), $1::text::json)
-             ON CONFLICT ({key}) DO UPDATE SET ({columns}) = ROW({excluded})"
+            "INSERT INTO {table} AS its({columns}) SELECT {columns} FROM json_populate_recordset(
+                (SELECT no FROM {table} AS no WHERE false), $1::text::json)
+             ON CONFLICT ({key}) DO UPDATE SET ({columns}) = ROW({excluded}) RETURNING {HASH}"
         ))
     }
 

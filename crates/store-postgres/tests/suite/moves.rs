@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use store::{
     AuditTrail as _, CallKind, CallStatus, Claim, CollectionSettings, Commit, IdempotencyStore as _,
-    Isolation, Leases as _, Mark, MovePhase, PlatformStore as _, RecordQuery, RecordStore as _, RunStatus,
-    RunStore as _, StoreError, TenantLifecycle as _, TenantMove, TenantRow, UsageStore as _, Wanted,
-    WorkIndex as _, WorkKind,
+    Isolation, Leases as _, Mark, MovePhase, PlatformStore as _, RecordStore as _, RunStatus, RunStore as _,
+    StoreError, TenantLifecycle as _, TenantMove, TenantRow, UsageStore as _, Wanted, WorkIndex as _,
+    WorkKind,
 };
 use store_postgres::PostgresStore;
 use store_tests::samples::{self, NOW, call, id, outcome, record, record_id, run_id};

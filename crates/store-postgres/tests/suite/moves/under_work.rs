@@ -1,6 +1,7 @@
 //! Moves of tenants that are at work, on two servers.
 
 use super::*;
+use ids::RecordId;
 
 #[test]
 fn who_carries_a_run_out_keeps_it() {
@@ -53,6 +54,10 @@ async fn advance(
     visit.await
 }
 
+fn newest(made: &std::sync::Mutex<Vec<RecordId>>) -> Option<RecordId> {
+    made.lock().unwrap().last().copied()
+}
+
 /// How long the longest of some calls took.
 #[expect(clippy::disallowed_methods, reason = "how long it takes is what is asked")]
 async fn longest(over: &AtomicBool, call: impl AsyncFn(u64)) -> (u64, Duration) {
@@ -102,13 +107,12 @@ fn writers_and_readers_on_two_servers_lose_nothing_and_wait_for_a_moment() {
                 let id = put(store, number).await;
                 made.lock().unwrap().push(id);
             };
-            let newest = || made.lock().unwrap().last().copied();
-            let reads = async |store: &PostgresStore, number: u64| match newest() {
+            let reads = async |store: &PostgresStore, number: u64| match newest(&made) {
                 // Also a list, whose moment is one.
                 Some(_) if number.is_multiple_of(16) => {
                     let before = made.lock().unwrap().len();
                     let visit = scene.world.visit(tenant, async |tenant| {
-                        let query = RecordQuery { ..records::wanted("", None, 500, None) };
+                        let query = records::wanted("", None, 500, None);
                         records::query(store, &tenant, &query).await.unwrap().data.len()
                     });
                     assert!(visit.await >= before.min(300));
@@ -129,8 +133,9 @@ fn writers_and_readers_on_two_servers_lose_nothing_and_wait_for_a_moment() {
                 longest(&over, async |number| reads(there, number).await),
             );
             assert_eq!((last.phase, &last.error), (MovePhase::Done, &None), "{last:?}");
+            assert!(last.paused.unwrap() < Duration::from_secs(1), "{last:?}");
             for (calls, longest) in [one, two, three, four] {
-                assert!(calls > 20 && longest < Duration::from_secs(4), "{calls} {longest:?}");
+                assert!(calls > 20 && longest < Duration::from_secs(3), "{calls} {longest:?}");
             }
             for id in made.into_inner().unwrap() {
                 get(here, id).await;
