@@ -93,8 +93,9 @@ pub async fn change_key(app: &App, operator: &Operator, id: TenantId) -> Result<
     Ok(KeyChanged { tenant: id, older_backups })
 }
 
-/// Ends all work for a tenant, here and wherever else its runs are carried out. When this is back, nobody acts on one
-/// of them any more.
+/// Ends all work for a tenant, here and wherever else its runs are carried out. When this is back, nobody acts any more
+/// on what was under way. Nobody begins again for a tenant that is being erased, since it is not let in; for one that
+/// takes part another server may.
 pub(crate) async fn stop_runs(app: &App, operator: &Operator, id: TenantId) -> Result<(), Problem> {
     app.dispatch.forget(id).await;
     app.store.revoke(operator, id).await?;
