@@ -93,6 +93,7 @@ impl Fixture {
             limits,
             region,
             throwaway_until: None,
+            own_worker: false,
         });
         id
     }

@@ -19,7 +19,7 @@ mod visits;
 
 pub use cache::CacheSettings;
 pub use chat::{ChatInput, Refused, Reply, StreamEvent, chat};
-pub use complete::{Attribution, Completed, complete};
+pub use complete::{Attribution, Completed, Models, Question, complete};
 pub use lease::expire_leases;
 pub use models::{ModelView, model, models};
 pub use start::FailedCall;

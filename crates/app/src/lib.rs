@@ -23,6 +23,7 @@ mod notice;
 pub mod operator_keys;
 pub mod operator_log;
 mod operator_secrets;
+pub mod own_workers;
 pub mod plans;
 pub mod problems;
 mod read_log;

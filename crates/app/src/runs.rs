@@ -6,7 +6,7 @@ mod view;
 
 pub use follow::follow;
 pub(crate) use start::{Started, Starting, begin};
-pub use view::{RunDetail, RunView, StepView};
+pub use view::{HeldUp, RunDetail, RunView, StepView};
 
 use crate::dispatch::{Order, OrderKind};
 use crate::{App, note};
@@ -17,9 +17,12 @@ use ids::{RunId, WorkflowId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 use store::{IdempotencyClaim, Objects, Page, PageRequest, RunMode, RunStatus, Workflow};
 use workflow::NodeName;
 
+/// How long after the minute in which it was last seen a tenant's own worker counts as gone.
+const WORKER_GONE: Duration = Duration::from_secs(90);
 const CANCEL: Action = Action::new("run.cancel");
 const RETRY: Action = Action::new("run.retry");
 
@@ -93,7 +96,19 @@ pub async fn get<'t>(app: &App, tenant: &Tenant<'t>, id: RunId) -> Result<Privat
         Err(_) => app.store.steps(&access, id).await?.map(|steps| (None, steps)),
     };
     let both = run.zip(content).map_err(store::StoreError::from)?;
-    Ok(both.map(|(run, (input, steps))| RunDetail::of(run, input, steps)))
+    let held_up = held_up(app, tenant).await?;
+    Ok(both.map(|(run, (input, steps))| RunDetail::of((run, held_up), input, steps)))
+}
+
+/// What keeps the tenant's runs from going on: the worker that it has for itself is not there. A worker asks five times a
+/// second where the tenant stands, of which the minute is kept.
+async fn held_up(app: &App, tenant: &Tenant<'_>) -> Result<Option<HeldUp>, Problem> {
+    if !tenant.standing().own_worker {
+        return Ok(None);
+    }
+    let last_seen = app.platform.own_worker_seen(tenant).await?;
+    let gone = last_seen.is_none_or(|seen| app.env.now() > seen.plus(WORKER_GONE));
+    Ok(gone.then(|| HeldUp { missing: "own_worker".to_owned(), last_seen }))
 }
 
 /// Whether the principal sees what passed through runs.

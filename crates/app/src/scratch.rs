@@ -39,6 +39,13 @@ impl Scratch {
         Ok(Self { folder, places: Arc::new(Semaphore::new(PLACES)) })
     }
 
+    /// No folder: there is no place for any file.
+    pub fn none() -> Self {
+        let places = Semaphore::new(0);
+        places.close();
+        Self { folder: PathBuf::new(), places: Arc::new(places) }
+    }
+
     /// A place for a file. The file itself is made by whoever writes it.
     pub async fn place(&self, env: &Env) -> Result<ScratchFile, Problem> {
         let full = || {

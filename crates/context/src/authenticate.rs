@@ -2,7 +2,8 @@
 //! where a visit is made.
 
 use crate::index::{IndexEntry, IndexedSubject, TenantStanding, TenantStatus};
-use crate::key::{ApiKey, GrantKey, HookToken, OperatorKey};
+use crate::key::{ApiKey, GrantKey, HookToken, OperatorKey, WorkerToken};
+use crate::own_worker::OwnWorker;
 use crate::request::{FailureLog, RequestFacts};
 use crate::tenant::Visit;
 use crate::throttle::Throttle;
@@ -226,6 +227,34 @@ impl Authenticator {
         Ok(HookAdmission { admission, hook: id, workflow })
     }
 
+    /// Finds out whose own worker calls. A tenant whose runs others carry out by now has none, whatever was issued to it
+    /// before; one that is suspended is told so, and enters nothing.
+    pub async fn own_worker(
+        &self,
+        credential: Option<&SecretText>,
+        request: RequestFacts,
+    ) -> Result<OwnWorker, Refusal> {
+        let text = credential.map(SecretText::expose).unwrap_or_default();
+        let (ip, token) = (request.ip, WorkerToken::parse(text));
+        let claimed = token.as_ref().map(|token| token.id);
+        let outcome = self.worker(token, request).await;
+        self.slowed(outcome, ip, claimed).await
+    }
+
+    async fn worker(&self, token: Option<WorkerToken>, request: RequestFacts) -> Result<OwnWorker, Refusal> {
+        let token = token.ok_or(Refusal::Unauthorized)?;
+        let entry = self.live(CredentialKind::Worker, token.text.expose()).await?;
+        match (entry.subject, entry.tenant) {
+            (IndexedSubject::Worker { id }, Some(standing)) if id == token.id && standing.own_worker => {
+                match admissible(&standing, self.env.now()) {
+                    Ok(()) | Err(Refusal::Suspended) => Ok(OwnWorker::authenticated(standing, request)),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            _ => Err(Refusal::Unauthorized),
+        }
+    }
+
     /// Lets a named piece of background work in, and writes that into the tenant's log. The only way in
     /// that needs no credential; a tenant that is suspended is entered only for what the operator does to it
     /// and to charge calls that were begun before, one that is being erased only for the former. Where the event cannot be written, nobody is let in.
@@ -280,6 +309,8 @@ pub enum CredentialKind {
     Hook,
     /// A grant to run the attack suite.
     VerifyGrant,
+    /// The token of a tenant's own worker.
+    Worker,
 }
 
 impl CredentialKind {
@@ -291,11 +322,12 @@ impl CredentialKind {
             Self::SigningKey => "signing_key",
             Self::Hook => "hook",
             Self::VerifyGrant => "verify_grant",
+            Self::Worker => "worker",
         }
     }
 }
 
-fn admissible(standing: &TenantStanding, now: Timestamp) -> Result<(), Refusal> {
+pub(crate) fn admissible(standing: &TenantStanding, now: Timestamp) -> Result<(), Refusal> {
     // A throwaway tenant ends with its grant, whatever keys were made in it.
     if standing.throwaway_until.is_some_and(|end| now >= end) {
         return Err(Refusal::Unauthorized);
@@ -307,7 +339,7 @@ fn admissible(standing: &TenantStanding, now: Timestamp) -> Result<(), Refusal> 
     }
 }
 
-fn system(name: SystemPrincipal, auth: AuthMethod, on_behalf_of: Option<String>) -> Principal {
+pub(crate) fn system(name: SystemPrincipal, auth: AuthMethod, on_behalf_of: Option<String>) -> Principal {
     let id = name.as_str().to_owned();
     Principal { kind: PrincipalKind::System, id, key: None, agent: None, on_behalf_of, auth }
 }

@@ -53,6 +53,8 @@ pub struct TenantStanding {
     /// When it ends, where it is a throwaway tenant of a grant to run the attack suite. It calls the offline
     /// model alone, and reaches nothing outside.
     pub throwaway_until: Option<Timestamp>,
+    /// Whether a worker of its own carries its runs out, and nobody else does: it has a database of its own.
+    pub own_worker: bool,
 }
 
 /// What a credential stands for.
@@ -105,6 +107,11 @@ pub enum IndexedSubject {
         name: String,
         /// How many throwaway tenants it may have at the same time.
         tenants: u32,
+    },
+    /// The token of the worker that a tenant has for itself.
+    Worker {
+        /// The token.
+        id: KeyId,
     },
 }
 

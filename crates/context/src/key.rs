@@ -1,6 +1,6 @@
 //! The text forms of keys: `tk_<tenant ulid>_<key ulid>_<secret><check>` for a tenant's API key,
 //! `op_<key ulid>_<secret><check>` for an operator's, `vg_<key ulid>_<secret><check>` for a grant to run the
-//! attack suite, `hk_<secret><check>` for a hook's token.
+//! attack suite, `wk_<key ulid>_<secret><check>` for a tenant's own worker, `hk_<secret><check>` for a hook's token.
 //!
 //! The secret is 256 random bits as 43 base-62 characters; the check is the CRC-32 (ISO-HDLC) of all that
 //! stands before it as 6 base-62 characters, so that a mistyped key is told from an unknown one without a
@@ -44,6 +44,15 @@ pub struct GrantKey {
     pub text: SecretText,
 }
 
+/// The token of a tenant's own worker, whose form is right.
+#[derive(Clone, Debug)]
+pub struct WorkerToken {
+    /// The token's claimed id.
+    pub id: KeyId,
+    /// The whole text.
+    pub text: SecretText,
+}
+
 /// A hook token whose form is right.
 #[derive(Clone, Debug)]
 pub struct HookToken(pub SecretText);
@@ -79,6 +88,15 @@ impl GrantKey {
     }
 }
 
+impl WorkerToken {
+    /// Reads a token; `None` where the form is wrong.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, secret) = checked(text)?.strip_prefix("wk_")?.split_once('_')?;
+        let id = KeyId::from_ulid(id).ok()?;
+        is_secret(secret).then(|| Self { id, text: SecretText::new(text.to_owned()) })
+    }
+}
+
 impl HookToken {
     /// Reads a token; `None` where the form is wrong.
     pub fn parse(text: &str) -> Option<Self> {
@@ -101,6 +119,11 @@ pub fn issue_operator_key(id: KeyId, env: &Env) -> OperatorKey {
 /// Makes a fresh grant to run the attack suite.
 pub fn issue_verify_grant(id: KeyId, env: &Env) -> GrantKey {
     GrantKey { id, text: issue(&format!("vg_{}_", id.ulid()), env) }
+}
+
+/// Makes a fresh token for a tenant's own worker.
+pub fn issue_worker_token(id: KeyId, env: &Env) -> WorkerToken {
+    WorkerToken { id, text: issue(&format!("wk_{}_", id.ulid()), env) }
 }
 
 /// Makes a fresh hook token.
@@ -147,7 +170,10 @@ fn push_base62(text: &mut String, number: &[u8], length: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiKey, HookToken, OperatorKey, issue_api_key, issue_hook_token, issue_operator_key};
+    use super::{
+        ApiKey, HookToken, OperatorKey, WorkerToken, issue_api_key, issue_hook_token, issue_operator_key,
+        issue_worker_token,
+    };
     use env::{Env, Timestamp};
     use ids::{KeyId, TenantId};
     use proptest::prelude::*;
@@ -174,6 +200,10 @@ mod tests {
         let id = env.id::<KeyId>();
         assert_eq!(OperatorKey::parse(issue_operator_key(id, &env).text.expose()).unwrap().id, id);
         assert!(HookToken::parse(issue_hook_token(&env).0.expose()).is_some());
+        let worker = issue_worker_token(id, &env);
+        assert_eq!(WorkerToken::parse(worker.text.expose()).unwrap().id, id);
+        assert!(ApiKey::parse(worker.text.expose()).is_none());
+        assert!(WorkerToken::parse(issue_operator_key(id, &env).text.expose()).is_none());
     }
 
     proptest! {

@@ -16,6 +16,7 @@ mod index;
 mod key;
 mod lease;
 mod operator;
+mod own_worker;
 mod principal;
 mod private;
 mod refusal;
@@ -36,11 +37,12 @@ pub use index::{
     CredentialIndex, IndexEntry, IndexUnavailable, IndexedSubject, TenantStanding, TenantStatus,
 };
 pub use key::{
-    ApiKey, GrantKey, HookToken, OperatorKey, issue_api_key, issue_hook_token, issue_operator_key,
-    issue_verify_grant,
+    ApiKey, GrantKey, HookToken, OperatorKey, WorkerToken, issue_api_key, issue_hook_token,
+    issue_operator_key, issue_verify_grant, issue_worker_token,
 };
 pub use lease::Lease;
 pub use operator::Operator;
+pub use own_worker::OwnWorker;
 pub use principal::{Principal, PrincipalKind};
 pub use private::{Crossing, Origin, Private};
 pub use refusal::Refusal;

@@ -5,7 +5,7 @@ use crate::bodies::Payer;
 use crate::problem::Refused;
 use crate::query::{self, Declared};
 use axum::extract::FromRequestParts;
-use context::{Admission, Caller, Grant, Operator, Presented, Refusal, RequestFacts};
+use context::{Admission, Caller, Grant, Operator, OwnWorker, Presented, Refusal, RequestFacts};
 use errors::{Code, Problem};
 use http::header::{AUTHORIZATION, IF_MATCH, USER_AGENT};
 use http::request::Parts;
@@ -134,6 +134,28 @@ impl FromRequestParts<Api> for OperatorCall {
             }
             Caller::Grant(_) => Err(grants_do_not()),
         }
+    }
+}
+
+/// A call by the worker that a tenant has for itself.
+pub(crate) struct WorkerCall(pub(crate) OwnWorker);
+
+impl FromRequestParts<Api> for WorkerCall {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        let (credential, facts) = (credential(&parts.headers), facts(parts, api));
+        let worker = api.app.authenticator.own_worker(credential.as_ref(), facts).await?;
+        let tenant = worker.standing().id;
+        if tenant_header(&parts.headers).is_some_and(|header| header != tenant.to_string()) {
+            return Err(Refusal::TenantMismatch.into());
+        }
+        let span = tracing::Span::current();
+        span.record("tenant.id", tracing::field::display(tenant));
+        span.record("principal.kind", "own_worker");
+        query::check(parts)?;
+        parts.extensions.insert(Payer::Tenant(tenant));
+        Ok(Self(worker))
     }
 }
 

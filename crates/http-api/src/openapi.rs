@@ -38,6 +38,7 @@ pub fn document(operations: &[Operation], public_url: &str) -> Value {
                 "tenant": {"type": "http", "scheme": "bearer", "description": "An API key (`tk_…`) or a token that the tenant signed"},
                 "grant": {"type": "http", "scheme": "bearer", "description": "A grant to run the attack suite (`vg_…`), for its own throwaway tenants"},
                 "operator": {"type": "http", "scheme": "bearer", "description": "An operator key (`op_…`)"},
+                "worker": {"type": "http", "scheme": "bearer", "description": "The token of the worker that a tenant has for itself (`wk_…`)"},
             },
         },
     })
@@ -144,6 +145,7 @@ fn security(operation: &Operation) -> Value {
         CallerKind::Tenant => json!([{"tenant": []}]),
         CallerKind::Operator if operation.for_grants => json!([{"operator": []}, {"grant": []}]),
         CallerKind::Operator => json!([{"operator": []}]),
+        CallerKind::Worker => json!([{"worker": []}]),
         CallerKind::TokenHolder | CallerKind::Anyone => json!([]),
     }
 }

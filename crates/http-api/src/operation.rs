@@ -14,6 +14,8 @@ pub enum CallerKind {
     Tenant,
     /// An operator.
     Operator,
+    /// The worker that a tenant has for itself.
+    Worker,
     /// Whoever has the token that stands in the path.
     TokenHolder,
     /// Anyone.
@@ -183,6 +185,13 @@ impl Operation {
     #[must_use]
     pub fn and_for_grants(mut self) -> Self {
         self.for_grants = true;
+        self
+    }
+
+    /// Callable by the worker that a tenant has for itself.
+    #[must_use]
+    pub fn for_workers(mut self) -> Self {
+        self.caller = CallerKind::Worker;
         self
     }
 

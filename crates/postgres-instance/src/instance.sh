@@ -39,7 +39,7 @@ if [ -n "${TLS_PORT:-}" ]; then
         -c ssl_key_file="$folder/key.pem" -c ssl_ca_file="$folder/authority.pem" -c hba_file="$folder/hba"
 fi
 "$bin/postgres" -D "$folder/data" -k "$folder" "$@" -c fsync=off -c full_page_writes=off -c shared_buffers=32MB \
-    -c shared_preload_libraries="$kept_texts" -c max_connections=60 -c max_wal_size=256MB -c autovacuum=off >>"$folder/log" 2>&1 </dev/null &
+    -c shared_preload_libraries="$kept_texts" -c max_connections=160 -c max_wal_size=256MB -c autovacuum=off >>"$folder/log" 2>&1 </dev/null &
 server=$!
 for _ in $(seq 300); do
     "$bin/pg_isready" -q -h "$folder" -p "${TLS_PORT:-5432}" && break

@@ -10,7 +10,7 @@ use secret::{SecretBytes, SecretText};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{PlatformStore, TenantLifecycle, TenantStore};
-use store_postgres::{OnlyServer, PostgresStore, SetupError, Tls};
+use store_postgres::{Carries, OnlyServer, PostgresStore, SetupError, Tls};
 use store_sqlite::EmbeddedStore;
 
 /// How long a tenant's creation waits for the provisioner to make its home.
@@ -126,6 +126,7 @@ pub(crate) fn settings(config: &StoreConfig, url: &SecretText, tls: Tls) -> stor
         own_homes: config.own_homes,
         patience: HOME_MADE,
         tls,
+        carries: Carries::Shared,
     }
 }
 

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::models::address_policy;
 use crate::serve::ServeError;
 use crate::wiring::Wired;
+use app::gateway::Models;
 use egress::Egress;
 use egress_http::{HttpEgress, Settings, SystemResolver};
 use env::Env;
@@ -20,5 +21,6 @@ pub(crate) fn egress(config: &Config, env: &Env) -> Result<Arc<dyn Egress>, Serv
 /// Starts carrying runs out.
 pub(crate) fn start(wired: &Wired) -> Worker {
     let settings = worker::Settings::default();
-    Worker::start(wired.app.clone(), wired.scheduler.clone(), wired.egress.clone(), settings)
+    let outside = (wired.egress.clone(), Arc::new(wired.app.clone()) as Arc<dyn Models>);
+    Worker::start(wired.app.clone(), wired.scheduler.clone(), outside, settings)
 }

@@ -2,7 +2,7 @@
 //! values and mean nothing to anyone else.
 
 use crate::Fault;
-use crate::keys::TenantKeys;
+use crate::keys::WorkingKeys;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use env::Env;
@@ -21,7 +21,7 @@ impl CursorKey {
         Self(key)
     }
 
-    fn of(keys: &TenantKeys) -> Self {
+    fn of(keys: &WorkingKeys) -> Self {
         Self(keys.derived(KeyPurpose::Cursor))
     }
 
@@ -42,11 +42,11 @@ impl CursorKey {
 }
 
 /// Seals where a list of this tenant's goes on.
-pub fn seal<T: Serialize>(keys: &TenantKeys, env: &Env, list: &str, place: &T) -> Result<String, Fault> {
+pub fn seal<T: Serialize>(keys: &WorkingKeys, env: &Env, list: &str, place: &T) -> Result<String, Fault> {
     CursorKey::of(keys).seal(env, list, place).map_err(Fault::Answer)
 }
 
 /// Opens a cursor of this tenant and this list.
-pub fn open<T: DeserializeOwned>(keys: &TenantKeys, list: &str, cursor: &str) -> Result<T, Fault> {
+pub fn open<T: DeserializeOwned>(keys: &WorkingKeys, list: &str, cursor: &str) -> Result<T, Fault> {
     CursorKey::of(keys).open(list, cursor).map_err(Fault::Answer)
 }

@@ -7,6 +7,7 @@ use env::Env;
 use ids::{Id, Slug, TenantId, UserId};
 use kms::{Binding, Kms, Purpose, WrappedKey, derive};
 use secret::SecretBytes;
+use std::ops::Deref;
 use store::KeyPurpose;
 
 /// Keys of backups.
@@ -115,12 +116,59 @@ pub struct LogAge {
 
 /// What a tenant in use needs of keys.
 pub struct TenantKeys {
-    data_name: String,
+    working: WorkingKeys,
     data: SecretBytes<32>,
-    content: SecretBytes<32>,
-    layers: SecretBytes<32>,
     log: LogKey,
-    people: SecretBytes<32>,
+}
+
+/// What the tenant's content is read and written with, and no more: neither does it open backups, nor does it sign
+/// checkpoints of the log.
+#[derive(Clone)]
+pub struct WorkingKeys {
+    /// The name of the data key, which no other key of the tenant ever has.
+    pub data_name: String,
+    /// What the backend keeps content under.
+    pub content: SecretBytes<32>,
+    /// What the keys of the layers above come from.
+    pub layers: SecretBytes<32>,
+    /// What people are called by in the log.
+    pub people: SecretBytes<32>,
+    /// The log.
+    pub origin: Origin,
+}
+
+impl WorkingKeys {
+    /// The name of the data key, which no other key of the tenant ever has.
+    pub fn data_name(&self) -> &str {
+        &self.data_name
+    }
+
+    /// What the backend keeps content under.
+    pub fn content(&self) -> &SecretBytes<32> {
+        &self.content
+    }
+
+    /// Has them stay in memory.
+    #[must_use]
+    pub fn kept_in_memory(self) -> Self {
+        for kept in [&self.content, &self.layers, &self.people] {
+            hardening::keep_in_memory(kept.expose());
+        }
+        self
+    }
+
+    /// What the audit log calls a person who is known by this id elsewhere.
+    pub fn pseudonym(&self, id: &str) -> UserId {
+        let derived = derive(&self.people, &PEOPLE, id.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&derived.expose()[..16]);
+        UserId::from_bytes(bytes)
+    }
+
+    /// A key for a purpose of the layers above.
+    pub fn derived(&self, purpose: KeyPurpose) -> SecretBytes<32> {
+        derive(&self.layers, &LAYERS_ABOVE, purpose.as_str().as_bytes())
+    }
 }
 
 impl TenantKeys {
@@ -138,22 +186,11 @@ impl TenantKeys {
             (wrapped.log.unwrap(kms, tenant).await?, wrapped.layers.unwrap(kms, tenant).await?);
         let origin = Origin { tenant, region: region.clone(), epoch: log.epoch };
         let (content, people) = (derive(&data, content, &[]), derive(&seed, &PEOPLE, &[]));
-        for kept in [&data, &content, &layers, &people] {
-            hardening::keep_in_memory(kept.expose());
-        }
-        Ok(Self {
-            data_name: wrapped.data.name.clone(),
-            content,
-            data,
-            layers,
-            log: LogKey::from_seed(origin, &seed).of_generation(log.generation),
-            people,
-        })
-    }
-
-    /// The name of the data key, which no other key of the tenant ever has.
-    pub fn data_name(&self) -> &str {
-        &self.data_name
+        hardening::keep_in_memory(data.expose());
+        let log = LogKey::from_seed(origin.clone(), &seed).of_generation(log.generation);
+        let data_name = wrapped.data.name.clone();
+        let working = WorkingKeys { data_name, content, layers, people, origin }.kept_in_memory();
+        Ok(Self { working, data, log })
     }
 
     /// The data key.
@@ -161,27 +198,17 @@ impl TenantKeys {
         &self.data
     }
 
-    /// The key that the backend keeps the tenant's content under.
-    pub fn content(&self) -> &SecretBytes<32> {
-        &self.content
-    }
-
     /// The key that signs the tenant's checkpoints.
     pub fn log(&self) -> &LogKey {
         &self.log
     }
+}
 
-    /// What the audit log calls a person who is known by this id elsewhere.
-    pub fn pseudonym(&self, id: &str) -> UserId {
-        let derived = derive(&self.people, &PEOPLE, id.as_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&derived.expose()[..16]);
-        UserId::from_bytes(bytes)
-    }
+impl Deref for TenantKeys {
+    type Target = WorkingKeys;
 
-    /// A key for a purpose of the layers above.
-    pub fn derived(&self, purpose: KeyPurpose) -> SecretBytes<32> {
-        derive(&self.layers, &LAYERS_ABOVE, purpose.as_str().as_bytes())
+    fn deref(&self) -> &WorkingKeys {
+        &self.working
     }
 }
 

@@ -2,7 +2,7 @@
 //! next events. Who keeps the place sees to it that one writer at a time has it.
 
 use crate::Fault;
-use crate::keys::TenantKeys;
+use crate::keys::WorkingKeys;
 use audit::event::{Draft, Position, Sealed, hide_people, seal};
 use audit::merkle::Frontier;
 use env::Env;
@@ -56,7 +56,7 @@ impl Numbered {
 }
 
 /// Seals drafts as the next events.
-pub fn number(head: &LogHead, drafts: &[Draft], keys: &TenantKeys, env: &Env) -> Result<Numbered, Fault> {
+pub fn number(head: &LogHead, drafts: &[Draft], keys: &WorkingKeys, env: &Env) -> Result<Numbered, Fault> {
     let mut numbered = Numbered { next: head.clone(), events: Vec::with_capacity(drafts.len()) };
     for draft in drafts {
         let mut draft = draft.clone();

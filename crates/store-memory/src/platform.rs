@@ -39,7 +39,8 @@ fn subject_id(subject: &IndexedSubject) -> String {
     match subject {
         IndexedSubject::ApiKey { id, .. }
         | IndexedSubject::Operator { id, .. }
-        | IndexedSubject::VerifyGrant { id, .. } => id.to_string(),
+        | IndexedSubject::VerifyGrant { id, .. }
+        | IndexedSubject::Worker { id } => id.to_string(),
         IndexedSubject::SigningKey { id, .. } => id.to_string(),
         IndexedSubject::Hook { id, .. } => id.to_string(),
     }
@@ -97,6 +98,7 @@ impl Platform {
             limits,
             region: row.region.clone(),
             throwaway_until: row.throwaway.map(|it| it.until),
+            own_worker: false,
         })
     }
 }
@@ -273,6 +275,10 @@ impl PlatformStore for MemoryStore {
         let state = self.state();
         let uses = state.platform.uses.iter().filter(|((of, _), _)| *of == tenant.id());
         Ok(uses.map(|((_, key), at)| (*key, *at)).collect())
+    }
+
+    async fn own_worker_seen(&self, _: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -58,10 +58,10 @@ impl PostgresStore {
             self.forget(id);
             return Err(StoreError::Unavailable.into());
         }
-        let events = head_row(&row, handle.keys().log().origin())?.place.index;
+        let events = head_row(&row, &handle.keys().origin)?.place.index;
         let row = session.query_typed_one("SELECT generation FROM log_head", &[]).await?;
         let generation = row.try_get::<_, i64>(0)?.cast_unsigned();
-        let (env, keys) = (self.env(), handle.keys());
+        let (env, keys) = (self.env(), handle.whole_keys()?);
         let manifest = Manifest::new(&env, id, keys, generation, events, Content::Rows, SCHEMA);
         let backup = manifest.backup;
         let (lines, written) = mpsc::channel(WAITING);
@@ -130,8 +130,9 @@ impl Writing {
     }
 
     fn write(&self, output: File, mut pieces: mpsc::Receiver<Piece>) -> Result<(), BackupError> {
-        let mut sealing =
-            self.manifest.begin(&self.handle.env, self.handle.keys(), BufWriter::new(output))?;
+        let keys =
+            self.handle.whole_keys().map_err(|_| io::Error::other("the key of backups is not at hand"))?;
+        let mut sealing = self.manifest.begin(&self.handle.env, keys, BufWriter::new(output))?;
         loop {
             match pieces.blocking_recv() {
                 Some(Piece::Lines(lines)) => sealing.write_all(lines.as_bytes())?,

@@ -60,14 +60,14 @@ pub(crate) struct Own {
     isolation: Isolation,
     /// The password of its role, sealed: another home of the tenant's, made later, has another.
     sealed: Vec<u8>,
-    /// The shared home, where the platform's tables are.
-    platform: Arc<Home>,
+    /// The shared home, where the platform's tables are. The tenant's own worker does not reach it.
+    platform: Option<Arc<Home>>,
     /// When the platform was last told that there may be work here.
     noted_at: AtomicI64,
 }
 
 impl Own {
-    pub(crate) fn new(isolation: Isolation, sealed: Vec<u8>, platform: Arc<Home>) -> Self {
+    pub(crate) fn new(isolation: Isolation, sealed: Vec<u8>, platform: Option<Arc<Home>>) -> Self {
         Self { isolation, sealed, platform, noted_at: AtomicI64::new(i64::MIN) }
     }
 }
@@ -95,6 +95,20 @@ impl Home {
         })
     }
 
+    /// No place at all: whatever is asked of it is answered as by a database that does not.
+    pub(crate) fn nowhere(link: Link, tokens: Arc<Tokens>) -> Result<Self, Fault> {
+        let home = Self::pooled(link, 1, tokens)?;
+        home.pool.close();
+        Ok(home)
+    }
+
+    /// Whether the platform can be told of what is here. Where it cannot, it was told before: the run that is carried out
+    /// was begun by a server, which said that there may be work and that something is stored, and the mark of the run
+    /// stands for as long as there is anything of it to be looked after.
+    pub(crate) fn tells_the_platform(&self) -> bool {
+        self.own.as_ref().is_none_or(|own| own.platform.is_some())
+    }
+
     /// Closes the connections that nobody has used for a while.
     pub(crate) fn close_idle(&self) {
         self.pool.retain(|_, metrics| metrics.last_used() < IDLE);
@@ -117,7 +131,10 @@ impl Home {
 
     /// Says, before it is so, that there may be work here: servers look for it before they are inside any tenant.
     pub(crate) async fn announce_work(&self, tenant: TenantId) -> Result<(), Fault> {
-        let Some(own) = &self.own else { return Ok(()) };
+        let Some((own, platform)) = self.own.as_ref().and_then(|own| Some((own, own.platform.as_ref()?)))
+        else {
+            return Ok(());
+        };
         let now = self.tokens.now().millis();
         // Where the clock was put back it is said anew.
         let since = now.checked_sub(own.noted_at.load(Ordering::Relaxed));
@@ -129,7 +146,7 @@ impl Home {
              ON CONFLICT (tenant) DO UPDATE SET until = excluded.until"
         );
         let id = tenant.to_bytes();
-        own.platform.session().await?.execute_typed(&note, params![id.as_slice() => BYTEA]).await?;
+        platform.session().await?.execute_typed(&note, params![id.as_slice() => BYTEA]).await?;
         own.noted_at.store(now, Ordering::Relaxed);
         Ok(())
     }
@@ -138,7 +155,7 @@ impl Home {
     /// is elsewhere, and else nothing, since the transaction's will do.
     pub(crate) async fn platform_session(&self) -> Result<Option<Session>, Fault> {
         match &self.own {
-            Some(own) => Ok(Some(own.platform.session().await?)),
+            Some(own) => Ok(Some(own.platform.as_ref().ok_or(Fault::Lost)?.session().await?)),
             None => Ok(None),
         }
     }

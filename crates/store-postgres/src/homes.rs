@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use store::Isolation;
 
 /// How many connections one tenant's home has at most.
-const CONNECTIONS: usize = 4;
+pub(crate) const CONNECTIONS: usize = 4;
 
 pub(crate) struct Homes {
     link: Link,
@@ -73,6 +73,24 @@ impl Homes {
         let shared = Arc::new(Home::pooled(link.clone(), connections, tokens)?);
         let (open, opening) = (Mutex::new(LruCache::new(own)), Default::default());
         Ok(Self { link, naming, shared, token_key, kms, env, overlook, open, opening })
+    }
+
+    /// Those of a process that has one tenant's home alone, and reaches no other.
+    pub(crate) fn alone(
+        (link, naming): (Link, Naming),
+        token_key: SecretBytes<32>,
+        (kms, env): (Arc<dyn Kms>, Env),
+    ) -> Result<Self, Fault> {
+        let tokens = Arc::new(Tokens::new(token_key.clone(), env.clone()));
+        let shared = Arc::new(Home::nowhere(link.clone(), tokens)?);
+        let (open, opening) = (Mutex::new(LruCache::new(NonZeroUsize::MIN)), Default::default());
+        let overlook = Overlook::Nothing;
+        Ok(Self { link, naming, shared, token_key, kms, env, overlook, open, opening })
+    }
+
+    /// The key of the tokens of a tenant's own database.
+    pub(crate) fn dedicated_token_key(&self, tenant: TenantId) -> SecretBytes<32> {
+        token::dedicated(&self.token_key, tenant)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Home> {
@@ -148,7 +166,7 @@ impl Homes {
             _ => self.token_key.clone(),
         };
         let tokens = Arc::new(Tokens::new(key, self.env.clone()));
-        let about = Own::new(isolation, sealed, self.shared.clone());
+        let about = Own::new(isolation, sealed, Some(self.shared.clone()));
         let home = Home::own(link, CONNECTIONS, tokens, schema.clone(), about)?;
         let footing = own_footing(&*home.session().await?, &schema, isolation).await?;
         if !footing.holds() && self.overlook == Overlook::Nothing {

@@ -11,11 +11,12 @@ use crate::home::{OWN, params};
 use crate::tenant::{TenantHandle, Txn};
 use ids::{Id as _, RunId, TenantId};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::{Commit, RestoreOptions, Restored, Run};
 use store_core::backup::{BackupError, Content, Manifest, Target};
+use store_core::keys::TenantKeys;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many bytes of rows are put at once.
@@ -81,6 +82,10 @@ struct Reading {
 }
 
 impl Reading {
+    fn keys(&self) -> Result<&TenantKeys, BackupError> {
+        self.handle.whole_keys().map_err(|_| io::Error::other("the key of backups is not at hand").into())
+    }
+
     /// Sends the manifest, then the rows, and at last that this was all. Where nobody takes them any more the
     /// other side has failed, and says so.
     fn run(
@@ -88,12 +93,8 @@ impl Reading {
         manifest: oneshot::Sender<Manifest>,
         rows: &mpsc::Sender<Option<Batch>>,
     ) -> Result<(), BackupError> {
-        let target = Target {
-            tenant: self.handle.id,
-            keys: self.handle.keys(),
-            content: Content::Rows,
-            schema: SCHEMA,
-        };
+        let target =
+            Target { tenant: self.handle.id, keys: self.keys()?, content: Content::Rows, schema: SCHEMA };
         let (said, opened) = target.open(BufReader::new(File::open(&self.source)?))?;
         let _taken = manifest.send(said);
         let mut batch: Option<Batch> = None;

@@ -8,7 +8,7 @@ use crate::init::SetupError;
 use crate::link::{Link, Tls};
 use crate::platform::{ASK_EVERY, Platform};
 use crate::schema::Place;
-use crate::tenant::{self, CONTENT, TenantHandle, Txn};
+use crate::tenant::{self, CONTENT, Keys, TenantHandle, Txn};
 use crate::token;
 use async_trait::async_trait;
 use audit::event::Draft;
@@ -22,7 +22,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use store::{Commit, Isolation, KeyPurpose, StoreError, TenantKeyring};
-use store_core::keys::{FIRST_EPOCH, LogAge, TenantKeys, WrappedKeys};
+use store_core::keys::{FIRST_EPOCH, LogAge, TenantKeys, WorkingKeys, WrappedKeys};
 use tokio_postgres::Row;
 
 /// How the store is opened.
@@ -39,6 +39,17 @@ pub struct Settings {
     pub patience: Duration,
     /// What TLS goes by where the database is across a network.
     pub tls: Tls,
+    /// Whose runs are carried out here.
+    pub carries: Carries,
+}
+
+/// Whose runs a process carries out. It is asked in the claim itself, whoever wants a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Those of tenants that have no worker of their own.
+    Shared,
+    /// Everybody's, as the cases of the stores' suite need it. No server and no worker is opened so.
+    Everybodys,
 }
 
 /// How many tenants are in use at once.
@@ -55,9 +66,23 @@ pub(crate) struct Inner {
     pub(crate) homes: Homes,
     handles: Mutex<LruCache<TenantId, Arc<TenantHandle>>>,
     env: Env,
+    carries: Carries,
+    /// The tenant whose own worker this is.
+    own: Option<TenantId>,
 }
 
 impl Inner {
+    /// The tenant whose own worker this is: the platform's tables are out of its reach, and so is everybody else.
+    pub(crate) fn own(&self) -> Option<TenantId> {
+        self.own
+    }
+
+    /// Whether runs of tenants in this home are carried out here.
+    pub(crate) fn carries_those_of(&self, home: &Home) -> bool {
+        let has_own_worker = home.isolation() == Some(Isolation::Dedicated);
+        self.own.is_some() || !has_own_worker || self.carries == Carries::Everybodys
+    }
+
     /// Whether a tenant of this kind is in a home, which may be one of the same kind that it was in before.
     pub(crate) async fn is_in(&self, id: TenantId, isolation: Isolation, home: &Home) -> Result<bool, Fault> {
         match home.isolation() {
@@ -107,6 +132,8 @@ impl PostgresStore {
             homes,
             handles: Mutex::new(LruCache::new(IN_USE)),
             env,
+            carries: settings.carries,
+            own: None,
         }));
         store.make_operator_log(home_region).await?;
         store.0.platform.ask_for_changes().await;
@@ -136,6 +163,30 @@ impl PostgresStore {
 
     pub(crate) fn of(inner: Arc<Inner>) -> Self {
         Self(inner)
+    }
+
+    /// The store of one tenant's own worker: this home, these keys, and nothing that leads anywhere else.
+    pub(crate) fn of_one(
+        (id, region): (TenantId, Slug),
+        (homes, home): (Homes, Arc<Home>),
+        keys: WorkingKeys,
+        (kms, env): (Arc<dyn Kms>, Env),
+    ) -> Self {
+        let platform = Platform::new(homes.shared().clone(), env.clone(), Duration::ZERO);
+        Self(Arc::new_cyclic(|inner| {
+            let place = tenant::Place::new(home, inner.clone());
+            let handle = TenantHandle::new(id, place, Keys::Working(keys), env.clone());
+            let mut handles = LruCache::new(NonZeroUsize::MIN);
+            handles.put(id, Arc::new(handle));
+            let handles = Mutex::new(handles);
+            let (regions, carries) = (vec![region], Carries::Shared);
+            Inner { platform, kms, regions, homes, handles, env, carries, own: Some(id) }
+        }))
+    }
+
+    /// Whether the keys that a tenant's own worker was given are still those that its content is sealed under.
+    pub fn keys_hold(&self) -> bool {
+        self.0.own.is_none_or(|id| self.in_use(id).is_some_and(|handle| !handle.is_stale()))
     }
 
     /// Removes the home of a tenant that never came to be, since whoever made it was stopped in between.
@@ -183,7 +234,7 @@ impl PostgresStore {
         let age = LogAge { epoch: FIRST_EPOCH, generation: 1 };
         let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, region, age, keys, &CONTENT).await?;
         let place = tenant::Place::new(home.clone(), Arc::downgrade(inner));
-        Ok(Arc::new(TenantHandle::new(id, place, keys, inner.env.clone())))
+        Ok(Arc::new(TenantHandle::new(id, place, Keys::Whole(Box::new(keys)), inner.env.clone())))
     }
 
     fn handles(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, Arc<TenantHandle>>> {
@@ -213,6 +264,10 @@ impl PostgresStore {
     pub(crate) async fn handle(&self, id: TenantId) -> Result<Arc<TenantHandle>, Fault> {
         if let Some(handle) = self.handles().get(&id).filter(|handle| !handle.is_stale()) {
             return Ok(handle.clone());
+        }
+        if self.0.own.is_some() {
+            // Of nobody else are the keys here, and its own are given to whoever starts this process.
+            return Err(Fault::KeyGone);
         }
         let wrapped = self.0.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
         let (region, isolation) = if id == operator_log() {
@@ -307,7 +362,7 @@ where
 
 /// Writes the head of a log that has just begun.
 pub(crate) async fn begin_log(session: &Session, handle: &TenantHandle) -> Result<(), Fault> {
-    let head = crate::tenant::new_head(handle.keys().log().origin());
+    let head = crate::tenant::new_head(&handle.keys().origin);
     let (epoch, frontier) = (head.place.epoch.cast_signed(), head.frontier.to_bytes());
     session
         .execute_typed(

@@ -235,6 +235,10 @@ impl PlatformStore for EmbeddedStore {
         Ok(self.inner().platform.last_uses(tenant.id()).await?)
     }
 
+    async fn own_worker_seen(&self, _: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.inner().platform.has_operators().await?;
         self.probe_journals().await

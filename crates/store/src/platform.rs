@@ -173,6 +173,9 @@ pub trait PlatformStore: OperatorStore + OperatorLog + VerifyGrants {
     /// When the tenant's keys were last used, to the minute, as far as they were.
     async fn last_uses(&self, tenant: &Tenant<'_>) -> Result<HashMap<KeyId, Timestamp>, StoreError>;
 
+    /// When the worker that the tenant has for itself was last there, to the minute, if it ever was.
+    async fn own_worker_seen(&self, tenant: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError>;
+
     /// Whether the store can serve: the platform store reads, and what takes writes is alive.
     async fn probe(&self) -> Result<(), StoreError>;
 }

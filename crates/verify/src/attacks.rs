@@ -27,6 +27,7 @@ mod timing;
 mod token_urls;
 mod tokens;
 mod wire;
+mod workers;
 
 use crate::compare::{difference, insides, leaked};
 use crate::description::{Caller, Operation};
@@ -143,6 +144,9 @@ async fn own<'w>(
 ) -> Result<(Request<'w>, Answer), String> {
     let fill = world.objects(operation, side).await?;
     let request = world.request(operation, side, fill);
+    if operation.caller == Caller::Worker {
+        return workers::nobody_is_let_in(world, request).await;
+    }
     if credentials::would_stay(operation) {
         return credentials::operator_is_let_in(world, request).await;
     }
@@ -196,6 +200,7 @@ fn attacks_on<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Job<'w>
             jobs.extend(standing::jobs(world, control));
             jobs.extend(shared::jobs(world, control));
         }
+        Caller::Worker => jobs.extend(workers::jobs(world, control)),
         Caller::Anyone => jobs.extend(hooks::jobs(world, control)),
     }
     jobs

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 pub(crate) enum Caller {
     Tenant,
     Operator,
+    /// The worker that a tenant has for itself.
+    Worker,
     Anyone,
 }
 
@@ -75,6 +77,7 @@ fn operation(method: &str, path: &str, described: &Value) -> Option<Operation> {
     let caller = match () {
         () if needed.contains("tenant") => Caller::Tenant,
         () if needed.contains("operator") => Caller::Operator,
+        () if needed.contains("worker") => Caller::Worker,
         () => Caller::Anyone,
     };
     let parameters = described["parameters"].as_array().into_iter().flatten();

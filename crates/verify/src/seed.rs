@@ -31,7 +31,7 @@ impl World<'_> {
         match operation.caller {
             Caller::Tenant => Some(side.key.clone()),
             Caller::Operator => Some(self.operator.clone()),
-            Caller::Anyone => None,
+            Caller::Worker | Caller::Anyone => None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::scheduler::{Lost, Scheduler};
 use crate::visit::carry;
 use app::App;
 use app::dispatch::Dispatch as _;
+use app::gateway::Models;
 use egress::Egress;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) app: Arc<App>,
     pub(crate) scheduler: Scheduler,
     pub(crate) egress: Arc<dyn Egress>,
+    /// Where steps ask models.
+    pub(crate) models: Arc<dyn Models>,
     /// The runs that are this process's for now.
     pub(crate) claims: Claims,
     /// Places for steps of all tenants.
@@ -44,11 +47,16 @@ pub struct Worker {
 
 impl Worker {
     /// Goes on with the runs that a stopped server left, and takes what the scheduler admits.
-    pub fn start(app: Arc<App>, scheduler: Scheduler, egress: Arc<dyn Egress>, settings: Settings) -> Self {
+    pub fn start(
+        app: Arc<App>,
+        scheduler: Scheduler,
+        (egress, models): (Arc<dyn Egress>, Arc<dyn Models>),
+        settings: Settings,
+    ) -> Self {
         let steps = Arc::new(Semaphore::new(settings.steps));
         let first_steps = Arc::new(Semaphore::new(settings.first_steps));
         let (claims, keeper) = Claims::new(app.env.id(), app.store.clone());
-        let shared = Arc::new(Shared { app, scheduler, egress, claims, steps, first_steps });
+        let shared = Arc::new(Shared { app, scheduler, egress, models, claims, steps, first_steps });
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(work(shared, keeper, settings.drain, stopped));
         Self { stop, task }

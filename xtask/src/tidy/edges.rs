@@ -21,7 +21,21 @@ const FLOORS: &[(u8, &[&str])] = &[
     (PORTS, &["context", "kms", "limiter", "prompt", "store", "model", "egress", "sandbox", "bus", "vault"]),
     (ADAPTERS, &["sqlcipher", "hardening", "connectors"]),
     (USE_CASES, &["app", "worker"]),
-    (EDGES, &["http-api", "mcp", "oauth", "client", "cli", "verify", "witness", "demo", "console-assets"]),
+    (
+        EDGES,
+        &[
+            "http-api",
+            "mcp",
+            "oauth",
+            "client",
+            "cli",
+            "own-worker",
+            "verify",
+            "witness",
+            "demo",
+            "console-assets",
+        ],
+    ),
     (TOP, &["server"]),
     (
         BESIDE,
@@ -63,6 +77,7 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("cli", "witness", "`tenantry witness` is a command"),
     ("demo", "client", "the demo is a caller of the API like any other"),
     ("demo", "verify", "the demo ends with a first attack run"),
+    ("own-worker", "client", "what a tenant's own worker asks of a server are calls of its API"),
     ("worker", "app", "the steps of runs are use cases, carried out for whoever started the run"),
     ("verify", "client", "the attacks are calls of the API"),
 ];

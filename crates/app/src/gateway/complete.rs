@@ -6,6 +6,7 @@ use super::start::{Asked, FailedCall, ask};
 use super::stream::stopped;
 use super::visits::{Caller, Gone};
 use crate::App;
+use async_trait::async_trait;
 use context::{Admission, Private, Tenant, door};
 use errors::Problem;
 use model::dialect::openai::{ChatRequest, Completion};
@@ -25,6 +26,32 @@ pub struct Completed {
     pub body: Value,
     /// What it cost.
     pub cost: Usd,
+}
+
+/// A question to a model, as a part of the tenant's work.
+pub struct Question {
+    /// The request, in OpenAI's dialect.
+    pub request: Value,
+    /// Whom it is charged to, and what it is a part of.
+    pub part_of: Attribution,
+    /// How long the answer may take.
+    pub time: Duration,
+}
+
+/// Where pieces of tenants' work ask models: at the gateway of this process, or, in a tenant's own worker, at a server's.
+#[async_trait]
+pub trait Models: Send + Sync {
+    /// Asks, in a visit of its own that is entered with this admission.
+    async fn ask(&self, admission: Admission, question: Question) -> Result<Completed, Box<FailedCall>>;
+}
+
+#[async_trait]
+impl Models for Arc<App> {
+    async fn ask(&self, admission: Admission, question: Question) -> Result<Completed, Box<FailedCall>> {
+        let Question { request, part_of, time } = question;
+        let request = ChatRequest::from_value(request).map_err(Problem::from)?;
+        complete(self, admission, request, part_of, time).await
+    }
 }
 
 /// Calls a model for a piece of the tenant's work, such as a step of a run, and waits for the whole answer,

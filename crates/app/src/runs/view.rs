@@ -77,6 +77,15 @@ impl From<StepRow> for StepView {
     }
 }
 
+/// Why a run that could go on does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HeldUp {
+    /// What is missing: `own_worker`, the worker that the tenant has for itself.
+    pub missing: String,
+    /// When that was last there, to the minute; null where it never was.
+    pub last_seen: Option<Timestamp>,
+}
+
 /// A run with its steps.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunDetail {
@@ -88,14 +97,27 @@ pub struct RunDetail {
     /// What started it; absent without the scope `runs:content`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
+    /// What keeps it from going on, where nobody is there who would carry it out.
+    pub held_up: Option<HeldUp>,
     /// Its steps, in the order in which they were first reached; those of one millisecond in the definition's.
     pub steps: Vec<StepView>,
 }
 
 impl RunDetail {
-    pub(super) fn of(run: Run, input: Option<Value>, mut steps: Vec<StepRow>) -> Self {
+    pub(super) fn of(
+        (run, held_up): (Run, Option<HeldUp>),
+        input: Option<Value>,
+        mut steps: Vec<StepRow>,
+    ) -> Self {
+        let held_up = held_up.filter(|_| matches!(run.status, RunStatus::Queued | RunStatus::Running));
         steps.sort_by_key(|step| (step.started_at.is_none(), step.started_at, step.finished_at, step.id));
         let cost_usd = steps.iter().filter_map(|step| step.cost).sum();
-        Self { run: run.into(), cost_usd, input, steps: steps.into_iter().map(StepView::from).collect() }
+        Self {
+            run: run.into(),
+            cost_usd,
+            input,
+            held_up,
+            steps: steps.into_iter().map(StepView::from).collect(),
+        }
     }
 }

@@ -104,6 +104,7 @@ impl World {
             limits: Arc::new(Limits::default()),
             region: "local".parse().unwrap(),
             throwaway_until: None,
+            own_worker: false,
         };
         self.ports.tenants.lock().unwrap().insert(id, standing);
         id

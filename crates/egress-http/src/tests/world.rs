@@ -89,6 +89,7 @@ async fn admit(count: usize, env: &Env, deadline: Option<Timestamp>) -> Vec<Admi
             limits: Arc::new(starter.with(&Default::default())),
             region: "eu".parse().unwrap(),
             throwaway_until: None,
+            own_worker: false,
         };
         let key = issue_api_key(standing.id, env.id(), env);
         let subject = IndexedSubject::ApiKey {

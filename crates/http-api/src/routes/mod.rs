@@ -82,6 +82,9 @@ mod usage_get;
 mod verify_grants_create;
 mod verify_grants_list;
 mod verify_grants_revoke;
+mod worker_calls;
+mod worker_get;
+mod worker_questions;
 mod workflows_create;
 mod workflows_delete;
 mod workflows_get;
@@ -179,6 +182,9 @@ const ROUTES: &[fn() -> Operation] = &[
     verify_grants_create::operation,
     verify_grants_list::operation,
     verify_grants_revoke::operation,
+    worker_calls::operation,
+    worker_get::operation,
+    worker_questions::operation,
     workflows_create::operation,
     workflows_delete::operation,
     workflows_get::operation,

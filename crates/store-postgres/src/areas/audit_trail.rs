@@ -26,12 +26,12 @@ fn few() -> Fault {
 }
 
 fn leaf(handle: &TenantHandle, number: i64, sealed: &[u8]) -> Result<Vec<u8>, Fault> {
-    let place = format!("{}/{number}", handle.keys().log().origin().epoch);
+    let place = format!("{}/{number}", handle.keys().origin.epoch);
     handle.open_bytes("audit_event", &[&place, "leaf"], sealed)
 }
 
 fn disclosures(handle: &TenantHandle, number: i64, sealed: &[u8]) -> Result<Vec<Disclosure>, Fault> {
-    let place = format!("{}/{number}", handle.keys().log().origin().epoch);
+    let place = format!("{}/{number}", handle.keys().origin.epoch);
     handle.open("audit_event", &[&place, "disclosures"], sealed)
 }
 
@@ -46,7 +46,7 @@ fn event(handle: &TenantHandle, row: &Row) -> Result<(i64, AuditEvent), Fault> {
 }
 
 fn epoch(handle: &TenantHandle) -> i64 {
-    handle.keys().log().origin().epoch.cast_signed()
+    handle.keys().origin.epoch.cast_signed()
 }
 
 /// A page of the events that the query asks for, the latest first.
@@ -101,7 +101,7 @@ pub(super) struct Proofs<'a> {
 impl<'a> Proofs<'a> {
     pub(super) async fn at(handle: &'a TenantHandle, session: &'a Session) -> Result<Self, Fault> {
         let row = session.query_typed_opt(HEAD, &[]).await?.ok_or(Fault::KeyGone)?;
-        Ok(Self { handle, session, head: head_row(&row, handle.keys().log().origin())? })
+        Ok(Self { handle, session, head: head_row(&row, &handle.keys().origin)? })
     }
 
     fn size(&self, of: Option<u64>) -> Result<u64, Fault> {
@@ -121,7 +121,7 @@ impl<'a> Proofs<'a> {
             let tree = Tree::of(self.session, self.head.place.epoch, questions).await?;
             root(&tree, size).map_err(|_| Fault::Damaged("the audit tree"))?
         };
-        Ok((size, self.handle.keys().log().sign(size, root).to_string()))
+        Ok((size, self.handle.whole_keys()?.log().sign(size, root).to_string()))
     }
 
     pub(super) async fn inclusion(&self, index: u64, of: Option<u64>) -> Result<InclusionProof, Fault> {
@@ -188,7 +188,7 @@ impl AuditTrail for PostgresStore {
         access: &Access<'t, Read<on::Audit>>,
     ) -> Result<Private<'t, String>, StoreError> {
         self.read(access.tenant(), "SELECT 1", &[], |handle, _| {
-            Ok(handle.keys().log().verifier().to_string())
+            Ok(handle.whole_keys()?.log().verifier().to_string())
         })
         .await
     }

@@ -7,6 +7,7 @@ use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
 use crate::platform::{bytes_of, id_of};
+use crate::tenant::TenantHandle;
 use async_trait::async_trait;
 use context::{Lease, Operator, Tenant};
 use env::Timestamp;
@@ -235,6 +236,11 @@ impl Leases for PostgresStore {
 
     async fn unheld(&self, of_one: u32, limit: u32) -> Result<Vec<PendingWork>, StoreError> {
         let now = self.env().now();
+        if let Some(own) = self.inner().own() {
+            let mut all = self.unheld_in_own(own, now, of_one).await?;
+            all.truncate(limit as usize);
+            return Ok(all);
+        }
         let values = params![now.millis() => INT8, i64::from(of_one) => INT8, i64::from(limit) => INT8];
         let rows = self.inner().platform.query(UNHELD, values).await?;
         let mut all = rows.iter().map(super::work::work).collect::<Result<Vec<_>, Fault>>()?;
@@ -263,7 +269,9 @@ impl Leases for PostgresStore {
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
         let mut came_of_it = HashMap::new();
-        let homes = stream::iter(self.by_home(wanted, |it| it.tenant).await.homes);
+        let mut homes = self.by_home(wanted, |it| it.tenant).await.homes;
+        homes.retain(|(_, home, _)| self.inner().carries_those_of(home));
+        let homes = stream::iter(homes);
         let asked = homes.map(async |(own, home, its)| in_time(home.claim(own, (worker, term), &its)).await);
         let mut asked = asked.buffer_unordered(AT_ONCE);
         while let Some(claims) = asked.next().await {
@@ -325,6 +333,11 @@ impl PostgresStore {
         now: Timestamp,
         of_one: u32,
     ) -> Result<Vec<PendingWork>, Fault> {
+        // Whose worker is another is not even asked. Where the home is another by now, the claim says so.
+        let here = |handle: Arc<TenantHandle>| self.inner().carries_those_of(&handle.home());
+        if !self.in_use(tenant).is_none_or(here) {
+            return Ok(Vec::new());
+        }
         let select = "SELECT tenant_id, id, due FROM work
             WHERE kind = 'run' AND coalesce(due, 0) <= $1 AND (held_until IS NULL OR held_until <= clock_timestamp())
             ORDER BY coalesce(due, 0), id LIMIT $2";

@@ -110,7 +110,7 @@ impl OperatorStore for PostgresStore {
 #[async_trait]
 impl OperatorLog for PostgresStore {
     async fn operator_log_key(&self) -> Result<String, StoreError> {
-        Ok(self.handle(operator_log()).await?.keys().log().verifier().to_string())
+        Ok(self.handle(operator_log()).await?.whole_keys()?.log().verifier().to_string())
     }
 
     async fn operator_checkpoint(&self) -> Result<(u64, String), StoreError> {
@@ -145,7 +145,7 @@ impl OperatorLog for PostgresStore {
 
     async fn sign_findings(&self, _: &Operator, findings: &Findings) -> Result<String, StoreError> {
         let handle = self.handle(operator_log()).await?;
-        findings.clone().signed(handle.keys().log()).map_err(|_| StoreError::TenantUnavailable)
+        findings.clone().signed(handle.whole_keys()?.log()).map_err(|_| StoreError::TenantUnavailable)
     }
 }
 

@@ -182,6 +182,10 @@ impl PlatformStore for PostgresStore {
         Ok(self.inner().platform.last_uses(tenant.id()).await?)
     }
 
+    async fn own_worker_seen(&self, tenant: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.inner().platform.own_worker_seen(tenant.id()).await?)
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.inner().platform.has_operators().await?;
         Ok(())

@@ -70,6 +70,10 @@ impl PostgresStore {
         select: &str,
         values: &[Param<'_>],
     ) -> Result<Vec<PendingWork>, Fault> {
+        if self.inner().own().is_some() {
+            let (_, rows) = self.handle(tenant).await?.read(select, values).await?;
+            return rows.iter().map(work).collect();
+        }
         let Some(handle) = self.home_with_work(tenant).await? else { return Ok(Vec::new()) };
         let read = |home: Arc<Home>| async move {
             match home.isolation() {
@@ -84,6 +88,9 @@ impl PostgresStore {
 #[async_trait]
 impl WorkIndex for PostgresStore {
     async fn pending(&self, kind: WorkKind) -> Result<Vec<PendingWork>, StoreError> {
+        if let Some(own) = self.inner().own() {
+            return Ok(self.work_in_own(own, kind).await?);
+        }
         // Servers ask for this every few seconds, so that it is a time for it.
         self.inner().homes.close_idle();
         let platform = &self.inner().platform;
@@ -111,6 +118,10 @@ impl WorkIndex for PostgresStore {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
+        if self.inner().own().is_some() {
+            // What has grown old is the servers' to look after.
+            return Ok(Vec::new());
+        }
         let after = after.map_or(Vec::new(), |id| id.to_bytes().to_vec());
         let select = "SELECT tenant FROM tenantry.at_rest WHERE tenant > $1 ORDER BY tenant LIMIT $2";
         let values = params![after => BYTEA, i64::from(limit) => INT8];

@@ -17,7 +17,8 @@ pub(crate) fn subject_id(subject: &IndexedSubject) -> String {
     match subject {
         IndexedSubject::ApiKey { id, .. }
         | IndexedSubject::Operator { id, .. }
-        | IndexedSubject::VerifyGrant { id, .. } => id.to_string(),
+        | IndexedSubject::VerifyGrant { id, .. }
+        | IndexedSubject::Worker { id } => id.to_string(),
         IndexedSubject::SigningKey { id, .. } => id.to_string(),
         IndexedSubject::Hook { id, .. } => id.to_string(),
     }
@@ -92,6 +93,19 @@ impl Platform {
             .collect()
     }
 
+    /// When any of the tokens of the tenant's own worker was last used.
+    pub(crate) async fn own_worker_seen(&self, tenant: TenantId) -> Result<Option<Timestamp>, Fault> {
+        let uses = self.last_uses(tenant).await?;
+        let lines = "SELECT subject FROM tenantry.credential WHERE tenant = $1";
+        let mut seen = None;
+        for row in self.query(lines, params![tenant.to_bytes().as_slice() => BYTEA]).await? {
+            if let IndexedSubject::Worker { id } = subject(row.try_get(0)?)? {
+                seen = seen.max(uses.get(&id).copied());
+            }
+        }
+        Ok(seen)
+    }
+
     pub(crate) async fn add_credential(
         &self,
         hash: KeyedHash,
@@ -130,7 +144,9 @@ impl CredentialIndex for PostgresStore {
         let found = async {
             let entry = platform.known_credential(hash).await?;
             if let Some(IndexEntry {
-                subject: IndexedSubject::ApiKey { id, .. }, tenant: Some(tenant), ..
+                subject: IndexedSubject::ApiKey { id, .. } | IndexedSubject::Worker { id },
+                tenant: Some(tenant),
+                ..
             }) = &entry
             {
                 platform.used(tenant.id, *id).await?;

@@ -199,6 +199,7 @@ impl Platform {
             plan: row.plan,
             region: row.region,
             throwaway_until: row.throwaway.map(|it| it.until),
+            own_worker: row.isolation == Isolation::Dedicated,
         }))
     }
 

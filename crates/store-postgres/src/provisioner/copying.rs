@@ -272,6 +272,17 @@ impl Side {
         Ok(self.client.query_typed_one(&select, params![id => BYTEA]).await?.try_get(0)?)
     }
 
+    /// Takes the runs that are carried out from whoever has them: only the tenant's own worker carries any out here.
+    pub(super) async fn take_runs_away(&self) -> Result<(), Fault> {
+        let take = format!(
+            "UPDATE {} SET fence = fence + 1, revoked = true
+             WHERE tenant_id = $1 AND kind = 'run' AND held_until > clock_timestamp() AND NOT revoked",
+            self.work()
+        );
+        self.client.execute_typed(&take, params![super::bytes(self.tenant) => BYTEA]).await?;
+        Ok(())
+    }
+
     /// Puts the tenant's work in the place of what is there, over a connection to the same database.
     pub(super) async fn put_work(&self, on: &tokio_postgres::Client, list: &str) -> Result<(), Fault> {
         let id = super::bytes(self.tenant);

@@ -235,6 +235,9 @@ impl Provisioner {
         if target.isolation != Isolation::Pooled {
             target.put_work(&target.client, &work).await?;
         }
+        if target.isolation == Isolation::Dedicated {
+            target.take_runs_away().await?;
+        }
         if !target.is_in_platform() {
             target.open(&target.client).await?;
         }

@@ -83,7 +83,7 @@ impl Txn {
         if marks.iter().any(|mark| matches!(mark, Mark::Open { .. })) {
             self.home.announce_work(self.handle.id).await?;
         }
-        if self.at_rest.load(Ordering::Relaxed) && !was_at_rest {
+        if self.at_rest.load(Ordering::Relaxed) && !was_at_rest && self.home.tells_the_platform() {
             let id = self.handle.id.to_bytes();
             let note = "INSERT INTO tenantry.at_rest(tenant) VALUES($1) ON CONFLICT DO NOTHING";
             let elsewhere = self.home.platform_session().await?;

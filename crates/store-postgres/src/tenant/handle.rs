@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::KeyPurpose;
-use store_core::keys::TenantKeys;
+use store_core::keys::{TenantKeys, WorkingKeys};
 use zeroize::Zeroizing;
 
 /// What content is sealed under.
@@ -20,24 +20,41 @@ pub(crate) const CONTENT: Purpose = Purpose::new("postgres content");
 /// What tokens of values are made under, by which rows are found that are equal in them.
 const EQUALITY: Purpose = Purpose::new("postgres equality");
 
+/// The keys that are at hand of a tenant's.
+pub(crate) enum Keys {
+    /// All of them.
+    Whole(Box<TenantKeys>),
+    /// Those that its own worker has.
+    Working(WorkingKeys),
+}
+
 /// A tenant in use.
 pub(crate) struct TenantHandle {
     pub(crate) id: TenantId,
     pub(super) place: Place,
     pub(crate) env: Env,
     pub(crate) queue: WriteQueue,
-    keys: TenantKeys,
+    keys: Keys,
     content: Cipher,
     equality: SecretBytes<32>,
     /// Whether the keys were found to be others than the tables are sealed under.
     stale: AtomicBool,
 }
 
+impl Keys {
+    fn working(&self) -> &WorkingKeys {
+        match self {
+            Self::Whole(keys) => keys,
+            Self::Working(keys) => keys,
+        }
+    }
+}
+
 impl TenantHandle {
-    pub(crate) fn new(id: TenantId, place: Place, keys: TenantKeys, env: Env) -> Self {
-        let content = Cipher::new(keys.content());
+    pub(crate) fn new(id: TenantId, place: Place, keys: Keys, env: Env) -> Self {
+        let content = Cipher::new(keys.working().content());
         // From a key that a change of the data key leaves as it is, and the tokens with it.
-        let equality = derive(&keys.derived(KeyPurpose::Cursor), &EQUALITY, &[]);
+        let equality = derive(&keys.working().derived(KeyPurpose::Cursor), &EQUALITY, &[]);
         Self {
             id,
             place,
@@ -50,8 +67,17 @@ impl TenantHandle {
         }
     }
 
-    pub(crate) fn keys(&self) -> &TenantKeys {
-        &self.keys
+    /// What content is read and written with.
+    pub(crate) fn keys(&self) -> &WorkingKeys {
+        self.keys.working()
+    }
+
+    /// All of the tenant's keys, where they are at hand.
+    pub(crate) fn whole_keys(&self) -> Result<&TenantKeys, Fault> {
+        match &self.keys {
+            Keys::Whole(keys) => Ok(keys),
+            Keys::Working(_) => Err(Fault::Keys("a tenant's own worker has no such key".to_owned())),
+        }
     }
 
     /// Says that the keys are to be read anew.

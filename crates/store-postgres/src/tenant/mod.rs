@@ -13,7 +13,7 @@ mod writes;
 pub(crate) use additions::Addition;
 pub(crate) use calls::{call, ended, kind_name, totals};
 pub(crate) use ending::work_name;
-pub(crate) use handle::{CONTENT, TenantHandle};
+pub(crate) use handle::{CONTENT, Keys, TenantHandle};
 pub(crate) use log::{HEAD, Tree, head_row, new_head};
 pub(crate) use moves::{EVENT, STEP, event_place};
 pub(crate) use place::Place;

@@ -184,7 +184,7 @@ impl TenantHandle {
         session: Session,
         events: &[Draft],
     ) -> Result<(), Fault> {
-        let head = new_head(self.keys().log().origin());
+        let head = new_head(&self.keys().origin);
         let numbered = number(&head, events, self.keys(), &self.env)?;
         let txn = Txn::over(session, self.clone(), self.home(), (0, false));
         txn.put_log(head.frontier, numbered.events, &numbered.next).await?;
@@ -215,7 +215,7 @@ impl TenantHandle {
         let leases: HashSet<_> = jobs.iter().filter_map(|job| job.lease).collect();
         let Begun { session, home, origin, row, held } =
             self.there(|home| self.begin_writing(home, leases.clone())).await?;
-        let head = head_row(&row, self.keys().log().origin())?;
+        let head = head_row(&row, &self.keys().origin)?;
         if row.try_get::<_, &str>(6)? != self.keys().data_name() {
             self.make_stale();
             return Err(StoreError::Unavailable.into());

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
-use store_postgres::{PostgresStore, Provisioner, Settings, SetupError, Tls, init};
+use store_postgres::{Carries, PostgresStore, Provisioner, Settings, SetupError, Tls, init};
 use tempfile::TempDir;
 
 /// Where a test's data are.
@@ -77,6 +77,7 @@ impl Place {
             own_homes: NonZeroUsize::new(4).unwrap(),
             patience: Duration::from_secs(20),
             tls: Tls::default(),
+            carries: Carries::Everybodys,
         }
     }
 

@@ -103,6 +103,7 @@ impl Remote {
             own_homes: NonZeroUsize::MIN,
             patience: Duration::from_secs(20),
             tls,
+            carries: store_postgres::Carries::Everybodys,
         };
         PostgresStore::open(settings, self.kms.clone(), self.env.clone()).await
     }

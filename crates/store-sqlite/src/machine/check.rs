@@ -116,8 +116,10 @@ fn is_held(database: &Database, subject: &IndexedSubject, end: Option<Timestamp>
             row.is_some_and(|row| row.alg == *algorithm && row.role == *role && Some(row.public_jwk) == jwk)
         }
         IndexedSubject::Hook { .. } => true,
-        // Neither is any tenant's.
-        IndexedSubject::Operator { .. } | IndexedSubject::VerifyGrant { .. } => false,
+        // None of these is any tenant's here: no tenant of this backend has a worker of its own.
+        IndexedSubject::Operator { .. }
+        | IndexedSubject::VerifyGrant { .. }
+        | IndexedSubject::Worker { .. } => false,
     };
     if held { Ok(()) } else { Err(Fault::ForeignCredential(subject_id(subject))) }
 }

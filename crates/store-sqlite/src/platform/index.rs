@@ -17,7 +17,8 @@ pub(crate) fn subject_id(subject: &IndexedSubject) -> String {
     match subject {
         IndexedSubject::ApiKey { id, .. }
         | IndexedSubject::Operator { id, .. }
-        | IndexedSubject::VerifyGrant { id, .. } => id.to_string(),
+        | IndexedSubject::VerifyGrant { id, .. }
+        | IndexedSubject::Worker { id } => id.to_string(),
         IndexedSubject::SigningKey { id, .. } => id.to_string(),
         IndexedSubject::Hook { id, .. } => id.to_string(),
     }

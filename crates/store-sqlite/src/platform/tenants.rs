@@ -68,6 +68,7 @@ pub(super) fn standing(connection: &Executor, id: TenantId) -> Result<Option<Ten
         plan: row.plan,
         region: row.region,
         throwaway_until: row.throwaway.map(|it| it.until),
+        own_worker: false,
     }))
 }
 

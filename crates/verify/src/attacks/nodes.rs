@@ -69,10 +69,11 @@ async fn records(world: &World<'_>, control: &Control<'_>) -> Attempt {
             return Err(format!("a run that is to {operation} an owner's own record does not succeed"));
         }
         let nothing = world.missing(&id);
-        let done = run(world, &world.attacker, &node(operation, &id)).await?;
-        let missing = run(world, &world.attacker, &node(operation, &nothing)).await?;
-        // It stands in what the attacker ran, and stays the victim's.
+        let done = run(world, &world.attacker, &node(operation, &id)).await;
+        let missing = run(world, &world.attacker, &node(operation, &nothing)).await;
+        // It stands in what the attacker ran, and stays the victim's, also where a run did not come about.
         world.attacker.forget(&id);
+        let (done, missing) = (done?, missing?);
         if done.to_string().contains(&world.victim.canary) {
             return judged(Some(format!("`{operation}` shows the victim's record to a run")));
         }

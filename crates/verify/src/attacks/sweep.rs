@@ -26,7 +26,7 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, controls: &'w [Control<'w>]) -> Vec
                 let pattern = Pattern::new(control.operation, "answer", "shows a tenant to anyone");
                 jobs.push(Job::new(pattern, open_to_all(world, control)));
             }
-            Caller::Operator => {}
+            Caller::Operator | Caller::Worker => {}
         }
     }
     jobs

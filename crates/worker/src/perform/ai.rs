@@ -2,9 +2,7 @@
 
 use super::{Scene, outcome};
 use crate::worker::Shared;
-use app::gateway::{Attribution, Completed, FailedCall, complete};
-use errors::Problem;
-use model::dialect::openai::ChatRequest;
+use app::gateway::{Attribution, Completed, FailedCall, Question};
 use money::Usd;
 use serde_json::{Map, Value, json};
 use workflow::engine::{StepError, StepErrorCode};
@@ -38,9 +36,9 @@ pub(super) async fn perform(shared: &Shared, scene: &Scene, request: Request) ->
 }
 
 async fn ask(shared: &Shared, scene: &Scene, body: Value) -> Result<Completed, Box<FailedCall>> {
-    let request = ChatRequest::from_value(body).map_err(Problem::from)?;
     let part_of = Attribution { payer: scene.payer, workflow: Some(scene.workflow), run: Some(scene.run) };
-    complete(&shared.app, scene.admission.clone(), request, part_of, scene.time_left(shared)).await
+    let question = Question { request: body, part_of, time: scene.time_left(shared) };
+    shared.models.ask(scene.admission.clone(), question).await
 }
 
 /// The step's output: the text, or the object that the schema asked for.

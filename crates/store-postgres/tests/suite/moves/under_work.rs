@@ -4,7 +4,7 @@ use super::*;
 use ids::RecordId;
 
 #[test]
-fn who_carries_a_run_out_keeps_it() {
+fn who_carries_a_run_out_keeps_it_where_everybody_may() {
     run(async {
         let scene = Scene::set().await;
         scene.place().provision(&scene.env());
@@ -20,6 +20,14 @@ fn who_carries_a_run_out_keeps_it() {
             };
             let Claim::Held(lease) = claim(here).await else { panic!("{to}") };
             moved(&scene, tenant, to).await;
+            if to == Isolation::Dedicated {
+                // There the tenant's own worker alone carries it out, so that nobody else keeps it.
+                assert_eq!(there.renew(&[(tenant, lease)], TERM).await, Ok(vec![lease]));
+                assert_eq!(advance(&scene, here, tenant, lease).await, Err(StoreError::LeaseLost));
+                here.release(&[(tenant, lease)]).await.unwrap();
+                assert_eq!(here.unheld(9, 9).await.unwrap().len(), 1);
+                continue;
+            }
             // The other server has not been there yet.
             assert_eq!(there.renew(&[(tenant, lease)], TERM).await, Ok(Vec::new()), "{to}");
             assert_eq!(there.held(scene.operator(), tenant).await, Ok(1));
