@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) kms: KmsConfig,
     /// What carries messages.
     pub(crate) messages: MessagesConfig,
+    /// Tenants' own workers.
+    pub(crate) workers: WorkersConfig,
     /// Bounds of the server as a whole.
     pub(crate) limits: LimitsConfig,
     /// Who watches the operators' log.
@@ -123,6 +125,16 @@ pub(crate) struct EgressConfig {
 pub(crate) struct KmsConfig {
     /// The file of the master key before the present one, while `tenantry keys rotate` is under way.
     pub(crate) previous_master_key_file: Option<PathBuf>,
+}
+
+/// Tenants' own workers, as whoever starts them knows of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WorkersConfig {
+    /// The servers that they ask; `public_url` where absent.
+    pub(crate) server_urls: Vec<String>,
+    /// The first of the system's users as which they run, one each, from this number on. As the launcher where absent.
+    pub(crate) first_uid: Option<NonZeroU32>,
 }
 
 /// What carries messages.

@@ -11,6 +11,7 @@ mod logging;
 mod messages;
 mod models;
 mod offline;
+mod own_worker;
 mod restore;
 mod serve;
 mod store_attack;
@@ -48,7 +49,10 @@ enum Command {
     #[command(subcommand)]
     Store(administrator::StoreCommand),
     /// Carry runs out beside servers that share a database. The embedded store runs its worker inside `serve`.
-    Worker(Box<serve::ProcessArguments>),
+    Worker(Box<serve::WorkerArguments>),
+    /// Start tenants' own workers, and give them what they have.
+    #[command(subcommand)]
+    Workers(own_worker::commands::WorkersCommand),
     #[command(flatten)]
     Other(cli::Command),
 }
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         },
         Command::Store(command) => ended(runtime.block_on(administrator::run(command))),
         Command::Provisioner(arguments) => ended(runtime.block_on(administrator::provision(arguments))),
+        Command::Workers(command) => ended(runtime.block_on(own_worker::commands::run(command))),
         Command::Worker(process) => match runtime.block_on(serve::work(*process)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(problem) => logging::complain(&problem.to_string()),

@@ -23,7 +23,7 @@ const START_ENDPOINT: &str = "default";
 const CALL_TIME: Duration = Duration::from_secs(600);
 
 /// A model from the command line.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct ModelArguments {
     /// The base URL of an OpenAI-compatible server, up to and without `/chat/completions`.
     #[arg(long, value_name = "URL", requires = "model")]

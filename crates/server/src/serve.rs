@@ -4,6 +4,7 @@ use crate::background::Background;
 use crate::config::{Config, ConfigError};
 use crate::limits::LimitsError;
 use crate::models::{ModelArguments, ModelsError};
+use crate::own_worker::{self, OwnArguments, OwnWorkerError};
 use crate::wiring::{Role, Wired, wire};
 use crate::{logging, work};
 use bus::Topic;
@@ -62,6 +63,37 @@ pub(crate) struct ProcessArguments {
     pub(crate) log_filter: Option<String>,
 }
 
+/// How a worker is started: one for all tenants, or one for a tenant alone.
+#[derive(Args)]
+pub(crate) struct WorkerArguments {
+    #[command(flatten)]
+    own: OwnArguments,
+    /// The data folder; made if it is not there. A tenant's own worker has none.
+    #[arg(long, value_name = "DIR", required_unless_present = "tenant", conflicts_with = "tenant")]
+    data: Option<PathBuf>,
+    /// The configuration file, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The file of the master key: 64 hexadecimal characters, readable for its owner only.
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
+    /// The model that can be called without an operator's call of `PUT /v1/endpoints`.
+    #[command(flatten)]
+    models: ModelArguments,
+    /// Refuse what is fit for development alone.
+    #[arg(long)]
+    production: bool,
+    /// Print the first line, and the log, as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write the log into this file, as JSON lines, instead of to standard error.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// What to log, such as `info` or `debug,hyper=warn`.
+    #[arg(long, value_name = "FILTER")]
+    log_filter: Option<String>,
+}
+
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
@@ -113,6 +145,15 @@ pub(crate) enum ServeError {
     Messages(#[from] bus_nats::SetupError),
     #[error("outside services cannot be called: {0}")]
     Egress(egress_http::TlsSetupError),
+    #[error(transparent)]
+    OwnWorker(#[from] OwnWorkerError),
+}
+
+impl From<io::Error> for ServeError {
+    /// What is read and written before the store is opened is a worker's credential.
+    fn from(error: io::Error) -> Self {
+        Self::OwnWorker(error.into())
+    }
 }
 
 /// How long calls whose callers are gone may take to be written down at the end.
@@ -162,7 +203,18 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
 }
 
 /// Carries runs out beside servers on the same store, until it is told to stop. It answers no calls.
-pub(crate) async fn work(process: ProcessArguments) -> Result<(), ServeError> {
+pub(crate) async fn work(arguments: WorkerArguments) -> Result<(), ServeError> {
+    let WorkerArguments { own, data, config, master_key_file, models, production, json, log, log_filter } =
+        arguments;
+    if let (Some(tenant), Some(file)) = (own.tenant, own.credential_file) {
+        logging::start(log.as_deref(), log_filter.as_deref(), json).map_err(ServeError::Log)?;
+        hardening::protect_process()?;
+        let config = Config::load(config.as_deref())?;
+        return own_worker::run((tenant, &file), (config, master_key_file.as_deref()), json).await;
+    }
+    let data = data.unwrap_or_default();
+    let process =
+        ProcessArguments { data, config, master_key_file, models, production, json, log, log_filter };
     let (config, stop) = begin(&process)?;
     if config.store.url.is_none() || config.is_alone() {
         return Err(ServeError::NothingShared);

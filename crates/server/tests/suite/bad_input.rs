@@ -1,7 +1,7 @@
 //! Bad input to every operation that the server describes: a clear refusal or a closed connection, and never a
 //! server error, a panic, or memory that is not given back.
 
-use crate::description::operations;
+use crate::description::sampled_operations;
 use crate::harness::{Server, send};
 use crate::rude::peak_kib;
 use crate::samples::{By, Sample, World};
@@ -202,7 +202,7 @@ async fn bad_input_to_any_operation_is_refused_clearly() {
     let log = folder.path().join("log");
     let world = World::with(&["--log", log.to_str().unwrap()]).await;
     let mut wires = Vec::new();
-    for described in operations(&world.server).await {
+    for described in sampled_operations(&world.server).await {
         let Some(sample) = world.sample(described.id()).await else { panic!("{}", described.id()) };
         wires.push((described.id().to_owned(), Wire::of(&world, &sample)));
     }

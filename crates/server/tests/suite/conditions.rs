@@ -1,6 +1,6 @@
 //! `If-Match`: which operations it binds to a version, tried on every one, against what the description says.
 
-use crate::description::{Described, operations};
+use crate::description::{Described, sampled_operations};
 use crate::harness::assert_refused;
 use crate::samples::{A_MOMENT, Sample, World};
 use client::Answer;
@@ -42,7 +42,7 @@ async fn version(world: &World, described: &Described, sample: &Sample) -> Optio
 async fn an_operation_is_bound_to_a_version_exactly_where_its_description_says_so() {
     let world = World::new().await;
     let mut bound = 0;
-    for described in operations(&world.server).await {
+    for described in sampled_operations(&world.server).await {
         let Some(sample) = world.sample(described.id()).await else { panic!("{}", described.id()) };
         if sample.method == Method::GET {
             assert!(!says_so(&described), "{}", described.id());

@@ -2,10 +2,12 @@
 //! attacked as a whole.
 
 use crate::harness::{Server, assert_refused, events, send_json};
+use crate::two_servers::Stopped;
 use http::Method;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -84,6 +86,26 @@ impl Place {
         let log = self.file("server.log");
         let arguments = ["--master-key-file", key.to_str().unwrap(), "--log", log.to_str().unwrap()];
         Server::start_with(&config, &arguments)
+    }
+
+    /// Starts what starts tenants' own workers, which ask these servers.
+    pub(crate) fn launch(&self, servers: &[&Server], more: &str) -> Stopped {
+        self.workers_config(servers, more);
+        let mut command = self.command(&["workers", "launch"], "workers.toml", "master.key");
+        command.arg("--log").arg(self.file("workers.log"));
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "launching", "{:?}", fs::read_to_string(self.file("workers.log")));
+        Stopped(process)
+    }
+
+    /// Writes the configuration of whoever gives tenants' own workers what they have.
+    pub(crate) fn workers_config(&self, servers: &[&Server], more: &str) {
+        let serve = fs::read_to_string(self.file("serve.toml")).unwrap();
+        let urls: Vec<_> = servers.iter().map(|server| format!("\"http://{}\"", server.address())).collect();
+        let config = format!("{serve}[workers]\nserver_urls = [{}]\n{more}", urls.join(", "));
+        fs::write(self.file("workers.toml"), config).unwrap();
     }
 
     pub(crate) fn provision(&self) -> Provisioner {

@@ -35,6 +35,13 @@ pub(crate) async fn operations(server: &Server) -> Vec<Described> {
     operations
 }
 
+/// The same, but for what tenants' own workers alone call, who are tried by themselves.
+pub(crate) async fn sampled_operations(server: &Server) -> Vec<Described> {
+    let mut all = operations(server).await;
+    all.retain(|described| !described.is_for("worker"));
+    all
+}
+
 #[tokio::test]
 async fn the_description_is_as_reviewed() {
     let server = Server::start();

@@ -151,6 +151,12 @@ impl Server {
         Tenant::made(self, &self.operator.post("/v1/tenants", &wanted).await.unwrap())
     }
 
+    /// A tenant that is kept so, and its owner.
+    pub(crate) async fn tenant_kept(&self, name: &str, isolation: &str) -> Tenant {
+        let wanted = json!({"name": name, "isolation": isolation});
+        Tenant::made(self, &self.operator.post("/v1/tenants", &wanted).await.unwrap())
+    }
+
     /// A tenant on a plan of this name that has these limits alone, and its owner.
     pub(crate) async fn tenant_on(&self, plan: &str, limits: &Value, name: &str) -> Tenant {
         let mut all = json!({

@@ -49,6 +49,8 @@ mod messages;
 #[cfg(test)]
 mod operator_keys;
 #[cfg(test)]
+mod own_worker;
+#[cfg(test)]
 mod power;
 #[cfg(test)]
 mod provider;

@@ -15,16 +15,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A database, a Redis, an outside service, and two servers.
-struct Pair {
-    place: Place,
+pub(crate) struct Pair {
+    pub(crate) place: Place,
     redis: RedisServer,
-    service: Service,
-    one: Server,
-    two: Server,
+    pub(crate) service: Service,
+    pub(crate) one: Server,
+    pub(crate) two: Server,
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with("").await
     }
 
@@ -33,7 +33,7 @@ impl Pair {
         Self::start_with(&format!("[messages]\nnats_url = \"{}\"\n", nats.url())).await
     }
 
-    async fn start_with(more: &str) -> Self {
+    pub(crate) async fn start_with(more: &str) -> Self {
         let (place, redis, service) = (Place::make(), RedisServer::start().await, Service::start().await);
         let serve = std::fs::read_to_string(place.file("serve.toml")).unwrap();
         let config = format!(
@@ -56,12 +56,12 @@ impl Pair {
     }
 
     /// The tenant's owner at the other server.
-    fn at_two(&self, tenant: &Tenant) -> Client {
+    pub(crate) fn at_two(&self, tenant: &Tenant) -> Client {
         tenant.owner_at(&self.two)
     }
 
     /// Steps one after the other, each a call to one of these addresses that may be repeated.
-    fn calls(&self, paths: &[&str]) -> Value {
+    pub(crate) fn calls(&self, paths: &[&str]) -> Value {
         let mut nodes = vec![json!({"id": "start", "type": "source", "kind": "manual"})];
         for (number, path) in paths.iter().enumerate() {
             let before = if number == 0 { "start".to_owned() } else { format!("call{}", number - 1) };
@@ -73,8 +73,16 @@ impl Pair {
         json!({"name": "Calls", "nodes": nodes})
     }
 
+    /// Starts what starts a worker of its own for each tenant that has a database of its own.
+    pub(crate) fn launch(&self, more: &str) -> Stopped {
+        self.place.launch(
+            &[&self.one, &self.two],
+            &format!("[egress]\nallow = [\"{}\"]\n{more}", self.service.host),
+        )
+    }
+
     /// What both servers wrote into their logs, for whoever reads a failed test.
-    fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let read = |name: &str| std::fs::read_to_string(self.place.file(name)).unwrap_or_default();
         format!("one:\n{}\ntwo:\n{}", read("one.log"), read("two.log"))
     }
@@ -84,13 +92,13 @@ fn signal(server: &Server, name: &str) {
     signal_process(server.process_id(), name);
 }
 
-fn signal_process(id: u32, name: &str) {
+pub(crate) fn signal_process(id: u32, name: &str) {
     let sent = Command::new("kill").args([name, &id.to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
 /// A process that ends with the test.
-struct Stopped(Child);
+pub(crate) struct Stopped(pub(crate) Child);
 
 impl Drop for Stopped {
     fn drop(&mut self) {
@@ -341,6 +349,7 @@ async fn nothing_leaks_between_two_servers() {
     let nats = NatsServer::start();
     let pair = Pair::start_over(&nats).await;
     let _provisioner = pair.place.provision();
+    let _launcher = pair.launch("");
     let key = pair.one.folder().join("operator.key");
     let [one, two] = [&pair.one, &pair.two].map(|server| format!("http://{}", server.address()));
     let servers = ["--url", &one, "--other-url", &two, "--operator-key-file", key.to_str().unwrap()];

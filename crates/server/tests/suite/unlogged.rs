@@ -1,7 +1,7 @@
 //! Nothing that callers send gets into the server's log: neither content nor secrets, at any level that an
 //! operator would choose.
 
-use crate::description::operations;
+use crate::description::sampled_operations;
 use crate::harness::send;
 use crate::samples::{By, World};
 use http::Method;
@@ -34,7 +34,7 @@ async fn no_canary_gets_into_the_log() {
         world.tenant.owner_key.expose().into(),
         world.server.operator_key().expose().into(),
     ];
-    for described in operations(&world.server).await {
+    for described in sampled_operations(&world.server).await {
         let Some(sample) = world.sample(described.id()).await else { panic!("{}", described.id()) };
         let who = world.caller(&sample);
         // As it is, then with canaries in its headers, its query, its path and its body.
