@@ -9,7 +9,7 @@ use crate::gateway::{Attribution, Completed, FailedCall, complete};
 use audit::event::Action;
 use authz::SystemPrincipal;
 use context::{
-    Authenticator, CredentialKind, IndexedSubject, Lease, OwnWorker, Read, Refusal, RequestFacts,
+    Authenticator, CredentialKind, IndexedSubject, Lease, OwnWorker, Read, Refusal, RequestFacts, Tenant,
     WorkerToken, door, issue_worker_token, on,
 };
 use env::{Env, Timestamp};
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{PlatformStore, StoreError, TenantStore};
+use store::{CallKind, PlatformStore, StoreError, TenantStore};
 
 const GRANT: Action = Action::new("worker.grant");
 const REVOKE: Action = Action::new("worker.revoke");
@@ -143,7 +143,9 @@ pub async fn ask(
 /// Counts a call of the worker's.
 pub async fn count(app: &App, worker: &OwnWorker, count: CallCount) -> Result<(), Problem> {
     let now = app.env.now();
+    let (CallCount::Begin { call, .. } | CallCount::Settle { call } | CallCount::Release { call }) = count;
     let visit = worker.admit(None, now)?.enter(async |tenant| {
+        is_of_a_service(app, &tenant, call).await?;
         match count {
             CallCount::Begin { call, key, agent, workflow, time_ms } => {
                 let more = [key.map(BudgetScope::Key), agent.map(BudgetScope::Agent)];
@@ -168,6 +170,19 @@ pub async fn count(app: &App, worker: &OwnWorker, count: CallCount) -> Result<()
         Ok(())
     });
     visit.await
+}
+
+/// Refuses a call whose row says that a model is called: what that costs is for the server to say that makes it. A call
+/// without a row is none of these, since the worker learns a model call's id from its row alone.
+async fn is_of_a_service(app: &App, tenant: &Tenant<'_>, call: CallId) -> Result<(), Problem> {
+    let row = match app.store.call(tenant, call).await {
+        Err(StoreError::NotFound) => return Ok(()),
+        row => row?.map(|(call, _)| call.kind),
+    };
+    match door::tool(tenant, row).map_err(StoreError::from)? {
+        CallKind::Service => Ok(()),
+        CallKind::Model => Err(Problem::not_found()),
+    }
 }
 
 /// What tokens are issued and withdrawn with: by whoever has the master key, and over no connection.

@@ -107,9 +107,13 @@ pub(crate) async fn run(
     as_json: bool,
 ) -> Result<(), ServeError> {
     check(&config, master_key)?;
-    let mut pipe = if file == Path::new("-") { Some(Pipe::of_stdin()?) } else { None };
+    let mut pipe =
+        if file == Path::new("-") { Some(Pipe::of_stdin().map_err(OwnWorkerError::from)?) } else { None };
     let credential = match &mut pipe {
-        Some(pipe) => Credential::parse("of the pipe", pipe.line().await?.expose())?,
+        Some(pipe) => {
+            let line = pipe.line().await.map_err(OwnWorkerError::from)?;
+            Credential::parse("of the pipe", line.expose())?
+        }
         None => Credential::load(file)?,
     };
     if credential.home.tenant() != tenant {

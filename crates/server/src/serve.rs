@@ -149,13 +149,6 @@ pub(crate) enum ServeError {
     OwnWorker(#[from] OwnWorkerError),
 }
 
-impl From<io::Error> for ServeError {
-    /// What is read and written before the store is opened is a worker's credential.
-    fn from(error: io::Error) -> Self {
-        Self::OwnWorker(error.into())
-    }
-}
-
 /// How long calls whose callers are gone may take to be written down at the end.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 /// How long a stop waits for writes whose callers are gone.

@@ -242,3 +242,36 @@ async fn a_worker_refuses_to_have_more_than_its_tenant() {
     assert!(stage.pair.service.seen("/never").is_empty());
     assert!(told(&mut command(&tenant, &file)).contains("take this worker's token no more"));
 }
+
+// The database's socket is open to the user `postgres` alone, as whom the worker runs here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launcher_that_is_root_gives_each_worker_a_user_of_its_own() {
+    let stage = Stage::set().await;
+    let tenant = stage.tenant("Alone", "dedicated").await;
+    let place = &stage.pair.place;
+    let user = Command::new("id").args(["-u", "postgres"]).output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap().trim().to_owned();
+    let allow = format!("first_uid = {user}\n[egress]\nallow = [\"{}\"]\n", stage.pair.service.host);
+    place.workers_config(&[&stage.pair.one], &allow);
+    // Where another user may carry it out.
+    let open = tempfile::TempDir::new().unwrap();
+    let program = open.path().join("tenantry");
+    std::fs::copy(env!("CARGO_BIN_EXE_tenantry"), &program).unwrap();
+    assert!(Command::new("chmod").arg("755").arg(open.path()).arg(&program).status().unwrap().success());
+    let mut command = Command::new(&program);
+    command.args(["workers", "launch", "--config"]).arg(place.file("workers.toml"));
+    command.arg("--master-key-file").arg(place.file("master.key"));
+    let _launcher = Stopped(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let workflow = workflow(&tenant, &stage.pair.calls(&["/ok/a"])).await;
+    let run = start(&tenant.owner, &workflow, Value::Null).await;
+    assert_eq!(over(&tenant.owner, &run).await["status"], "succeeded", "{}", stage.pair.logs());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", processes(&tenant)[0])).unwrap();
+    let ids = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("Uid:"), vec![user.clone(); 4]);
+    assert_eq!(ids("Gid:"), vec![user; 4]);
+    assert_eq!(ids("Groups:"), Vec::<String>::new());
+    assert_eq!(ids("CapEff:"), ["0000000000000000"]);
+}

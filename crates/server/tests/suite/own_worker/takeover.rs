@@ -363,6 +363,26 @@ async fn nothing_over_http(scene: &Scene) {
     let over = question(runs["data"][0]["id"].as_str().unwrap());
     let answer = send_json(&worker, Method::POST, "/v1/worker/questions", &over).await;
     assert!(!answer.status.is_success(), "a run that nobody carries out asked a model: {}", answer.text());
+    // A call to a model, whose id it reads in its own database, is not the worker's to end at no cost.
+    let home: Value = serde_json::from_str(credential_of(scene)["home"].as_str().unwrap()).unwrap();
+    let own = connect(home["address"].as_str().unwrap()).await.unwrap();
+    let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+    let now: i64 = own.query_one(now, &[]).await.unwrap().get(0);
+    let database = database_token(home["token_key"].as_str().unwrap(), taken.id(), now);
+    own.batch_execute("BEGIN").await.unwrap();
+    own.query("SELECT set_config('tenantry.tenant', $1, true)", &[&database]).await.unwrap();
+    let schema = format!("t_{}", taken.id().ulid().to_ascii_lowercase());
+    let calls = own.query(&format!("SELECT kind, id FROM {schema}.call"), &[]).await.unwrap();
+    let of = |kind: &str| calls.iter().filter(|row| row.get::<_, &str>(0) == kind).count();
+    assert!(of("model") > 0 && of("service") > 0);
+    for row in calls {
+        for what in ["settle", "release"] {
+            let count = json!({"what": what, "call": row.get::<_, &str>(1)});
+            let answer = send_json(&worker, Method::POST, "/v1/worker/calls", &count).await;
+            let wanted = if row.get::<_, &str>(0) == "model" { 404 } else { 204 };
+            assert_eq!(answer.status, wanted, "{what}: {}", answer.text());
+        }
+    }
     // Others are let in to what is a worker's no more than a worker to what is others'.
     for client in [&stage.pair.one.operator, &taken.tenant.owner, &alike.tenant.owner] {
         assert_eq!(send(client, Method::GET, "/v1/worker").await.status, 401);
