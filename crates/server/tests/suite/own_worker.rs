@@ -71,6 +71,21 @@ fn worker(stage: &Stage, tenant: &Tenant, credential: &std::path::Path) -> Stopp
     Stopped(command.stdout(Stdio::null()).spawn().unwrap())
 }
 
+/// A worker as it must not be: beside its tenant's it has the master key, as those of all tenants do.
+fn worker_with_the_master_key(stage: &Stage) -> Stopped {
+    let place = &stage.pair.place;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.arg("worker").arg("--data").arg(place.file("mistaken"));
+    command.arg("--config").arg(stage.pair.one.folder().join("tenantry.toml"));
+    command.arg("--master-key-file").arg(place.file("master.key"));
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(process.stdout.as_mut().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    assert_eq!(line.trim(), "working");
+    Stopped(process)
+}
+
 /// How a process has ended, once it has.
 async fn ended(process: &mut Stopped, within: Duration) -> i32 {
     let begun = Instant::now();

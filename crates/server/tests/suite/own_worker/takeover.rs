@@ -2,7 +2,7 @@
 //! opens its tenant's data, and nothing of anybody else's.
 
 use super::memory::{Needle, Taken};
-use super::{Stage, all_kinds, credential, worker};
+use super::{Stage, all_kinds, credential, worker, worker_with_the_master_key};
 use crate::harness::{Tenant, send, send_json};
 use crate::provider::Provider;
 use crate::two_servers::{Pair, Stopped};
@@ -17,7 +17,6 @@ use secret::SecretText;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 const PROVIDER_KEY: &str = "sk-provider-canary-81c5";
 const RUNTIME_PASSWORD: &str = "runtime-password-canary-93aa";
@@ -231,21 +230,6 @@ async fn nothing_in_its_memory(scene: &Scene) {
     }
 }
 
-/// A worker as it must not be: beside its tenant's it has the master key, as those of all tenants do.
-fn worker_with_the_master_key(stage: &Stage) -> Stopped {
-    let place = &stage.pair.place;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
-    command.arg("worker").arg("--data").arg(place.file("mistaken"));
-    command.arg("--config").arg(stage.pair.one.folder().join("tenantry.toml"));
-    command.arg("--master-key-file").arg(place.file("master.key"));
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut line = String::new();
-    let mut output = std::io::BufReader::new(process.stdout.as_mut().unwrap());
-    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
-    assert_eq!(line.trim(), "working");
-    Stopped(process)
-}
-
 fn credential_of(scene: &Scene) -> Value {
     read(&scene.credential)
 }
@@ -363,7 +347,25 @@ async fn nothing_over_http(scene: &Scene) {
     let over = question(runs["data"][0]["id"].as_str().unwrap());
     let answer = send_json(&worker, Method::POST, "/v1/worker/questions", &over).await;
     assert!(!answer.status.is_success(), "a run that nobody carries out asked a model: {}", answer.text());
-    // A call to a model, whose id it reads in its own database, is not the worker's to end at no cost.
+    models_cost_what_the_server_says(scene, &worker).await;
+    // Others are let in to what is a worker's no more than a worker to what is others'.
+    for client in [&stage.pair.one.operator, &taken.tenant.owner, &alike.tenant.owner] {
+        assert_eq!(send(client, Method::GET, "/v1/worker").await.status, 401);
+    }
+    let revoked = stage.workers(&["revoke", &taken.tenant.id, &scene.token]);
+    assert!(revoked.status.success(), "{revoked:?}");
+    let begun = tokio::time::Instant::now();
+    while send(&worker, Method::GET, "/v1/worker").await.status != 401 {
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(1),
+            "a revoked token is let in after a second"
+        );
+    }
+}
+
+/// A call to a model, whose id it reads in its own database, is not the worker's to end at no cost.
+async fn models_cost_what_the_server_says(scene: &Scene, worker: &Client) {
+    let taken = &scene.taken;
     let home: Value = serde_json::from_str(credential_of(scene)["home"].as_str().unwrap()).unwrap();
     let own = connect(home["address"].as_str().unwrap()).await.unwrap();
     let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
@@ -378,22 +380,9 @@ async fn nothing_over_http(scene: &Scene) {
     for row in calls {
         for what in ["settle", "release"] {
             let count = json!({"what": what, "call": row.get::<_, &str>(1)});
-            let answer = send_json(&worker, Method::POST, "/v1/worker/calls", &count).await;
+            let answer = send_json(worker, Method::POST, "/v1/worker/calls", &count).await;
             let wanted = if row.get::<_, &str>(0) == "model" { 404 } else { 204 };
             assert_eq!(answer.status, wanted, "{what}: {}", answer.text());
         }
-    }
-    // Others are let in to what is a worker's no more than a worker to what is others'.
-    for client in [&stage.pair.one.operator, &taken.tenant.owner, &alike.tenant.owner] {
-        assert_eq!(send(client, Method::GET, "/v1/worker").await.status, 401);
-    }
-    let revoked = stage.workers(&["revoke", &taken.tenant.id, &scene.token]);
-    assert!(revoked.status.success(), "{revoked:?}");
-    let begun = tokio::time::Instant::now();
-    while send(&worker, Method::GET, "/v1/worker").await.status != 401 {
-        assert!(
-            begun.elapsed() < std::time::Duration::from_secs(1),
-            "a revoked token is let in after a second"
-        );
     }
 }
