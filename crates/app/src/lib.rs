@@ -13,6 +13,7 @@ pub mod endpoints;
 mod events;
 pub mod evidence;
 pub mod gateway;
+mod hints;
 pub mod hooks;
 pub mod keys;
 pub mod lifecycle;
