@@ -15,6 +15,7 @@ pub mod evidence;
 pub mod gateway;
 mod hints;
 pub mod hooks;
+mod isolations;
 pub mod keys;
 pub mod lifecycle;
 pub mod limits;
