@@ -1,6 +1,7 @@
 //! [`Link`]: the connection, the epoch that it is in, and the scripts.
 
 use crate::flights::Flights;
+use crate::outage::Outage;
 use crate::pack;
 use crate::{Address, Settings, Time};
 use env::Env;
@@ -8,8 +9,10 @@ use ids::{EventId, TenantId};
 use limiter::LimiterUnavailable;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 const LIMITS: &str = concat!(
     include_str!("lua/state.lua"),
@@ -39,6 +42,7 @@ pub(crate) struct Link {
     limits: redis::Script,
     servers: redis::Script,
     live: Mutex<(u64, Option<Live>)>,
+    outage: Arc<Outage>,
 }
 
 /// What the limits' script answered.
@@ -79,7 +83,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 impl Link {
-    pub(crate) fn new(address: &Address, env: Env, settings: Settings) -> RedisResult<Self> {
+    pub(crate) fn new(address: &Address, env: Env, settings: Settings, outage: Arc<Outage>) -> RedisResult<Self> {
         Ok(Self {
             client: Client::open(address.info())?,
             settings,
@@ -88,17 +92,27 @@ impl Link {
             limits: redis::Script::new(LIMITS),
             servers: redis::Script::new(SERVERS),
             live: Mutex::default(),
+            outage,
         })
     }
 
     /// The connection, made where there is none. A new one tells of this server's calls before it is used.
     pub(crate) async fn live(&self, flights: &Flights) -> Result<Live, LimiterUnavailable> {
+        self.reach(flights).await.map_err(gone)
+    }
+
+    /// The same for whoever only looks.
+    pub(crate) async fn reach(&self, flights: &Flights) -> RedisResult<Live> {
         let mut kept = self.live.lock().await;
         if let Some(live) = &kept.1 {
             return Ok(live.clone());
         }
         kept.0 += 1;
-        let live = self.connect(kept.0, flights).await.map_err(gone)?;
+        let connected = self.connect(kept.0, flights).await;
+        if let Err(error) = &connected {
+            self.outage.failed(error.is_connection_refusal(), Instant::now());
+        }
+        let live = connected?;
         kept.1 = Some(live.clone());
         Ok(live)
     }
@@ -122,11 +136,14 @@ impl Link {
         let run = run.ok_or_else(|| unreadable("INFO tells no run_id"))?.trim().to_owned();
         let mut live = Live { connection, run, epoch: String::new(), number };
         live.epoch = self.register(&live, false).await?.0;
+        self.outage.over(number);
         flights.renew(number);
         for tenant in flights.tenants() {
             self.give(&live, tenant, flights).await?;
         }
-        self.register(&live, true).await?;
+        if self.register(&live, true).await?.1 {
+            self.outage.counted(number);
+        }
         Ok(live)
     }
 

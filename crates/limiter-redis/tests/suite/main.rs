@@ -3,6 +3,7 @@
 
 mod model;
 mod several;
+mod shares;
 
 use async_trait::async_trait;
 use env::Env;
