@@ -49,7 +49,7 @@ impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
         settings: Settings,
     ) -> Result<Self, LimiterUnavailable> {
         let outage = Arc::new(Outage::new(settings.grace, settings.proof));
-        let link = Link::new(address, env.clone(), settings, outage.clone()).map_err(gone)?;
+        let link = Link::new(address, env.clone(), settings, outage.clone());
         let rates = Requests::new(RATES).shared_by(settings.servers);
         Ok(Self { source, env, settings, link: Arc::new(link), flights: Arc::default(), outage, rates })
     }

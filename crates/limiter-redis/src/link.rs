@@ -8,7 +8,7 @@ use env::Env;
 use ids::{EventId, TenantId};
 use limiter::LimiterUnavailable;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -34,7 +34,7 @@ pub(crate) struct Live {
 }
 
 pub(crate) struct Link {
-    client: Client,
+    address: Address,
     settings: Settings,
     env: Env,
     /// This server, for as long as it runs.
@@ -83,9 +83,9 @@ fn text(value: &Value) -> Option<String> {
 }
 
 impl Link {
-    pub(crate) fn new(address: &Address, env: Env, settings: Settings, outage: Arc<Outage>) -> RedisResult<Self> {
-        Ok(Self {
-            client: Client::open(address.info())?,
+    pub(crate) fn new(address: &Address, env: Env, settings: Settings, outage: Arc<Outage>) -> Self {
+        Self {
+            address: address.clone(),
             settings,
             server: env.id::<EventId>().to_string(),
             env,
@@ -93,7 +93,7 @@ impl Link {
             servers: redis::Script::new(SERVERS),
             live: Mutex::default(),
             outage,
-        })
+        }
     }
 
     /// The connection, made where there is none. A new one tells of this server's calls before it is used.
@@ -127,10 +127,7 @@ impl Link {
 
     async fn connect(&self, number: u64, flights: &Flights) -> RedisResult<Live> {
         let command = self.settings.command;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(command))
-            .set_response_timeout(Some(command));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = self.address.open(command).await?;
         let about: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
         let run = about.lines().find_map(|line| line.strip_prefix("run_id:"));
         let run = run.ok_or_else(|| unreadable("INFO tells no run_id"))?.trim().to_owned();

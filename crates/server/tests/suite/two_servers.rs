@@ -1,5 +1,7 @@
 //! Two servers on one database, which count in one Redis: what one begins the other ends, and nothing is done twice.
 
+mod without_redis;
+
 use crate::database::{Place, assert_nothing_leaks};
 use crate::harness::{Server, Tenant, assert_refused, send, send_json};
 use crate::work::service::Service;
@@ -308,6 +310,8 @@ async fn a_redis_that_drops_keys_is_refused() {
     );
     let plain = refused("plain.toml", "redis_url = \"redis://10.1.2.3:6379\"");
     assert!(plain.contains("plaintext link"), "{plain}");
+    let half = "redis_url = \"rediss://redis.example\"\n[limits.tls]\nkey_file = \"key.pem\"";
+    assert!(refused("half.toml", half).contains("`certificate_file`"));
 }
 
 // It has neither an address nor an operator's key.
