@@ -7,6 +7,10 @@ mod handle;
 mod log;
 mod moves;
 mod place;
+mod queue;
+mod reads;
+mod recalled;
+mod transaction;
 mod txn;
 mod writes;
 
@@ -17,4 +21,5 @@ pub(crate) use handle::{CONTENT, TenantHandle};
 pub(crate) use log::{HEAD, Tree, head_row, new_head};
 pub(crate) use moves::{EVENT, STEP, event_place};
 pub(crate) use place::Place;
+pub(crate) use recalled::Standing;
 pub(crate) use txn::Txn;
