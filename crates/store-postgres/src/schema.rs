@@ -58,8 +58,8 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
         (Part::Base, include_str!("schema/base_5.sql")),
         (Part::Platform, include_str!("schema/platform_5.sql")),
     ],
-    // What writes is one function, which servers of the version before do not call.
-    &[],
+    // With it comes `write_all`, which servers of the version before do not call.
+    &[(Part::Tenant, include_str!("schema/tenant_6.sql"))],
 ];
 
 /// The newest version.

@@ -3,7 +3,7 @@
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{OWN, Session, params};
-use crate::tenant::{Addition, EVENT, STEP, Standing, TenantHandle, Txn, event_place};
+use crate::tenant::{Addition, EVENT, STEP, Standing, TenantHandle, Txn, event_place, sealed_run};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
 use env::Timestamp;
@@ -58,10 +58,7 @@ async fn create(
     limit: Option<u64>,
 ) -> Result<(), Fault> {
     let (id, workflow) = (stored.run.id.to_string(), stored.run.workflow.to_string());
-    let run = txn.handle.seal("run", &[&id, "run"], &stored.run)?;
-    let frozen = (&stored.definition, &stored.config, &stored.input);
-    let frozen = txn.handle.seal("run", &[&id, "frozen"], &frozen)?;
-    let state = txn.handle.seal("run", &[&id, "state"], &stored.state)?;
+    let [run, frozen, state] = sealed_run(&txn.handle, stored)?;
     let bytes = (run.len() + state.len()) as i64;
     txn.admit(limit, bytes + frozen.len() as i64)?;
     txn.keeps_data();
@@ -127,6 +124,10 @@ impl RunStore for PostgresStore {
     ) -> Result<UnknownDelivery, StoreError> {
         let limit = access.tenant().standing().limits.storage_bytes;
         let handle = self.handle(access.tenant().id()).await?;
+        if delivery.is_none() && commit.claim.is_none() {
+            handle.add(None, commit, Addition::Made(Box::new(run), limit)).await?;
+            return Ok(UnknownDelivery::New);
+        }
         let workflow = run.run.workflow.to_string();
         let token = delivery.as_ref().map(|delivery| delivery_token(&handle, &workflow, delivery));
         let known = token.clone();

@@ -11,6 +11,8 @@ CREATE OR REPLACE FUNCTION write_all(meant bytea, version int8, held bytea[], ho
     ended_cached bool[], ended_bodies bytea[], ended_outcomes bytea[],
     sum_hours int8[], sum_kinds text[], sum_targets text[], sum_keys text[], sum_agents text[], sum_workflows text[],
     sums text[],
+    made_ids text[], made_workflows text[], made_statuses text[], made_cursors int8[], made_ends int8[],
+    made_runs bytea[], made_frozen bytea[], made_states bytea[],
     moved_ids text[], moved_statuses text[], moved_from int8[], moved_cursors int8[], moved_ends int8[],
     moved_events int8[], moved_runs bytea[], moved_states bytea[],
     part_runs text[], part_kinds text[], part_places text[], part_bodies bytea[],
@@ -64,6 +66,12 @@ BEGIN
         SELECT own, * FROM unnest(sum_hours, sum_kinds, sum_targets, sum_keys, sum_agents, sum_workflows, sums)
         ON CONFLICT ON CONSTRAINT usage_hour_pkey DO UPDATE SET totals = excluded.totals;
     END IF;
+    IF cardinality(made_ids) > 0 THEN
+        INSERT INTO run(tenant_id, id, workflow, status, cursor, finished_at, events, run, frozen, state)
+        SELECT own, id, workflow, status, cursor, finished_at, 0, run, frozen, state
+        FROM unnest(made_ids, made_workflows, made_statuses, made_cursors, made_ends, made_runs, made_frozen, made_states)
+            AS it(id, workflow, status, cursor, finished_at, run, frozen, state);
+    END IF;
     IF cardinality(moved_ids) > 0 THEN
         UPDATE run SET status = it.status, cursor = it.cursor, finished_at = it.finished_at, events = it.events,
             run = it.run, state = it.state
@@ -115,7 +123,7 @@ RETURNS TABLE(id text, cursor int8, events int8, bytes int8)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN QUERY SELECT run.id, run.cursor, run.events,
-        octet_length(run.run)::int8 + octet_length(run.state)::int8 FROM run WHERE run.id = ANY(ids);
+        octet_length(run.run)::int8 + octet_length(run.state)::int8 FROM run WHERE run.tenant_id = tenantry.current_tenant() AND run.id = ANY(ids);
 END
 $$;
 
@@ -125,6 +133,6 @@ RETURNS TABLE(run text, place text, bytes int8)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN QUERY SELECT run_part.run, run_part.place, octet_length(run_part.body)::int8 FROM run_part
-    WHERE run_part.run = ANY(runs) AND run_part.kind = 'step';
+    WHERE run_part.tenant_id = tenantry.current_tenant() AND run_part.run = ANY(runs) AND run_part.kind = 'step';
 END
 $$;

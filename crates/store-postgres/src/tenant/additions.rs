@@ -3,12 +3,12 @@
 
 use super::calls::Calls;
 use super::ending::Values;
-use super::moves::Moves;
+use super::moves::{Moves, Wanted};
 use super::recalled::Facts;
 use super::{TenantHandle, Txn};
 use crate::error::Fault;
 use futures::try_join;
-use store::{Call, CallOutcome, RunUpdate};
+use store::{Call, CallOutcome, RunUpdate, StoredRun};
 
 /// One of them.
 pub(crate) enum Addition {
@@ -16,6 +16,8 @@ pub(crate) enum Addition {
     Begun(Box<Call>),
     /// A call has ended.
     Ended(Box<(Call, CallOutcome)>),
+    /// A run is made, where the tenant may store so much.
+    Made(Box<StoredRun>, Option<u64>),
     /// A run moves.
     Moved(Box<RunUpdate>),
 }
@@ -41,7 +43,8 @@ impl<'a> Additions<'a> {
                 self.calls.end(call, outcome);
                 None
             }
-            Addition::Moved(update) => Some(self.moves.add(update)),
+            Addition::Made(run, limit) => Some(self.moves.add(Wanted::Made(run, *limit))),
+            Addition::Moved(update) => Some(self.moves.add(Wanted::Moved(update))),
         };
         self.numbers.push(number);
     }
@@ -51,7 +54,12 @@ impl<'a> Additions<'a> {
         self.calls.are_known(facts) && self.moves.are_known(facts)
     }
 
-    /// Reads what they are about.
+    /// Whether one of them makes something that is looked after.
+    pub(super) fn keep_data(&self) -> bool {
+        self.moves.make_runs()
+    }
+
+    /// Reads what they are about and is not recalled.
     pub(super) async fn look(&mut self, txn: &Txn, facts: &mut Facts) -> Result<(), Fault> {
         let (mut sums, mut runs) = (Facts::default(), Facts::default());
         std::mem::swap(&mut facts.runs, &mut runs.runs);
@@ -61,21 +69,22 @@ impl<'a> Additions<'a> {
         found.map(drop)
     }
 
-    /// What each of them comes to, in their order, and what the tenant stores more. Those that may be written will be
+    /// What each of them comes to, in their order, and what the tenant stores then. Those that may be written will be
     /// with [`Self::write`].
     pub(super) fn decide(
         &mut self,
         handle: &TenantHandle,
         facts: &mut Facts,
+        stored: i64,
     ) -> (Vec<Result<(), Fault>>, i64) {
         self.calls.sum_up(facts);
-        let (moves, growth) = self.moves.decide(handle, facts);
+        let (moves, stored) = self.moves.decide(handle, facts, stored);
         let mut moves: Vec<_> = moves.into_iter().map(Some).collect();
         let outcome = |number: &Option<usize>| match number {
             Some(number) => moves.get_mut(*number).and_then(Option::take).unwrap_or(Err(Fault::Lost)),
             None => Ok(()),
         };
-        (self.numbers.iter().map(outcome).collect(), growth)
+        (self.numbers.iter().map(outcome).collect(), stored)
     }
 
     /// Whether some are outcomes of calls that have one.

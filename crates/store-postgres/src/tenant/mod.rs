@@ -19,7 +19,7 @@ pub(crate) use calls::{call, ended, kind_name, totals};
 pub(crate) use ending::work_name;
 pub(crate) use handle::{CONTENT, TenantHandle};
 pub(crate) use log::{HEAD, Tree, head_row, new_head};
-pub(crate) use moves::{EVENT, STEP, event_place};
+pub(crate) use moves::{EVENT, STEP, event_place, sealed_run};
 pub(crate) use place::Place;
 pub(crate) use recalled::Standing;
 pub(crate) use txn::Txn;

@@ -2,13 +2,15 @@
 
 use super::ending::Values;
 use super::recalled::{Facts, Standing};
+use super::txn::fits;
 use super::{TenantHandle, Txn};
 use crate::error::Fault;
 use crate::home::params;
 use env::Timestamp;
 use futures::try_join;
 use std::collections::BTreeMap;
-use store::{Run, RunEvent, RunUpdate, StoreError};
+use std::collections::HashSet;
+use store::{Run, RunEvent, RunUpdate, StoreError, StoredRun};
 use tokio_postgres::types::Type;
 
 /// What a part of a run is called that is a step's.
@@ -30,41 +32,66 @@ struct Moved<'a> {
     sealed: [Vec<u8>; 2],
 }
 
-/// Runs that move.
+/// Run, kind and place, and what is put there.
+type Parts = BTreeMap<(String, &'static str, String), Vec<u8>>;
+
+/// What is wanted of a run.
+pub(super) enum Wanted<'a> {
+    /// It is made, where the tenant may store so much.
+    Made(&'a StoredRun, Option<u64>),
+    Moved(&'a RunUpdate),
+}
+
+impl Wanted<'_> {
+    fn id(&self) -> String {
+        match self {
+            Self::Made(run, _) => run.run.id.to_string(),
+            Self::Moved(update) => update.run.id.to_string(),
+        }
+    }
+}
+
+/// Runs that are made and that move.
 #[derive(Default)]
 pub(super) struct Moves<'a> {
-    wanted: Vec<&'a RunUpdate>,
+    wanted: Vec<Wanted<'a>>,
+    made: Vec<(&'a StoredRun, [Vec<u8>; 3])>,
     moved: BTreeMap<String, Moved<'a>>,
-    /// Run, kind and place, and what is put there.
-    parts: BTreeMap<(String, &'static str, String), Vec<u8>>,
+    parts: Parts,
 }
 
 impl<'a> Moves<'a> {
-    /// Takes a move up; its number.
-    pub(super) fn add(&mut self, update: &'a RunUpdate) -> usize {
-        self.wanted.push(update);
+    /// Takes up what is wanted; its number.
+    pub(super) fn add(&mut self, wanted: Wanted<'a>) -> usize {
+        self.wanted.push(wanted);
         self.wanted.len() - 1
     }
 
-    /// Whether nothing needs to be read first.
+    pub(super) fn make_runs(&self) -> bool {
+        self.wanted.iter().any(|wanted| matches!(wanted, Wanted::Made(..)))
+    }
+
+    /// Whether nothing needs to be read first. That a run which is made is not there yet the database finds by itself.
     pub(super) fn are_known(&self, facts: &Facts) -> bool {
-        self.wanted.iter().all(|update| facts.runs.contains_key(&update.run.id.to_string()))
+        let mut made = HashSet::new();
+        self.wanted.iter().all(|wanted| match wanted {
+            Wanted::Made(..) => made.insert(wanted.id()) && !facts.runs.contains_key(&wanted.id()),
+            Wanted::Moved(_) => facts.runs.contains_key(&wanted.id()),
+        })
     }
 
     /// Reads where the runs are. The head of the tenant's log is held, so that nobody else moves them meanwhile.
     pub(super) async fn look(&self, txn: &Txn, facts: &mut Facts) -> Result<(), Fault> {
-        if self.wanted.is_empty() {
+        let ids = self.wanted.iter().map(Wanted::id).filter(|id| !facts.runs.contains_key(id));
+        let ids: Vec<_> = ids.collect();
+        if ids.is_empty() {
             return Ok(());
         }
-        let ids: Vec<_> = self.wanted.iter().map(|update| update.run.id.to_string()).collect();
         let found = "SELECT * FROM places_of_runs($1)";
         let steps = "SELECT * FROM lengths_of_steps($1)";
         let found = async { txn.query_typed(found, params![ids => TEXT_ARRAY]).await };
         let steps = async { txn.query_typed(steps, params![ids => TEXT_ARRAY]).await };
         let (found, steps) = try_join!(found, steps)?;
-        for id in &ids {
-            facts.runs.remove(id);
-        }
         for row in found {
             let (cursor, events): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
             let (cursor, events) = (cursor.cast_unsigned(), events.cast_unsigned());
@@ -79,23 +106,47 @@ impl<'a> Moves<'a> {
         Ok(())
     }
 
-    /// What each move comes to, in their order, and what the tenant stores more with those that are made.
+    /// What each comes to, in their order, and what the tenant stores with those that are written.
     pub(super) fn decide(
         &mut self,
         handle: &TenantHandle,
         facts: &mut Facts,
+        mut stored: i64,
     ) -> (Vec<Result<(), Fault>>, i64) {
-        let mut growth = 0;
         let wanted = std::mem::take(&mut self.wanted);
-        let outcomes = wanted.into_iter().map(|update| {
-            growth += self.go(handle, facts, update)?;
+        let outcomes = wanted.into_iter().map(|wanted| {
+            stored += match wanted {
+                Wanted::Made(run, limit) => self.make(handle, facts, run, (limit, stored))?,
+                Wanted::Moved(update) => self.go(handle, facts, update)?,
+            };
             Ok(())
         });
         let outcomes = outcomes.collect();
         for (id, _) in self.moved.iter().filter(|(_, moved)| moved.run.status.is_finished()) {
             facts.runs.remove(id);
         }
-        (outcomes, growth)
+        (outcomes, stored)
+    }
+
+    fn make(
+        &mut self,
+        handle: &TenantHandle,
+        facts: &mut Facts,
+        made: &'a StoredRun,
+        (limit, stored): (Option<u64>, i64),
+    ) -> Result<i64, Fault> {
+        let id = made.run.id.to_string();
+        if facts.runs.contains_key(&id) {
+            return Err(StoreError::Exists(format!("run {id}")).into());
+        }
+        let sealed = sealed_run(handle, made)?;
+        let [run, frozen, state] = sealed.each_ref().map(|it| it.len() as i64);
+        let growth = run + frozen + state;
+        fits(limit, stored, growth)?;
+        let standing = Standing { cursor: made.run.cursor, bytes: run + state, ..Standing::default() };
+        facts.runs.insert(id, standing);
+        self.made.push((made, sealed));
+        Ok(growth)
     }
 
     fn go(&mut self, handle: &TenantHandle, facts: &mut Facts, update: &'a RunUpdate) -> Result<i64, Fault> {
@@ -138,35 +189,66 @@ impl<'a> Moves<'a> {
         Ok(growth)
     }
 
-    /// The moves that were decided for.
+    /// What was decided for.
     pub(super) fn write(self, values: &mut Values) {
-        let (mut ids, mut statuses, mut cursors) = (vec![], vec![], [const { vec![] }; 2]);
-        let (mut ends, mut events, mut sealed) = (vec![], vec![], [const { vec![] }; 2]);
-        for (id, moved) in self.moved {
-            ids.push(id);
-            statuses.push(moved.run.status.as_str());
-            cursors[0].push(moved.from.cast_signed());
-            cursors[1].push(moved.run.cursor.cast_signed());
-            ends.push(moved.run.finished_at.map(Timestamp::millis));
-            events.push(moved.events.cast_signed());
-            sealed.iter_mut().zip(moved.sealed).for_each(|(column, value)| column.push(value));
+        let (mut ids, mut workflows, mut statuses) = (vec![], vec![], vec![]);
+        let (mut cursors, mut ends, mut sealed) = (vec![], vec![], [const { vec![] }; 3]);
+        for (made, columns) in self.made {
+            ids.push(made.run.id.to_string());
+            workflows.push(made.run.workflow.to_string());
+            statuses.push(made.run.status.as_str());
+            cursors.push(made.run.cursor.cast_signed());
+            ends.push(made.run.finished_at.map(Timestamp::millis));
+            sealed.iter_mut().zip(columns).for_each(|(column, value)| column.push(value));
         }
         values.push(ids, Type::TEXT_ARRAY);
+        values.push(workflows, Type::TEXT_ARRAY);
         values.push(statuses, Type::TEXT_ARRAY);
-        cursors.into_iter().for_each(|column| values.push(column, Type::INT8_ARRAY));
+        values.push(cursors, Type::INT8_ARRAY);
         values.push(ends, Type::INT8_ARRAY);
-        values.push(events, Type::INT8_ARRAY);
         sealed.into_iter().for_each(|column| values.push(column, Type::BYTEA_ARRAY));
-        let (mut runs, mut kinds, mut places, mut bodies) = (vec![], vec![], vec![], vec![]);
-        for ((run, kind, place), body) in self.parts {
-            runs.push(run);
-            kinds.push(kind);
-            places.push(place);
-            bodies.push(body);
-        }
-        values.push(runs, Type::TEXT_ARRAY);
-        values.push(kinds, Type::TEXT_ARRAY);
-        values.push(places, Type::TEXT_ARRAY);
-        values.push(bodies, Type::BYTEA_ARRAY);
+        write_moves(self.moved, self.parts, values);
     }
+}
+
+fn write_moves(moved: BTreeMap<String, Moved<'_>>, parts: Parts, values: &mut Values) {
+    let (mut ids, mut statuses, mut cursors) = (vec![], vec![], [const { vec![] }; 2]);
+    let (mut ends, mut events, mut sealed) = (vec![], vec![], [const { vec![] }; 2]);
+    for (id, moved) in moved {
+        ids.push(id);
+        statuses.push(moved.run.status.as_str());
+        cursors[0].push(moved.from.cast_signed());
+        cursors[1].push(moved.run.cursor.cast_signed());
+        ends.push(moved.run.finished_at.map(Timestamp::millis));
+        events.push(moved.events.cast_signed());
+        sealed.iter_mut().zip(moved.sealed).for_each(|(column, value)| column.push(value));
+    }
+    values.push(ids, Type::TEXT_ARRAY);
+    values.push(statuses, Type::TEXT_ARRAY);
+    cursors.into_iter().for_each(|column| values.push(column, Type::INT8_ARRAY));
+    values.push(ends, Type::INT8_ARRAY);
+    values.push(events, Type::INT8_ARRAY);
+    sealed.into_iter().for_each(|column| values.push(column, Type::BYTEA_ARRAY));
+    let (mut runs, mut kinds, mut places, mut bodies) = (vec![], vec![], vec![], vec![]);
+    for ((run, kind, place), body) in parts {
+        runs.push(run);
+        kinds.push(kind);
+        places.push(place);
+        bodies.push(body);
+    }
+    values.push(runs, Type::TEXT_ARRAY);
+    values.push(kinds, Type::TEXT_ARRAY);
+    values.push(places, Type::TEXT_ARRAY);
+    values.push(bodies, Type::BYTEA_ARRAY);
+}
+
+/// A run as it is made: what changes with its moves at both ends, and between them what does not.
+pub(crate) fn sealed_run(handle: &TenantHandle, made: &StoredRun) -> Result<[Vec<u8>; 3], Fault> {
+    let id = made.run.id.to_string();
+    let frozen = (&made.definition, &made.config, &made.input);
+    Ok([
+        handle.seal("run", &[&id, "run"], &made.run)?,
+        handle.seal("run", &[&id, "frozen"], &frozen)?,
+        handle.seal("run", &[&id, "state"], &made.state)?,
+    ])
 }

@@ -109,7 +109,8 @@ impl TenantHandle {
     fn recalled(&self, home: &Arc<Home>, additions: &Additions<'_>) -> Option<Recalled> {
         let mut memory = self.queue.memory();
         let recalled = memory.take(home)?;
-        if additions.are_known(&recalled.facts) {
+        // That a tenant begins to store something is announced first.
+        if additions.are_known(&recalled.facts) && (recalled.at_rest || !additions.keep_data()) {
             return Some(recalled);
         }
         memory.keep(recalled);
@@ -124,7 +125,7 @@ impl TenantHandle {
         mut additions: Additions<'_>,
         mut recalled: Recalled,
     ) -> Result<AtOnce, Fault> {
-        let (outcomes, growth) = additions.decide(self, &mut recalled.facts);
+        let (outcomes, stored) = additions.decide(self, &mut recalled.facts, recalled.stored);
         if outcomes.iter().any(Result::is_err) {
             return Ok(AtOnce::AskFirst);
         }
@@ -135,7 +136,7 @@ impl TenantHandle {
         let mut values = Values::new(self.id, Some((&recalled, &leases)));
         additions.write(self, &mut values)?;
         values.push_marks(&batch.marks);
-        let (stored, at_rest) = (recalled.stored + growth, recalled.at_rest);
+        let at_rest = recalled.at_rest;
         let stored = values.push_log(self, batch.before, batch.events, &batch.head, (stored, at_rest))?;
         if batch.marks.iter().any(|mark| matches!(mark, Mark::Open { .. })) {
             home.announce_work(self.id).await?;
@@ -261,8 +262,15 @@ impl TenantHandle {
                 added.push(number);
             }
         }
+        if txn.kept().changes_runs {
+            facts.runs.clear();
+        }
+        facts.runs.extend(txn.kept().begun);
         additions.look(&txn, &mut facts).await?;
-        let (decided, growth) = additions.decide(self, &mut facts);
+        if additions.keep_data() {
+            txn.keeps_data();
+        }
+        let (decided, stored) = additions.decide(self, &mut facts, txn.kept().stored);
         for (number, decided) in added.into_iter().zip(decided) {
             let ids = decided.and_then(|()| batch.take(self, &jobs[number].ending));
             outcomes[number] = Some(ids.map(|ids| (Box::new(()) as Answer, ids)));
@@ -274,9 +282,8 @@ impl TenantHandle {
         let mut values = Values::new(self.id, None);
         additions.write(self, &mut values)?;
         values.push_marks(&batch.marks);
-        let kept = txn.kept();
-        let stored = (kept.stored + growth, kept.at_rest);
-        let stored = values.push_log(self, batch.before, batch.events, &batch.head, stored)?;
+        let at_rest = txn.kept().at_rest;
+        let stored = values.push_log(self, batch.before, batch.events, &batch.head, (stored, at_rest))?;
         let version = if additions.any_again() {
             let version = values.write(&txn).await?;
             additions.put_again(&txn).await?;
@@ -288,12 +295,8 @@ impl TenantHandle {
             // All of it is sent before any of it is waited for.
             try_join!(values.write(&txn), txn.commit())?.0
         };
-        if kept.changes_runs {
-            facts.runs.clear();
-        }
-        facts.runs.extend(kept.begun);
         let after = (version, batch.head);
-        let recalled = Recalled::new(&txn.home, after, (stored, kept.at_rest), facts);
+        let recalled = Recalled::new(&txn.home, after, (stored, at_rest), facts);
         self.queue.memory().keep(recalled);
         txn.end()?.ended();
         Ok(())

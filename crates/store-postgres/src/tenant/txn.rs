@@ -88,10 +88,7 @@ impl Txn {
 
     /// Counts what the tenant stores more, where its plan has room for that.
     pub(crate) fn admit(&self, limit: Option<u64>, growth: i64) -> Result<(), Fault> {
-        let after = self.changing().stored.saturating_add(growth);
-        if growth > 0 && limit.is_some_and(|limit| after.max(0).cast_unsigned() > limit) {
-            return Err(StoreError::QuotaExceeded.into());
-        }
+        fits(limit, self.kept().stored, growth)?;
         self.stores(growth);
         Ok(())
     }
@@ -167,4 +164,13 @@ impl Txn {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a tenant that stores so much may store more.
+pub(super) fn fits(limit: Option<u64>, stored: i64, growth: i64) -> Result<(), Fault> {
+    let after = stored.saturating_add(growth).max(0).cast_unsigned();
+    if growth > 0 && limit.is_some_and(|limit| after > limit) {
+        return Err(StoreError::QuotaExceeded.into());
+    }
+    Ok(())
 }
