@@ -162,6 +162,13 @@ struct Counts {
     runs: Mutex<Vec<String>>,
 }
 
+impl Counts {
+    fn took(&self, time: Duration) {
+        let mut longest = self.longest.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = (*longest).max(time);
+    }
+}
+
 impl Pair {
     fn restart_under_load(self) -> anyhow::Result<Noticed> {
         let Self { servers: [one, two], owner, key, _redis } = self;
@@ -242,9 +249,7 @@ async fn call(
             }
             counts.failed.fetch_add(usize::from(tried == TRIES), Ordering::Relaxed);
         }
-        let mut longest = counts.longest.lock().unwrap_or_else(PoisonError::into_inner);
-        *longest = (*longest).max(begun.elapsed());
-        drop(longest);
+        counts.took(begun.elapsed());
         sleep(Duration::from_millis(20)).await;
     }
     Ok(())
