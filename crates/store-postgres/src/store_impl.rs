@@ -297,6 +297,7 @@ where
 {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     let id = handle.id;
+    handle.queue.settled().await;
     let (session, origin) = handle.there(|home| async move { home.begin(id, begin).await }).await?;
     let session = Arc::new(session);
     let value = read(handle, session.clone()).await;
