@@ -27,8 +27,8 @@ mod token;
 
 pub use footing::{Footing, FootingRow, footing};
 pub use init::{Made, SetupError, init};
-pub use link::Tls;
 pub use only_server::OnlyServer;
 pub use own_home::OwnHome;
 pub use provisioner::Provisioner;
 pub use store_impl::{Carries, PostgresStore, Settings};
+pub use tls::Tls;

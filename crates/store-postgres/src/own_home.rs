@@ -9,7 +9,7 @@ use crate::footing::own_footing;
 use crate::home::{Home, Own, params};
 use crate::homes::{CONNECTIONS, Homes};
 use crate::init::SetupError;
-use crate::link::{Link, Tls};
+use crate::link::Link;
 use crate::naming::Naming;
 use crate::schema;
 use crate::token::Tokens;
@@ -24,6 +24,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use store::{Isolation, StoreError};
 use store_core::keys::{FIRST_EPOCH, WorkingKeys};
+use tls::Tls;
 use tokio_postgres::config::{Config, Host, SslMode};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -213,8 +214,9 @@ impl PostgresStore {
         let naming = Naming { database: role.clone(), server: role };
         let kms: Arc<dyn Kms> = Arc::new(NoMasterKey);
         let homes = Homes::alone((link, naming), token_key, (kms.clone(), env.clone()))?;
-        let id = home.read(tenant, "SELECT data_key FROM log_head", &[]).await?;
-        let sealed_under: &str = id.1.first().ok_or(Fault::KeyGone)?.try_get(0).map_err(Fault::from)?;
+        let (_, found) = home.read(tenant, &[("SELECT data_key FROM log_head", &[])]).await?;
+        let head = found.first().and_then(|rows| rows.first()).ok_or(Fault::KeyGone)?;
+        let sealed_under: &str = head.try_get(0).map_err(Fault::from)?;
         if sealed_under != keys.data_name {
             return Err(SetupError::Unusable("the tenant's data key has been changed since".to_owned()));
         }
@@ -225,7 +227,8 @@ impl PostgresStore {
 #[cfg(test)]
 mod tests {
     use super::{OwnHome, address};
-    use crate::link::{Link, Tls};
+    use crate::link::Link;
+    use tls::Tls;
 
     #[test]
     fn an_address_reads_back_as_the_same_place() {

@@ -19,7 +19,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (VOCABULARY, &["ids", "env", "errors", "money", "secret"]),
     (DECISIONS, &["authz", "audit", "workflow", "metering", "residency"]),
     (PORTS, &["context", "kms", "limiter", "prompt", "store", "model", "egress", "sandbox", "bus", "vault"]),
-    (ADAPTERS, &["sqlcipher", "hardening", "connectors"]),
+    (ADAPTERS, &["sqlcipher", "hardening", "connectors", "tls"]),
     (USE_CASES, &["app", "worker"]),
     (
         EDGES,
@@ -59,15 +59,18 @@ const FIRST_PORTS: &[&str] = &["context", "kms"];
 /// Dependencies that the floors alone would refuse: from, to, why.
 const ARROWS: &[(&str, &str, &str)] = &[
     ("bus-nats", "bus-local", "what others ring is heard in this process by its own doorbell"),
+    ("bus-nats", "tls", "links to other engines are verified in the same way"),
     ("env", "ids", "IdGen makes ids out of the clock and randomness"),
     ("kms-file", "hardening", "key material is kept in locked memory"),
     ("limiter", "store", "the call that asks to be admitted is the one of which its row tells"),
     ("limiter-local", "store", "what the limiter keeps in memory is restored from usage and budgets at rest"),
     ("limiter-redis", "store", "what the limiter keeps in Redis is restored from usage and budgets at rest"),
     ("limiter-redis", "limiter-local", "both limiters read the rows that they restore from in the same way"),
+    ("limiter-redis", "tls", "links to other engines are verified in the same way"),
     ("store-core", "hardening", "tenants' keys are kept in locked memory"),
     ("store-memory", "store-core", "the reference and the durable backends mean the same by a filter"),
     ("store-postgres", "store-core", "what every durable backend does alike is written once"),
+    ("store-postgres", "tls", "links to other engines are verified in the same way"),
     ("store-sqlite", "store-core", "what every durable backend does alike is written once"),
     ("store-sqlite", "hardening", "tenants' keys are kept in locked memory"),
     ("store-sqlite", "sqlcipher", "the unsafe part of the embedded store has a crate of its own"),
