@@ -63,7 +63,7 @@ impl RunStore for MemoryStore {
         update: RunUpdate,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.leases.permit(access.tenant())?;
+        self.permit(access.tenant())?;
         self.write(access.tenant(), commit, |tables| {
             let stored = tables.runs.get_mut(&update.run.id).ok_or(StoreError::NotFound)?;
             if stored.run.cursor + 1 != update.run.cursor {

@@ -1,0 +1,86 @@
+//! Leases and the steps of runs, as the store gives and keeps them.
+
+use super::{Promise, Watch};
+use context::Lease;
+use ids::{RunId, TenantId};
+
+/// A lease as the store gave it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    lease: Lease,
+    /// When it ends, in milliseconds since the beginning.
+    until: i64,
+    /// Whether it was taken from somebody for an order, who does not know yet.
+    taken: bool,
+}
+
+impl Watch {
+    /// The store gave a run to a worker that had asked for it.
+    pub(crate) fn given(&self, tenant: TenantId, lease: Lease, (now, until): (i64, i64)) {
+        let mut seen = self.seen();
+        seen.held.insert((tenant, lease.run), Held { lease, until, taken: false });
+        let held = seen.held.iter().filter(|((of, _), held)| *of == tenant && now < held.until).count();
+        let most = seen.tenants.get(&tenant).map_or(usize::MAX, |expected| expected.runs);
+        if held > most {
+            seen.find(Promise::Ceilings, format!("{held} runs of {tenant} are carried out at once, {most} may be"));
+        }
+    }
+
+    /// The store took a run from whoever had it, for an order.
+    pub(crate) fn taken(&self, tenant: TenantId, lease: Lease, until: i64) {
+        self.seen().held.insert((tenant, lease.run), Held { lease, until, taken: true });
+    }
+
+    /// The store put the end of a lease off.
+    pub(crate) fn renewed(&self, tenant: TenantId, lease: Lease, until: i64) {
+        let mut seen = self.seen();
+        match seen.held.get_mut(&(tenant, lease.run)) {
+            Some(held) if held.lease == lease => held.until = until,
+            _ => seen.find(Promise::EffectOnce, format!("the lost lease {} on {} was renewed", lease.fence, lease.run)),
+        }
+    }
+
+    /// A worker let go of a run.
+    pub(crate) fn released(&self, tenant: TenantId, lease: Lease) {
+        let mut seen = self.seen();
+        if seen.held.get(&(tenant, lease.run)).is_some_and(|held| held.lease == lease) {
+            seen.held.remove(&(tenant, lease.run));
+        }
+    }
+
+    /// The store took a write of a visit under a lease.
+    pub(crate) fn wrote(&self, tenant: TenantId, lease: Option<Lease>, what: &str) {
+        let Some(lease) = lease else { return };
+        let mut seen = self.seen();
+        if seen.held.get(&(tenant, lease.run)).is_none_or(|held| held.lease != lease) {
+            let text = format!("{what} of {} was written under the lost lease {}", lease.run, lease.fence);
+            seen.find(Promise::EffectOnce, text);
+        }
+    }
+
+    /// It is durable that a step has succeeded.
+    pub(crate) fn succeeded(&self, run: RunId, node: &str) {
+        self.seen().succeeded.insert((run, node.to_owned()));
+    }
+
+    /// A call for a step leaves a worker.
+    pub(crate) fn leaves(&self, (tenant, lease): (TenantId, Option<Lease>), step: &str, now: i64) {
+        let mut seen = self.seen();
+        let Some(lease) = lease else {
+            return seen.find(Promise::EffectOnce, format!("a call for {step} left without a lease"));
+        };
+        let run = lease.run;
+        if seen.succeeded.contains(&(run, step.to_owned())) {
+            seen.find(Promise::EffectOnce, format!("a call for {step} of {run} left, which had succeeded"));
+        }
+        match seen.held.get(&(tenant, run)) {
+            // Whoever lost it to an order learns of that with the next renewal.
+            Some(held) if held.taken => {}
+            Some(held) if held.lease == lease && now < held.until => {}
+            _ => {
+                let text = format!("a call for {step} of {run} left under the lost lease {}", lease.fence);
+                seen.find(Promise::EffectOnce, text);
+            }
+        }
+    }
+}
