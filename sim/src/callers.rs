@@ -18,6 +18,8 @@ use std::time::Duration;
 const PEOPLE: u64 = 2;
 /// How long after the last trouble everything has to have come to an end.
 const PATIENCE: i64 = 90_000;
+/// How long looking at what came of it may take.
+const LOOKING: i64 = 30_000;
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// Somebody who calls.
@@ -57,6 +59,11 @@ impl Caller {
     /// When whatever was begun has to have ended.
     fn deadline(&self) -> i64 {
         self.calm + PATIENCE
+    }
+
+    /// When callers give up asking.
+    fn end(&self) -> i64 {
+        self.deadline() + LOOKING
     }
 
     async fn pause(&self, most: u64) {

@@ -44,7 +44,7 @@ pub(crate) async fn found(
         let id: TenantId = env.id();
         let runs = dice.within(1..=3);
         let canary = format!("canary{number}x{}", hex::encode(env.random::<4>()));
-        let budget = if dice.in_hundred(50) { "0.008" } else { "0.05" }.parse()?;
+        let budget = if dice.in_hundred(50) { "0.005" } else { "0.05" }.parse()?;
         let (row, key) = (row(id, number, runs, env)?, issue_api_key(id, env.id(), env));
         let (role, scopes) = (Role::Owner, Scopes::everything());
         let subject = IndexedSubject::ApiKey { id: key.id, role, scopes: scopes.clone(), agent: None };

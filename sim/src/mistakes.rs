@@ -7,7 +7,7 @@ use clap::ValueEnum;
 pub(crate) enum Mistake {
     /// The store takes writes under leases that are lost.
     FenceIgnored,
-    /// Workers are told that every lease was renewed.
+    /// The same, and workers are told that every lease was renewed, lost ones among them.
     LossHidden,
     /// Calls leave without their idempotency keys.
     KeyDropped,

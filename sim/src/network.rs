@@ -35,7 +35,7 @@ pub(crate) enum Trouble {
     Refused,
     /// Whatever is sent is lost, and nobody says so.
     Silent,
-    /// Everything takes up to so many milliseconds.
+    /// Some of what is sent takes up to so many milliseconds.
     Slow(u64),
 }
 
@@ -50,6 +50,11 @@ pub(crate) enum CutOff {
 
 /// How long a node waits for an answer that does not come, in milliseconds.
 const PATIENCE: std::ops::RangeInclusive<u64> = 1_000..=9_000;
+
+/// How much of a hundred things is stuck where the way is slow.
+const STUCK: u64 = 30;
+/// In how many of a hundred cases a connection to the outside breaks without any trouble.
+const LOST: u64 = 2;
 
 /// The network between nodes and their peers.
 pub(crate) struct Network {
@@ -82,7 +87,7 @@ impl Network {
     /// How many milliseconds the next thing takes from one to the other.
     pub(crate) fn delay(&self, node: usize, peer: Peer) -> u64 {
         let most = match self.troubles().get(&(node, peer)) {
-            Some(Trouble::Slow(most)) => *most,
+            Some(Trouble::Slow(most)) if self.dice.in_hundred(STUCK) => *most,
             _ if self.dice.in_hundred(5) => 40,
             _ => 2,
         };
@@ -122,6 +127,9 @@ impl Link {
     async fn cross(&self) -> Result<(), ()> {
         let network = &self.world.network;
         tokio::time::sleep(Duration::from_millis(network.delay(self.node, self.peer))).await;
+        if matches!(self.peer, Peer::Outside | Peer::Models) && network.dice.in_hundred(LOST) {
+            return Err(());
+        }
         let trouble = network.troubles().get(&(self.node, self.peer)).copied();
         match trouble {
             None | Some(Trouble::Slow(_)) => Ok(()),

@@ -20,8 +20,8 @@ use background::Background;
 use bus_local::LocalBus;
 use http_api::Api;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use store_memory::MemoryStore;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -146,7 +146,8 @@ async fn answer(mut router: Router, link: Link, request: Request, mut reply: one
         asked = asked.header(name, value);
     }
     let Ok(asked) = asked.body(Body::from(body)) else { return };
-    let kept = link.world.mistaken(Mistake::SharedCache).then(|| link.world.cache.lock().ok()?.get(&path).cloned());
+    let kept =
+        link.world.mistaken(Mistake::SharedCache).then(|| link.world.cache.lock().ok()?.get(&path).cloned());
     let responding = async {
         if let Some(kept) = kept.flatten().filter(|_| method == http::Method::GET) {
             return kept;

@@ -33,10 +33,12 @@ impl Egress for NodeEgress {
             ["marker", "step"].map(|name| asked.get(name).and_then(Value::as_str).unwrap_or_default());
         world.watch.shown(tenant.id(), "a call", &asked.to_string());
         world.watch.leaves((tenant.id(), tenant.lease()), step, world.now());
-        let answering = self.0.call(step, async { self.serve(&request, (marker, step)) });
+        let answering = self.0.call(step, self.serve(&request, (marker, step)));
         let answer = match tokio::time::timeout(patience, answering).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(CutOff::There)) if world.network.dice().in_hundred(50) => return Err(EgressError::Connect),
+            Ok(Err(CutOff::There)) if world.network.dice().in_hundred(50) => {
+                return Err(EgressError::Connect);
+            }
             Ok(Err(_)) => return Err(EgressError::Broken { sent: true }),
             Err(_) => return Err(EgressError::Timeout { sent: true }),
         };
@@ -52,9 +54,10 @@ impl Egress for NodeEgress {
 }
 
 impl NodeEgress {
-    /// What the service does and answers.
-    fn serve(&self, request: &OutboundRequest, (marker, step): (&str, &str)) -> (u16, Value) {
+    /// What the service does, in the midst of the time that it takes, and answers.
+    async fn serve(&self, request: &OutboundRequest, (marker, step): (&str, &str)) -> (u16, Value) {
         let world = &self.0.world;
+        tokio::time::sleep(thinking(&self.0)).await;
         let careful = request.url.to_string().starts_with(CAREFUL);
         if careful && world.network.dice().in_hundred(BUSY) {
             return (503, json!({}));
@@ -64,11 +67,14 @@ impl NodeEgress {
         let key = key.and_then(|value| value.to_str().ok());
         let receipt = world.watch.effect(marker, step, key);
         world.note(format_args!("  effect {receipt} for {key:?}"));
+        tokio::time::sleep(thinking(&self.0)).await;
         (200, json!({"receipt": receipt, "marker": marker}))
     }
 }
 
-/// How long a model thinks, in milliseconds.
+/// How long a service or a model takes for a part of its work.
 pub(crate) fn thinking(link: &Link) -> Duration {
-    Duration::from_millis(link.world.network.dice().within(1..=400))
+    let dice = link.world.network.dice();
+    let most = if dice.in_hundred(30) { 1_500 } else { 150 };
+    Duration::from_millis(dice.within(1..=most))
 }

@@ -9,6 +9,8 @@ use std::ops::RangeInclusive;
 const TROUBLES: RangeInclusive<u64> = 1_000..=15_000;
 /// How long what goes wrong lasts.
 const LASTS: RangeInclusive<u64> = 200..=9_000;
+/// How long a node stands still. Leases end after six seconds.
+const STANDS: RangeInclusive<u64> = 3_000..=12_000;
 
 /// Something that happens to a node.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +40,10 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let dice = Dice::of(seed, "plan");
         let (servers, workers) = (dice.within(1..=3), dice.within(1..=2));
-        let roles: Vec<_> = (0..servers)
-            .map(|_| Role::Server)
-            .chain((0..workers).map(|_| Role::Worker))
-            .collect();
+        let roles: Vec<_> =
+            (0..servers).map(|_| Role::Server).chain((0..workers).map(|_| Role::Worker)).collect();
         let mut plan = Self { roles, tenants: dice.within(2..=3), events: Vec::new(), calm: 1_000 };
-        for _ in 0..dice.within(2..=9) {
+        for _ in 0..dice.within(4..=12) {
             plan.go_wrong(&dice);
         }
         plan.events.sort_by_key(|(at, _)| *at);
@@ -57,17 +57,22 @@ impl Plan {
         let nodes: Vec<_> = (0..self.roles.len()).collect();
         let Some(node) = dice.one_of(&nodes).copied() else { return };
         match dice.within(0..=99) {
-            0..=24 => self.events.push((at, Event::Crash(node, end))),
-            25..=44 => self.events.push((at, Event::Hang(node, end))),
-            45..=52 => self.events.push((at, Event::Drain(node, end - at))),
-            53..=57 => {
+            0..=19 => self.events.push((at, Event::Crash(node, end))),
+            20..=44 => {
+                let end = at + moment(dice.within(STANDS));
+                self.calm = self.calm.max(end);
+                self.events.push((at, Event::Hang(node, end)));
+            }
+            45..=50 => self.events.push((at, Event::Drain(node, end - at))),
+            51..=55 => {
                 // The store itself is gone for a while.
                 nodes.iter().for_each(|node| self.trouble((*node, Peer::Store), (at, end), Trouble::Refused));
             }
-            58..=67 => {
+            56..=65 => {
                 let kind = kind(dice);
                 Peer::ALL.iter().for_each(|peer| self.trouble((node, *peer), (at, end), kind));
             }
+            66..=82 => self.trouble((node, Peer::Store), (at, end), kind(dice)),
             _ => {
                 let peer = dice.one_of(&Peer::ALL).copied().unwrap_or(Peer::Store);
                 self.trouble((node, peer), (at, end), kind(dice));
@@ -85,7 +90,7 @@ fn kind(dice: &Dice) -> Trouble {
     match dice.within(0..=2) {
         0 => Trouble::Refused,
         1 => Trouble::Silent,
-        _ => Trouble::Slow(dice.within(50..=8_000)),
+        _ => Trouble::Slow(dice.within(500..=9_000)),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn simulate(
     let clock = WallClock { world: Arc::clone(&world), fast: 0 };
     let env = Env::new(Arc::new(clock), Arc::new(Dice::of(seed, "truth"))).in_place();
     let truth = MemoryStore::new("local".parse()?, env.clone());
-    if mistake == Some(Mistake::FenceIgnored) {
+    if matches!(mistake, Some(Mistake::FenceIgnored | Mistake::LossHidden)) {
         truth.ignore_fences();
     }
     let settings = limiter_local::Settings { parallel_model_calls: MODEL_CALLS, ..Default::default() };

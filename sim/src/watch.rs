@@ -1,7 +1,7 @@
 //! [`Watch`]: sees all that reaches the store, the outside and the callers, and says what must never happen.
 
-mod spending;
 mod runs;
+mod spending;
 
 use ids::{CallId, RunId, TenantId};
 use money::Usd;
@@ -123,9 +123,10 @@ impl Watch {
     /// Looks at a text that came to a tenant or left for it: nothing in it may be another's.
     pub(crate) fn shown(&self, tenant: TenantId, what: &str, text: &str) {
         let mut seen = self.seen();
-        let foreign = seen.tenants.iter().find(|(id, expected)| {
-            **id != tenant && text.contains(expected.canary.as_str())
-        });
+        let foreign = seen
+            .tenants
+            .iter()
+            .find(|(id, expected)| **id != tenant && text.contains(expected.canary.as_str()));
         if let Some((owner, _)) = foreign {
             let text = format!("{what} of {tenant} holds what is {owner}'s");
             seen.find(Promise::Boundary, text);

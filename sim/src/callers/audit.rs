@@ -40,7 +40,8 @@ impl Caller {
         }
         let mut started: BTreeMap<String, u32> = BTreeMap::new();
         for run in &runs {
-            let Some(detail) = self.expect(&Asked::get(format!("/v1/runs/{}", text(run, "/id"))), 200).await else {
+            let Some(detail) = self.expect(&Asked::get(format!("/v1/runs/{}", text(run, "/id"))), 200).await
+            else {
                 self.find(Promise::NoLostRun, format!("{} is listed and cannot be read", text(run, "/id")));
                 continue;
             };
@@ -103,7 +104,7 @@ impl Caller {
     fn receipts(&self, kind: Option<Kind>, marker: &str) -> Option<String> {
         let receipt = |step: &str| self.world.watch.receipt(marker, step).unwrap_or_default();
         match kind? {
-            Kind::Pay => Some(format!("{} {}", receipt("charge"), receipt("ship"))),
+            Kind::Pay => Some(["charge", "ship", "tell"].map(receipt).join(" ")),
             Kind::Once => Some(receipt("send")),
             Kind::Ask => None,
         }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// What a workflow of the simulation is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Two calls of a careful service at once, and a record of both.
+    /// Two calls of a careful service at once, a third after them, and a record of all.
     Pay,
     /// A call of a careless service, which must not be repeated.
     Once,

@@ -80,7 +80,7 @@ impl Caller {
 
     /// Asks again and again until an answer says something, or time is up.
     pub(super) async fn insist(&self, asked: &Asked) -> Option<Answer> {
-        while self.world.now() < self.deadline() {
+        while self.world.now() < self.end() {
             if let Some(answer) = self.ask(asked).await.filter(|answer| !says_nothing(answer)) {
                 return Some(answer);
             }
@@ -94,7 +94,8 @@ impl Caller {
         let answer = self.insist(asked).await?;
         if answer.status != status {
             let Answer { status, body } = answer;
-            self.world.note(format_args!("{} {} was answered with {status} {body}", asked.method, asked.path));
+            self.world
+                .note(format_args!("{} {} was answered with {status} {body}", asked.method, asked.path));
             return None;
         }
         serde_json::from_str(&answer.body).ok()

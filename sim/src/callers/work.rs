@@ -1,17 +1,17 @@
 //! What people do while things go wrong.
 
+use super::Caller;
 use super::book::Kind;
 use super::http::{Asked, says_nothing};
-use super::Caller;
-use crate::outside::{CARELESS, CAREFUL};
+use crate::outside::{CAREFUL, CARELESS};
 use crate::watch::Promise;
 use ::http::Method;
 use serde_json::{Value, json};
 
 /// How much each of a tenant's people does.
-const ACTS: u64 = 12;
+const ACTS: u64 = 16;
 /// The longest pause between two acts, in milliseconds.
-const PAUSE: u64 = 2_000;
+const PAUSE: u64 = 1_200;
 
 impl Kind {
     const fn name(self) -> &'static str {
@@ -23,14 +23,16 @@ impl Kind {
     }
 
     fn definition(self) -> Value {
-        let again = json!({"max_attempts": 10, "backoff": {"initial_seconds": 1, "max_seconds": 4, "factor": 2}});
+        let again =
+            json!({"max_attempts": 10, "backoff": {"initial_seconds": 1, "max_seconds": 4, "factor": 2}});
         let start = json!({"id": "start", "type": "source", "kind": "manual"});
         let call = |id: &str, service: &str| {
             json!({"id": id, "type": "http", "after": ["start"], "method": "POST", "url": format!("{service}/{id}"),
                 "body": {"marker": "{{ input.marker }}", "step": id}, "timeout": 12})
         };
-        let careful = |id: &str| {
+        let careful = |id: &str, after: &[&str]| {
             let mut call = call(id, CAREFUL);
+            call["after"] = json!(after);
             call["retry"] = again.clone();
             call["on_unknown"] = json!("retry");
             call
@@ -41,11 +43,18 @@ impl Kind {
         };
         let nodes = match self {
             Self::Pay => {
-                let receipt = "{{ steps.charge.output.body.receipt }} {{ steps.ship.output.body.receipt }}";
-                json!([start, careful("charge"), careful("ship"), note(&["charge", "ship"], receipt)])
+                let receipts = ["charge", "ship", "tell"]
+                    .map(|step| format!("{{{{ steps.{step}.output.body.receipt }}}}"));
+                let (charge, ship) = (careful("charge", &["start"]), careful("ship", &["start"]));
+                let tell = careful("tell", &["charge", "ship"]);
+                json!([start, charge, ship, tell, note(&["tell"], &receipts.join(" "))])
             }
             Self::Once => {
-                json!([start, call("send", CARELESS), note(&["send"], "{{ steps.send.output.body.receipt }}")])
+                json!([
+                    start,
+                    call("send", CARELESS),
+                    note(&["send"], "{{ steps.send.output.body.receipt }}")
+                ])
             }
             Self::Ask => {
                 let ask = json!({"id": "ask", "type": "ai", "after": ["start"], "model": "offline", "timeout": 15,
@@ -133,7 +142,8 @@ impl Caller {
         let runs = self.book.runs(self.company.id);
         let Some((run, marker)) = self.dice.one_of(&runs) else { return };
         let Some(answer) = self.ask(&Asked::get(format!("/v1/runs/{run}"))).await else { return };
-        if !says_nothing(&answer) && !(answer.status == 200 && answer.body.contains(marker.as_str())) {
+        let is_right = answer.status == 200 && answer.body.contains(marker.as_str());
+        if !is_right && !says_nothing(&answer) {
             let text = format!("{run} was accepted, and is answered with {}", answer.status);
             self.world.watch.find(Promise::NoLostRun, text);
         }

@@ -64,7 +64,10 @@ impl FailureLog for NoFailures {
 }
 
 /// Lets callers in, by what the store knows.
-pub(crate) fn authenticator<S: CredentialIndex + AuditLog + 'static>(store: Arc<S>, env: Env) -> Authenticator {
+pub(crate) fn authenticator<S: CredentialIndex + AuditLog + 'static>(
+    store: Arc<S>,
+    env: Env,
+) -> Authenticator {
     let key = Arc::new(IndexKey::new(SecretBytes::take(&mut INDEX_KEY.clone())));
     Authenticator::new(store.clone(), store, Arc::new(NoFailures), key, URL.to_owned(), env)
 }

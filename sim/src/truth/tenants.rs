@@ -3,9 +3,7 @@
 use super::{NodeStore, over_the_network};
 use async_trait::async_trait;
 use audit::event::Draft;
-use context::{
-    Access, AuditUnavailable, Create, Delete, Private, Read, ReadContent, Tenant, Update, on,
-};
+use context::{Access, AuditUnavailable, Create, Delete, Private, Read, ReadContent, Tenant, Update, on};
 use env::Timestamp;
 use ids::{CallId, EventId, RecordId, RunId, Slug, TenantId, WorkflowId};
 use secret::SecretBytes;
@@ -79,9 +77,10 @@ macro_rules! watched {
         let tenant = $tenant;
         $self
             .over($what, async {
-                let written = $work.await?;
-                $self.link.world.watch.wrote(tenant.id(), tenant.lease(), $what);
-                Ok(written)
+                let written = $work.await;
+                let refused = matches!(written, Err(StoreError::LeaseLost));
+                $self.link.world.watch.wrote((tenant.id(), tenant.lease()), $what, refused);
+                written
             })
             .await
     }};

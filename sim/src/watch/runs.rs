@@ -18,11 +18,20 @@ impl Watch {
     /// The store gave a run to a worker that had asked for it.
     pub(crate) fn given(&self, tenant: TenantId, lease: Lease, (now, until): (i64, i64)) {
         let mut seen = self.seen();
-        seen.held.insert((tenant, lease.run), Held { lease, until, taken: false });
+        let before = seen.held.insert((tenant, lease.run), Held { lease, until, taken: false });
+        if before.is_some_and(|before| now < before.until) {
+            seen.find(
+                Promise::EffectOnce,
+                format!("{} was given to somebody while another had it", lease.run),
+            );
+        }
         let held = seen.held.iter().filter(|((of, _), held)| *of == tenant && now < held.until).count();
         let most = seen.tenants.get(&tenant).map_or(usize::MAX, |expected| expected.runs);
         if held > most {
-            seen.find(Promise::Ceilings, format!("{held} runs of {tenant} are carried out at once, {most} may be"));
+            seen.find(
+                Promise::Ceilings,
+                format!("{held} runs of {tenant} are carried out at once, {most} may be"),
+            );
         }
     }
 
@@ -36,7 +45,10 @@ impl Watch {
         let mut seen = self.seen();
         match seen.held.get_mut(&(tenant, lease.run)) {
             Some(held) if held.lease == lease => held.until = until,
-            _ => seen.find(Promise::EffectOnce, format!("the lost lease {} on {} was renewed", lease.fence, lease.run)),
+            _ => seen.find(
+                Promise::EffectOnce,
+                format!("the lost lease {} on {} was renewed", lease.fence, lease.run),
+            ),
         }
     }
 
@@ -48,12 +60,13 @@ impl Watch {
         }
     }
 
-    /// The store took a write of a visit under a lease.
-    pub(crate) fn wrote(&self, tenant: TenantId, lease: Option<Lease>, what: &str) {
-        let Some(lease) = lease else { return };
+    /// Something was to be written in a visit under a lease, and was refused because it is lost, or not.
+    pub(crate) fn wrote(&self, (tenant, lease): (TenantId, Option<Lease>), what: &str, refused: bool) {
+        let Some(lease) = lease.filter(|_| !refused) else { return };
         let mut seen = self.seen();
         if seen.held.get(&(tenant, lease.run)).is_none_or(|held| held.lease != lease) {
-            let text = format!("{what} of {} was written under the lost lease {}", lease.run, lease.fence);
+            let text =
+                format!("{what} of {} came past the fence under the lost lease {}", lease.run, lease.fence);
             seen.find(Promise::EffectOnce, text);
         }
     }

@@ -12,7 +12,10 @@ impl Seen {
         *sum = sum.minus(before).plus(cost);
         let (sum, limit) = (*sum, self.tenants.get(&tenant).map(|expected| expected.budget));
         if let Some(limit) = limit.filter(|limit| sum > *limit && cost > before) {
-            self.find(Promise::Ceilings, format!("{tenant} may have to pay {sum}, and its budget is {limit}"));
+            self.find(
+                Promise::Ceilings,
+                format!("{tenant} may have to pay {sum}, and its budget is {limit}"),
+            );
         }
     }
 }
@@ -31,7 +34,10 @@ impl Watch {
         *under_way += 1;
         let under_way = *under_way;
         if under_way > most {
-            seen.find(Promise::Ceilings, format!("{under_way} model calls of {tenant} are under way, {most} may be"));
+            seen.find(
+                Promise::Ceilings,
+                format!("{under_way} model calls of {tenant} are under way, {most} may be"),
+            );
         }
     }
 
