@@ -1,6 +1,6 @@
-// Seeds in the programme's own way: each in a process of its own, whose randomness is the seed's alone.
-#![expect(clippy::tests_outside_test_module, reason = "an integration test is nothing else")]
+//! Fifty seeds that keep what is promised, the same log for the same seed, and mistakes that some seed names.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 /// What the simulation says of these seeds, and whether all of them kept what is promised.
@@ -33,8 +33,7 @@ fn fifty_seeds_keep_what_is_promised() {
 fn the_same_seed_gives_the_same_log() {
     let (kept, text) = simulated(&["--seed", "51", "--seeds", "4", "--twice"]);
     assert!(kept && text.contains("4 seeds, 0 failed"), "{text}");
-    let logs: std::collections::BTreeSet<_> =
-        text.lines().filter_map(|line| line.split("log ").nth(1)).collect();
+    let logs: BTreeSet<_> = text.lines().filter_map(|line| line.split("log ").nth(1)).collect();
     assert_eq!(logs.len(), 4, "different seeds have different logs: {text}");
 }
 
