@@ -13,12 +13,12 @@ use crate::mistakes::Mistake;
 use crate::network::{Link, Peer};
 use crate::process::Process;
 use crate::world::World;
-use app::App;
 use axum::Router;
 use axum::body::Body;
 use background::Background;
 use bus_local::LocalBus;
 use http_api::Api;
+use metering::prices::PriceTable;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -38,6 +38,7 @@ pub(crate) struct Common {
     pub(crate) truth: MemoryStore,
     pub(crate) limits: limits::Shared,
     pub(crate) bus: LocalBus,
+    pub(crate) prices: PriceTable,
     pub(crate) scratch: PathBuf,
     /// How many nodes there are.
     pub(crate) nodes: usize,
@@ -104,9 +105,11 @@ async fn live(
     let background = Background::start(&wired);
     let worker =
         Worker::start(wired.app.clone(), wired.scheduler.clone(), wired.egress.clone(), Settings::default());
-    let api = Api::new(wired.app.clone());
-    let router = (role == Role::Server).then(|| http_api::router(api.clone()));
-    api.set_ready();
+    let api = (role == Role::Server).then(|| Api::new(wired.app.clone()));
+    let router = api.clone().map(http_api::router);
+    if let Some(api) = &api {
+        api.set_ready();
+    }
     link.world.note(format_args!("is there"));
     let mut calls = JoinSet::new();
     while let Some(letter) = letters.recv().await {
@@ -121,7 +124,9 @@ async fn live(
             Letter::Drain => break,
         }
     }
-    drain(&wired.app, &api, calls).await;
+    if let Some(api) = &api {
+        drain(api, calls).await;
+    }
     worker.drain().await;
     wired.app.gateway.drained().await;
     wired.app.vault.drained().await;
@@ -131,11 +136,10 @@ async fn live(
 }
 
 /// Answers what was asked before, and takes nothing more.
-async fn drain(app: &App, api: &Api, mut calls: JoinSet<()>) {
+async fn drain(api: &Api, mut calls: JoinSet<()>) {
     api.set_draining();
     while calls.join_next().await.is_some() {}
     api.drained().await;
-    tracing::info!(now = %app.env.now(), "drained");
 }
 
 /// Answers one request, unless its caller hangs up before.

@@ -14,6 +14,7 @@ use crate::world::{WallClock, World};
 use bus_local::LocalBus;
 use env::Env;
 use limiter_local::LocalLimiter;
+use metering::prices::PriceTable;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +73,7 @@ pub(crate) fn simulate(
         truth: truth.clone(),
         limits: Arc::new(LocalLimiter::new(Arc::new(truth.clone()), env.clone(), settings)),
         bus: LocalBus::new(bus_local::Settings::default(), env.clone()),
+        prices: PriceTable::built_in()?,
         scratch: scratch.to_owned(),
         nodes: plan.roles.len(),
     };

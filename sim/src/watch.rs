@@ -66,6 +66,8 @@ pub(crate) struct Expected {
 struct Seen {
     tenants: BTreeMap<TenantId, Expected>,
     held: BTreeMap<(TenantId, RunId), Held>,
+    /// Runs that were taken from somebody for an order, with the fence of whoever took them.
+    taken: BTreeMap<RunId, u64>,
     /// Steps whose success is durable.
     succeeded: BTreeSet<(RunId, String)>,
     /// How often something had an effect, by what and step.

@@ -21,7 +21,6 @@ use context::{AuditLog, Authenticator, CredentialIndex, FailureLog, IndexKey};
 use egress::{AddressPolicy, Egress, Resolve, ResolveFailed};
 use env::{Env, Timestamp};
 use ids::KeyId;
-use metering::prices::PriceTable;
 use model::ModelEndpoint;
 use model_offline::OfflineModel;
 use secret::SecretBytes;
@@ -102,7 +101,7 @@ pub(super) fn wire(common: &Common, id: usize, dice: Dice) -> anyhow::Result<Wir
         offline: Some(model),
         policy,
         resolver: Arc::new(NoNames),
-        prices: PriceTable::built_in()?,
+        prices: common.prices.clone(),
         tenant_keys: vault.clone(),
         start_endpoint: None,
         call_time: CALL_TIME,

@@ -10,15 +10,13 @@ pub(crate) struct Held {
     lease: Lease,
     /// When it ends, in milliseconds since the beginning.
     until: i64,
-    /// Whether it was taken from somebody for an order, who does not know yet.
-    taken: bool,
 }
 
 impl Watch {
     /// The store gave a run to a worker that had asked for it.
     pub(crate) fn given(&self, tenant: TenantId, lease: Lease, (now, until): (i64, i64)) {
         let mut seen = self.seen();
-        let before = seen.held.insert((tenant, lease.run), Held { lease, until, taken: false });
+        let before = seen.held.insert((tenant, lease.run), Held { lease, until });
         if before.is_some_and(|before| now < before.until) {
             seen.find(
                 Promise::EffectOnce,
@@ -37,7 +35,9 @@ impl Watch {
 
     /// The store took a run from whoever had it, for an order.
     pub(crate) fn taken(&self, tenant: TenantId, lease: Lease, until: i64) {
-        self.seen().held.insert((tenant, lease.run), Held { lease, until, taken: true });
+        let mut seen = self.seen();
+        seen.held.insert((tenant, lease.run), Held { lease, until });
+        seen.taken.insert(lease.run, lease.fence);
     }
 
     /// The store put the end of a lease off.
@@ -86,14 +86,13 @@ impl Watch {
         if seen.succeeded.contains(&(run, step.to_owned())) {
             seen.find(Promise::EffectOnce, format!("a call for {step} of {run} left, which had succeeded"));
         }
-        match seen.held.get(&(tenant, run)) {
-            // Whoever lost it to an order learns of that with the next renewal.
-            Some(held) if held.taken => {}
-            Some(held) if held.lease == lease && now < held.until => {}
-            _ => {
-                let text = format!("a call for {step} of {run} left under the lost lease {}", lease.fence);
-                seen.find(Promise::EffectOnce, text);
-            }
+        let is_held =
+            seen.held.get(&(tenant, run)).is_some_and(|held| held.lease == lease && now < held.until);
+        // Whoever lost it to an order after the call's beginning was durable learns of that with the next renewal.
+        let was_taken = seen.taken.get(&run).is_some_and(|fence| lease.fence < *fence);
+        if !is_held && !was_taken {
+            let text = format!("a call for {step} of {run} left under the lost lease {}", lease.fence);
+            seen.find(Promise::EffectOnce, text);
         }
     }
 }
