@@ -75,11 +75,11 @@ fn one(arguments: &Arguments) -> anyhow::Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let Outcome { findings, digest, millis } = outcome?;
+    let Outcome { findings, tally, digest, millis } = outcome?;
     let mut out = io::stdout().lock();
     for finding in &findings {
         writeln!(out, "seed {seed}: {finding}")?;
     }
-    writeln!(out, "seed {seed}: {} findings, {millis} ms, log {digest}", findings.len())?;
+    writeln!(out, "seed {seed}: {} findings, {millis} ms, {tally}, log {digest}", findings.len())?;
     Ok(findings.is_empty())
 }

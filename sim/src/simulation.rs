@@ -9,7 +9,7 @@ use crate::mistakes::Mistake;
 use crate::node::{Common, Node, Role};
 use crate::plan::{Event, Plan};
 use crate::process::Process;
-use crate::watch::{Finding, Promise};
+use crate::watch::{Finding, Promise, Tally};
 use crate::world::{WallClock, World};
 use bus_local::LocalBus;
 use env::Env;
@@ -27,6 +27,7 @@ const LONGEST: i64 = 150_000;
 /// What came of a simulation.
 pub(crate) struct Outcome {
     pub(crate) findings: Vec<Finding>,
+    pub(crate) tally: Tally,
     /// What stands for the whole log.
     pub(crate) digest: String,
     /// How long it took, in simulated milliseconds.
@@ -105,7 +106,8 @@ pub(crate) fn simulate(
     }
     simulation.tell();
     drop(simulation);
-    Ok(Outcome { findings: world.watch.findings(), digest: world.log.digest(), millis: world.now() })
+    let (findings, tally) = (world.watch.findings(), world.watch.tally());
+    Ok(Outcome { findings, tally, digest: world.log.digest(), millis: world.now() })
 }
 
 impl Place {

@@ -62,8 +62,32 @@ pub(crate) struct Expected {
     pub(crate) budget: Usd,
 }
 
+/// How often something happened that makes a promise hard to keep.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Runs that came to an end and were looked at.
+    pub(crate) runs: usize,
+    /// Runs that were given to somebody because whoever had them did not renew.
+    pub(crate) taken_over: u32,
+    /// Writes that the fence refused.
+    pub(crate) fenced: u32,
+    /// Calls that a service had answered before.
+    pub(crate) repeated: u32,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, taken_over, fenced, repeated } = self;
+        write!(
+            out,
+            "{runs} runs, {taken_over} taken over, {fenced} writes fenced off, {repeated} calls repeated"
+        )
+    }
+}
+
 #[derive(Default)]
 struct Seen {
+    tally: Tally,
     tenants: BTreeMap<TenantId, Expected>,
     held: BTreeMap<(TenantId, RunId), Held>,
     /// Runs that were taken from somebody for an order, with the fence of whoever took them.
@@ -122,6 +146,16 @@ impl Watch {
         self.seen().findings.clone()
     }
 
+    /// How often things happened.
+    pub(crate) fn tally(&self) -> Tally {
+        self.seen().tally
+    }
+
+    /// So many runs have ended and were looked at.
+    pub(crate) fn looked_at(&self, runs: usize) {
+        self.seen().tally.runs += runs;
+    }
+
     /// Looks at a text that came to a tenant or left for it: nothing in it may be another's.
     pub(crate) fn shown(&self, tenant: TenantId, what: &str, text: &str) {
         let mut seen = self.seen();
@@ -138,8 +172,9 @@ impl Watch {
     /// A service of the outside did something for the step of a run; gives back what it is told by.
     pub(crate) fn effect(&self, marker: &str, step: &str, key: Option<&str>) -> String {
         let mut seen = self.seen();
-        if let Some(known) = key.and_then(|key| seen.receipts.get(key)) {
-            return known.clone();
+        if let Some(known) = key.and_then(|key| seen.receipts.get(key).cloned()) {
+            seen.tally.repeated += 1;
+            return known;
         }
         let of = (marker.to_owned(), step.to_owned());
         let count = seen.effects.entry(of.clone()).or_default();

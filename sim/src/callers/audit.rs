@@ -51,6 +51,7 @@ impl Caller {
         for (marker, count) in started.iter().filter(|(_, count)| **count > 1) {
             self.find(Promise::EffectOnce, format!("{marker} was started once, and there are {count} runs"));
         }
+        self.world.watch.looked_at(runs.len());
         self.world.note(format_args!("{tenant} has looked at {} runs", runs.len()));
     }
 

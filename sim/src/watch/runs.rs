@@ -17,6 +17,7 @@ impl Watch {
     pub(crate) fn given(&self, tenant: TenantId, lease: Lease, (now, until): (i64, i64)) {
         let mut seen = self.seen();
         let before = seen.held.insert((tenant, lease.run), Held { lease, until });
+        seen.tally.taken_over += u32::from(before.is_some());
         if before.is_some_and(|before| now < before.until) {
             seen.find(
                 Promise::EffectOnce,
@@ -62,8 +63,12 @@ impl Watch {
 
     /// Something was to be written in a visit under a lease, and was refused because it is lost, or not.
     pub(crate) fn wrote(&self, (tenant, lease): (TenantId, Option<Lease>), what: &str, refused: bool) {
-        let Some(lease) = lease.filter(|_| !refused) else { return };
+        let Some(lease) = lease else { return };
         let mut seen = self.seen();
+        if refused {
+            seen.tally.fenced += 1;
+            return;
+        }
         if seen.held.get(&(tenant, lease.run)).is_none_or(|held| held.lease != lease) {
             let text =
                 format!("{what} of {} came past the fence under the lost lease {}", lease.run, lease.fence);

@@ -23,10 +23,22 @@ fn names(mistake: &str, promise: &str) {
     panic!("no seed of fifty found `{mistake}`");
 }
 
+/// How often something happened with all seeds together.
+fn sum(text: &str, what: &str) -> u64 {
+    let parts = text.lines().flat_map(|line| line.split(", "));
+    parts.filter_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok()).sum()
+}
+
 #[test]
 fn fifty_seeds_keep_what_is_promised() {
     let (kept, text) = simulated(&["--seeds", "50"]);
     assert!(kept && text.contains("50 seeds, 0 failed"), "{text}");
+    // What makes it hard did happen.
+    for (what, often) in
+        [("runs", 1_000), ("taken over", 50), ("writes fenced off", 5), ("calls repeated", 50)]
+    {
+        assert!(sum(&text, what) >= often, "{what}: {text}");
+    }
 }
 
 #[test]
