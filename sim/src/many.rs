@@ -28,16 +28,25 @@ pub(crate) fn run(arguments: &Arguments, count: u64) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     writeln!(out, "{count} seeds, {} failed", failed.len())?;
     for seed in &failed {
-        writeln!(out, "seed {seed} failed; see what happens: cargo run -p sim -- --seed {seed} --log")?;
+        let mistake = named(arguments).map_or_else(String::new, |name| format!(" --mistake {name}"));
+        writeln!(
+            out,
+            "seed {seed} failed; see what happens: cargo run -p sim -- --seed {seed} --log{mistake}"
+        )?;
     }
     Ok(failed.is_empty())
+}
+
+/// The name of the mistake that is made, where one is.
+fn named(arguments: &Arguments) -> Option<String> {
+    Some(arguments.mistake?.to_possible_value()?.get_name().to_owned())
 }
 
 fn begin(arguments: &Arguments, seed: u64) -> anyhow::Result<Child> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("--seed").arg(seed.to_string()).stdout(Stdio::piped());
-    if let Some(mistake) = arguments.mistake.as_ref().and_then(|mistake| mistake.to_possible_value()) {
-        command.arg("--mistake").arg(mistake.get_name());
+    if let Some(name) = named(arguments) {
+        command.arg("--mistake").arg(name);
     }
     command.spawn().context("a simulation could not be started")
 }
