@@ -1,10 +1,10 @@
-//! Messages under subjects: what a tenant's own programs tell each other, and what the server tells them.
+//! Messages under subjects: what a tenant's own programs tell each other, and where what the server tells is heard.
 //!
 //! What a principal sends is sealed under the tenant's key for its id and subject before any bus sees it, so what
 //! opens proves whose it is.
 
-use crate::App;
 use crate::notice::{Notice, PATIENCE, follower};
+use crate::{App, hints};
 use bus::{Body, Family, Heard, Message, Pattern, Place, Subject};
 use context::{Admission, Create, Private, Read, Tenant, door, on};
 use errors::{Code, Problem};
@@ -84,8 +84,9 @@ pub fn may_listen(tenant: &Tenant<'_>, pattern: &str) -> Result<Pattern, Problem
     Ok(pattern)
 }
 
-/// Listens from now on, or from after what was heard before. The receiver ends when its reader is too slow, when the
-/// tenant is erased, or after an hour.
+/// Listens from now on, or from after what was heard before: to what the tenant's programs tell over the bus, and to
+/// what the server tells in the log that it tells of. The receiver ends when its reader is too slow, when the tenant is
+/// erased, or after an hour.
 pub async fn listen(
     app: &Arc<App>,
     admission: Admission,
@@ -95,8 +96,12 @@ pub async fn listen(
     let app = Arc::clone(app);
     follower(admission, move |tenant, ready| {
         Box::pin(async move {
+            let pattern = match may_listen(&tenant, &pattern) {
+                Ok(pattern) if pattern.family() == Family::App => pattern,
+                Ok(pattern) => return hints::tell(&app, &tenant, (pattern, after), ready).await,
+                Err(problem) => return ready.refuse(problem),
+            };
             let begun = async {
-                let pattern = may_listen(&tenant, &pattern)?;
                 let key = app.store.key(&tenant, KeyPurpose::Message).await?;
                 Ok::<_, Problem>((app.bus.subscribe(&tenant, pattern, after).await?, key))
             };
@@ -129,7 +134,11 @@ fn notice<'t>(tenant: &Tenant<'t>, heard: Private<'t, Heard>, key: &SecretBytes<
         return Some(Notice { id: None, name: "missed".into(), data: json!({}) });
     };
     let contents = match message.body {
-        Body::Hint(data) => json!({"publisher": "server", "data": data}),
+        // What the server tells stands in the log, and comes over no bus.
+        Body::Hint(_) => {
+            tracing::error!(tenant.id = %tenant.id(), message = %message.id, "a message is of no principal");
+            return None;
+        }
         Body::Sealed(sealed) => opened(tenant, &message.id, &message.subject, &sealed, key)?,
     };
     let mut data = json!({

@@ -1,8 +1,8 @@
 //! Moves of tenants to another kind of home.
 
 use crate::App;
+use crate::isolations::not_offered;
 use crate::operator_log::{Deed, Ending, record_on};
-use crate::tenants::not_offered;
 use audit::event::Action;
 use context::Operator;
 use errors::{Code, Problem};

@@ -1,11 +1,12 @@
 //! Plans, as the operator sets them.
 
+use crate::isolations::offered;
 use crate::{App, operator_log};
 use audit::event::Action;
 use context::Operator;
 use errors::Problem;
 use ids::Slug;
-use metering::plan::{Limits, Plan};
+use metering::plan::{Limits, Plan, WithoutSharedLimits};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
@@ -48,6 +49,13 @@ pub struct PlanInput {
     /// Days that contents of runs are kept; null, or absent, keeps them.
     #[serde(default)]
     pub retention_days: Option<u64>,
+    /// What becomes of calls while the limits that servers share cannot be read; `refuse` where absent.
+    #[serde(default)]
+    pub without_shared_limits: WithoutSharedLimits,
+    /// How tenants that are made on this plan are kept apart, where the operator does not say so of a tenant; as the
+    /// deployment has it where absent. Tenants that there are stay as they are.
+    #[serde(default)]
+    pub isolation: Option<Slug>,
 }
 
 /// A member that is there, be it `null`.
@@ -63,11 +71,14 @@ pub struct PlanView {
     /// What it grants.
     #[serde(flatten)]
     pub limits: Limits,
+    /// How tenants that are made on it are kept apart; as the deployment has it where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Slug>,
 }
 
 impl From<Plan> for PlanView {
-    fn from(Plan { name, limits }: Plan) -> Self {
-        Self { name, limits }
+    fn from(Plan { name, limits, isolation }: Plan) -> Self {
+        Self { name, limits, isolation }
     }
 }
 
@@ -86,8 +97,12 @@ pub async fn put(app: &App, operator: &Operator, name: Slug, input: PlanInput) -
         concurrent_runs: input.concurrent_runs.0,
         storage_bytes: input.storage_bytes.0,
         retention_days: input.retention_days,
+        without_shared_limits: input.without_shared_limits,
     };
-    let plan = Plan { name, limits };
+    if let Some(kind) = &input.isolation {
+        offered(app, kind.as_str())?;
+    }
+    let plan = Plan { name, limits, isolation: input.isolation };
     let work = async {
         app.platform.put_plan(operator, plan.clone()).await?;
         Ok(plan.clone().into())

@@ -1,19 +1,20 @@
 //! Tenants, as the operator makes and administers them.
 
 use crate::App;
+use crate::isolations::isolation_of;
 use crate::moves::MoveView;
 use crate::operator_log::{Ending, record, record_on};
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use authz::{Role, Scopes};
 use context::{CredentialKind, IndexedSubject, Operator, TenantStatus, Throwaway, issue_api_key};
-use errors::{Code, Problem};
+use errors::Problem;
 use ids::{KeyId, Slug, TenantId};
-use metering::plan::{Limits, Overrides};
+use metering::plan::{Limits, Overrides, Plan};
 use schemars::JsonSchema;
 use secret::SecretText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use store::{ApiKeyRecord, ErasureReceipt, Isolation, NewTenant, TenantRow};
+use store::{ApiKeyRecord, ErasureReceipt, NewTenant, TenantRow};
 
 const CREATE: Action = Action::new("tenant.create");
 const CREATE_KEY: Action = Action::new("api_key.create");
@@ -39,7 +40,7 @@ pub struct NewTenantInput {
     /// Its plan; `starter` where absent.
     #[serde(default)]
     pub plan: Option<Slug>,
-    /// How it is kept apart; `embedded`, which is all that this deployment offers, where absent.
+    /// How it is kept apart; as its plan says where absent, and as the deployment has it where its plan says nothing.
     #[serde(default)]
     pub isolation: Option<String>,
 }
@@ -48,7 +49,7 @@ pub struct NewTenantInput {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantChange {
-    /// The plan.
+    /// The plan. How the tenant is kept apart stays as it is, whatever the plan says: only a move changes that.
     #[serde(default)]
     pub plan: Option<Slug>,
     /// What differs from the plan; replaces what differed before.
@@ -77,6 +78,10 @@ pub struct TenantView {
     pub effective_limits: Limits,
     /// How it is kept apart.
     pub isolation: String,
+    /// How its plan says that tenants are kept apart which are made on it, where it says so. One that is kept apart
+    /// differently was made before that, or otherwise, and is moved by `POST /v1/tenants/{id}/move` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_isolation: Option<Slug>,
     /// Its last move to another kind of isolation, where there was one and one tenant is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_move: Option<MoveView>,
@@ -105,10 +110,19 @@ pub(crate) const DEFAULT_PLAN: &str = "starter";
 pub async fn create(app: &App, operator: &Operator, input: NewTenantInput) -> Result<Made, Problem> {
     operator.must_change()?;
     let row = new_row(app, &input)?;
+    let row = match &input.isolation {
+        Some(_) => row,
+        // As its plan says.
+        None => {
+            let plan = plan_of(app, &row.plan).await?;
+            let isolation = isolation_of(app, plan.isolation.as_ref().map(Slug::as_str))?;
+            TenantRow { isolation, ..row }
+        }
+    };
     create_row(app, operator, row).await
 }
 
-/// Makes a throwaway tenant of a grant.
+/// Makes a throwaway tenant of a grant, which is kept apart as the deployment has it, whatever its plan says.
 pub(crate) async fn create_throwaway(
     app: &App,
     maker: &Operator,
@@ -148,8 +162,7 @@ pub(crate) async fn create_row(app: &App, operator: &Operator, row: TenantRow) -
     };
     let work = async { Ok(app.platform.create_tenant(operator, made).await?) };
     record(app, operator, CREATE, ("tenant", &row.id.to_string()), work).await?;
-    let limits = plan.with(&row.overrides);
-    Ok(Made { tenant: view(row, limits), key: key.id, secret: key.text })
+    Ok(Made { tenant: view(row, &plan), key: key.id, secret: key.text })
 }
 
 pub(crate) fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Problem> {
@@ -187,23 +200,6 @@ pub(crate) fn new_row(app: &App, input: &NewTenantInput) -> Result<TenantRow, Pr
     })
 }
 
-/// The kind of isolation asked for, or the first that is offered.
-fn isolation_of(app: &App, asked: Option<&str>) -> Result<Isolation, Problem> {
-    let offered = app.platform.isolations();
-    let found = offered.iter().find(|it| asked.is_none_or(|asked| it.as_str() == asked));
-    found.copied().ok_or_else(|| {
-        let problem = not_offered(app);
-        let detail = format!("{} Leave `isolation` out to take the first.", problem.detail);
-        Problem::new(Code::IsolationUnavailable, detail)
-    })
-}
-
-/// Says which kinds of isolation are offered.
-pub(crate) fn not_offered(app: &App) -> Problem {
-    let all: Vec<_> = app.platform.isolations().iter().map(|it| format!("`{it}`")).collect();
-    Problem::new(Code::IsolationUnavailable, format!("This deployment offers {}.", all.join(", ")))
-}
-
 fn first_events(operator: &Operator, row: &TenantRow, key: KeyId) -> Vec<Draft> {
     let event = |action, kind: &str, id: String| {
         let actor = Actor {
@@ -224,7 +220,7 @@ fn first_events(operator: &Operator, row: &TenantRow, key: KeyId) -> Vec<Draft> 
     vec![made, keyed]
 }
 
-async fn plan_of(app: &App, name: &Slug) -> Result<metering::plan::Plan, Problem> {
+async fn plan_of(app: &App, name: &Slug) -> Result<Plan, Problem> {
     app.platform.plan(name).await.map_err(|error| match error {
         store::StoreError::NotFound => Problem::invalid(format!("There is no plan `{name}`.")),
         other => other.into(),
@@ -232,11 +228,12 @@ async fn plan_of(app: &App, name: &Slug) -> Result<metering::plan::Plan, Problem
 }
 
 async fn viewed(app: &App, row: TenantRow) -> Result<TenantView, Problem> {
-    let limits = plan_of(app, &row.plan).await?.with(&row.overrides);
-    Ok(view(row, limits))
+    let plan = plan_of(app, &row.plan).await?;
+    Ok(view(row, &plan))
 }
 
-fn view(row: TenantRow, effective_limits: Limits) -> TenantView {
+fn view(row: TenantRow, plan: &Plan) -> TenantView {
+    let effective_limits = plan.with(&row.overrides);
     TenantView {
         id: row.id,
         name: row.name,
@@ -247,6 +244,7 @@ fn view(row: TenantRow, effective_limits: Limits) -> TenantView {
         limits: row.overrides,
         effective_limits,
         isolation: row.isolation.to_string(),
+        plan_isolation: plan.isolation.clone(),
         last_move: None,
         status: row.status.as_str().to_owned(),
         created_at: row.created_at,
@@ -275,8 +273,8 @@ pub async fn list(
         if !plans.contains_key(&row.plan) {
             plans.insert(row.plan.clone(), plan_of(app, &row.plan).await?);
         }
-        let limits = plans.get(&row.plan).map(|plan| plan.with(&row.overrides));
-        views.push(view(row, limits.ok_or_else(Problem::internal)?));
+        let plan = plans.get(&row.plan).ok_or_else(Problem::internal)?;
+        views.push(view(row, plan));
     }
     Ok(views)
 }

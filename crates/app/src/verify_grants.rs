@@ -221,6 +221,7 @@ fn unlimited() -> Overrides {
         concurrent_runs: Some(Some(CONCURRENT_RUNS)),
         storage_bytes: Some(Some(STORAGE_BYTES)),
         retention_days: Some(None),
+        without_shared_limits: None,
     }
 }
 

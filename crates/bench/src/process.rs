@@ -7,8 +7,9 @@ use client::Client;
 use secret::SecretText;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -22,7 +23,18 @@ pub(crate) struct Server {
     key: String,
     /// From the start of the process until it listened.
     pub(crate) started_in: Duration,
-    _folder: Option<TempDir>,
+    folder: Option<Arc<TempDir>>,
+    place: Place,
+}
+
+/// What a server is started with.
+#[derive(Clone)]
+struct Place {
+    folder: PathBuf,
+    program: PathBuf,
+    cores: Option<Cores>,
+    config: String,
+    master_key: Option<PathBuf>,
 }
 
 impl Server {
@@ -34,9 +46,16 @@ impl Server {
         if let Some(database) = &plan.database {
             config.push_str(&database.make(&plan.program, folder.path(), &key)?);
         }
-        let key = plan.database.is_some().then_some(key);
-        let mut server = Self::launch(folder.path(), &plan.program, cores, &config, key.as_deref())?;
-        server._folder = Some(folder);
+        let master_key = plan.database.is_some().then_some(key);
+        let place = Place {
+            folder: folder.path().to_owned(),
+            program: plan.program.clone(),
+            cores,
+            config,
+            master_key,
+        };
+        let mut server = Self::launch(place, None)?;
+        server.folder = Some(Arc::new(folder));
         Ok(server)
     }
 
@@ -47,23 +66,34 @@ impl Server {
         cores: Option<Cores>,
         config: &str,
     ) -> anyhow::Result<Self> {
-        Self::launch(folder, program, cores, config, None)
+        let (folder, program, config) = (folder.to_owned(), program.to_owned(), config.to_owned());
+        Self::launch(Place { folder, program, cores, config, master_key: None }, None)
     }
 
-    fn launch(
-        folder: &Path,
-        program: &Path,
-        cores: Option<Cores>,
-        config: &str,
-        key: Option<&Path>,
-    ) -> anyhow::Result<Self> {
-        let file = folder.join("tenantry.toml");
-        std::fs::write(&file, config)?;
-        let mut command = on_its_core(program, cores);
+    /// Starts another server on the same database.
+    pub(crate) fn another(&self) -> anyhow::Result<Self> {
+        let mut server = Self::launch(self.place.clone(), Some(self.key.clone()))?;
+        server.folder.clone_from(&self.folder);
+        Ok(server)
+    }
+
+    /// Starts what makes and moves tenants' homes.
+    pub(crate) fn provisioner(&self) -> anyhow::Result<Provisioner> {
+        let mut command = Command::new(&self.place.program);
+        command.arg("provisioner").arg("--config").arg(self.place.folder.join("init.toml"));
+        command.arg("--master-key-file").args(&self.place.master_key);
+        Ok(Provisioner(command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?))
+    }
+
+    fn launch(place: Place, operator: Option<String>) -> anyhow::Result<Self> {
+        let own = tempfile::Builder::new().prefix("server-").tempdir_in(&place.folder)?.keep();
+        let file = own.join("tenantry.toml");
+        std::fs::write(&file, &place.config)?;
+        let data = if place.master_key.is_some() { own.join("data") } else { place.folder.join("data") };
+        let mut command = on_its_core(&place.program, place.cores);
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--data"]);
-        command.arg(folder.join("data")).arg("--config").arg(&file);
-        command.arg("--log").arg(folder.join("server.log"));
-        if let Some(key) = key {
+        command.arg(&data).arg("--config").arg(&file).arg("--log").arg(own.join("server.log"));
+        if let Some(key) = &place.master_key {
             command.arg("--master-key-file").arg(key);
         }
         let begun = Instant::now();
@@ -76,10 +106,13 @@ impl Server {
             child.kill()?;
             bail!("the server said {line:?} in place of where it listens");
         };
-        let key = std::fs::read_to_string(folder.join("data/operator.key"))?.trim().to_owned();
+        let key = match operator {
+            Some(key) => key,
+            None => std::fs::read_to_string(data.join("operator.key"))?.trim().to_owned(),
+        };
         let operator = Client::new(url.parse()?).with_key(SecretText::new(key.clone()));
         let address = url.trim_start_matches("http://").parse()?;
-        Ok(Self { child, address, operator, key, started_in, _folder: None })
+        Ok(Self { child, address, operator, key, started_in, folder: None, place })
     }
 
     /// An operator's key.
@@ -104,6 +137,17 @@ impl Server {
     /// The memory that is its own, in MiB.
     pub(crate) fn resident(&self) -> anyhow::Result<f64> {
         resident_of(self.child.id())
+    }
+}
+
+/// What makes and moves tenants' homes, until it is let go of.
+pub(crate) struct Provisioner(Child);
+
+impl Drop for Provisioner {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

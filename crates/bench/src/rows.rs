@@ -4,8 +4,10 @@ mod audit;
 mod bind;
 pub(crate) mod chat;
 mod growth;
+mod moving;
 mod noise;
 mod read;
+mod several;
 mod start;
 mod tenants;
 pub(crate) mod workflow;
@@ -96,6 +98,9 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("noise", noise::noise),
     ("workflow", workflow::workflow),
     ("read", read::read),
+    ("revoke", several::revoke),
+    ("restart", several::restart),
+    ("move", moving::moving),
     ("audit", audit::audit),
     ("growth", growth::growth),
     ("tenants", tenants::tenants),

@@ -19,7 +19,8 @@ pub use bell::{ConnectionClosed, NatsBell};
 pub use bus::NatsBus;
 pub use connection::Connection;
 pub use credentials::Credentials;
-pub use link::{Link, Tls};
+pub use link::Link;
+pub use tls::Tls;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,11 +2,9 @@
 
 use crate::{Credentials, SetupError};
 use async_nats::ConnectOptions;
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
-use std::sync::Arc;
+use rustls::ClientConfig;
 use std::time::Duration;
+use tls::Tls;
 use url::{Host, Url};
 
 /// How long NATS may take for a connection, and for any answer.
@@ -17,34 +15,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(5);
 /// How many messages may wait for a reader of one subscription: more than a reader asks for at a time.
 const WAITING: usize = 256;
-
-/// What TLS goes by where NATS is across a network.
-#[derive(Default)]
-pub struct Tls {
-    /// Whose word is taken for NATS's certificate. Where there are none, the public authorities'.
-    pub authorities: Vec<CertificateDer<'static>>,
-    /// The certificate, with those between it and its authority, and the key that we show.
-    pub identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-}
-
-impl Tls {
-    fn config(&self) -> Result<ClientConfig, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        if self.authorities.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        for authority in &self.authorities {
-            roots.add(authority.clone())?;
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
-        match &self.identity {
-            Some((chain, key)) => config.with_client_auth_cert(chain.clone(), key.clone_key()),
-            None => Ok(config.with_no_client_auth()),
-        }
-    }
-}
 
 /// Where NATS is, and as whom to come.
 pub struct Link {
@@ -111,8 +81,8 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use super::{Link, Tls};
-    use crate::SetupError;
+    use super::Link;
+    use crate::{SetupError, Tls};
 
     fn refused(address: &str) -> SetupError {
         Link::new(address, &Tls::default(), None).err().unwrap()

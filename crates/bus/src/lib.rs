@@ -1,4 +1,5 @@
-//! The port to messages: what a tenant's programs tell each other, and what the server tells them.
+//! The port to messages: what a tenant's programs tell each other. What the server tells them is in the audit log, and
+//! read from there by whoever listens.
 //!
 //! A subject stands within its tenant, so that no name leads to another's: the whole form that others see begins with
 //! `tenant.<id>.`, and only an adapter puts it together. What a principal sends goes through sealed under the tenant's

@@ -259,6 +259,13 @@ impl Authenticator {
         Ok(standing.is_some_and(|standing| admissible(&standing, self.env.now()).is_ok()))
     }
 
+    /// Where the visit's tenant stands by now, for what goes on for long. `None` where it takes part no more. Nothing
+    /// is noted of it.
+    pub async fn standing_of(&self, tenant: &Tenant<'_>) -> Result<Option<TenantStanding>, Refusal> {
+        let standing = self.index.standing(tenant.id()).await?;
+        Ok(standing.filter(|standing| admissible(standing, self.env.now()).is_ok()))
+    }
+
     /// The entry of a credential that is known, not revoked and not expired.
     async fn live(&self, kind: CredentialKind, credential: &str) -> Result<IndexEntry, Refusal> {
         let entry = self.index.find(&self.hash(kind, credential)).await?;

@@ -14,4 +14,5 @@ mod tests;
 
 pub use limiter::{LocalLimiter, Settings};
 pub use meter::Budgets;
+pub use requests::Requests;
 pub use restore::{Source, budgets, state};

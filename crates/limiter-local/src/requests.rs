@@ -5,22 +5,36 @@ use env::Timestamp;
 use ids::TenantId;
 use metering::window::{Refusal, RequestRate, Standing};
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 
 /// The rates of tenants that sent requests within the last second.
-pub(crate) struct Requests {
+pub struct Requests {
     rates: Mutex<HashMap<TenantId, RequestRate>>,
     most: usize,
+    servers: NonZeroU32,
 }
 
 impl Requests {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { rates: Mutex::default(), most }
+    /// Rates of so many tenants at most.
+    pub fn new(most: usize) -> Self {
+        Self { rates: Mutex::default(), most, servers: NonZeroU32::MIN }
+    }
+
+    /// The same where so many servers each have an equal part of every rate.
+    #[must_use]
+    pub fn shared_by(self, servers: NonZeroU32) -> Self {
+        Self { servers, ..self }
+    }
+
+    fn rate(&self, tenant: &Tenant<'_>) -> Option<u64> {
+        let whole = tenant.standing().limits.requests_per_second;
+        whole.map(|whole| whole / u64::from(self.servers.get()))
     }
 
     /// Admits a request of the tenant, or says when one will be.
-    pub(crate) fn admit(&self, tenant: &Tenant<'_>, now: Timestamp) -> Result<Standing, Refusal> {
-        let per_second = tenant.standing().limits.requests_per_second;
+    pub fn admit(&self, tenant: &Tenant<'_>, now: Timestamp) -> Result<Standing, Refusal> {
+        let per_second = self.rate(tenant);
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         if rates.len() >= self.most && !rates.contains_key(&tenant.id()) {
             rates.retain(|_, rate| !rate.is_idle(now));
@@ -37,8 +51,8 @@ impl Requests {
     }
 
     /// Where the tenant's rate stands.
-    pub(crate) fn standing(&self, tenant: &Tenant<'_>, now: Timestamp) -> Standing {
-        let per_second = tenant.standing().limits.requests_per_second;
+    pub fn standing(&self, tenant: &Tenant<'_>, now: Timestamp) -> Standing {
+        let per_second = self.rate(tenant);
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(rate) = rates.get_mut(&tenant.id()) else {
             return RequestRate::new(per_second, now).standing(now);
@@ -48,7 +62,7 @@ impl Requests {
     }
 
     /// Drops the rates that say nothing any more.
-    pub(crate) fn sweep(&self, now: Timestamp) {
+    pub fn sweep(&self, now: Timestamp) {
         self.rates.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, rate| !rate.is_idle(now));
     }
 }

@@ -50,6 +50,18 @@ impl Flights {
         true
     }
 
+    /// Over which connection calls are admitted.
+    pub(crate) fn connection(&self) -> u64 {
+        self.lock().connection
+    }
+
+    /// A call goes on that Redis was to be told of as ended.
+    pub(crate) fn withdraw(&self, tenant: TenantId, call: CallId) {
+        if let Some(of) = self.lock().of.get_mut(&tenant) {
+            of.owed.retain(|(owed, _)| *owed != call);
+        }
+    }
+
     /// The call has ended, and Redis is to be told.
     pub(crate) fn owe(&self, tenant: TenantId, end: End) {
         self.lock().of.entry(tenant).or_default().owed.push(end);

@@ -4,15 +4,21 @@
 //! counters and times; it can be lost at any time and is restored from the tenants' rows. Each run of Redis that
 //! begins with nothing, or with what an earlier run left, is an epoch of its own: nothing is admitted in it before
 //! every server has told which calls it has under way, or a while has passed in which their rows are written.
+//!
+//! While there is no Redis nothing is admitted, but of tenants whose plan says so: of what is left each server has a
+//! share, which `share` and `outage` tell more of.
 
 mod address;
 mod answers;
 mod flights;
 mod limiter;
 mod link;
+mod local;
 mod memory;
+mod outage;
 mod pack;
 mod restore;
+mod share;
 
 pub use address::{Address, UnfitAddress};
 pub use limiter::RedisLimiter;
@@ -45,6 +51,9 @@ pub struct Settings {
     pub command: Duration,
     /// How long servers have to tell of calls under way after Redis lost what it kept.
     pub grace: Duration,
+    /// How long ago Redis's address may have refused a connection that it still counts as gone for sure. Less than
+    /// `grace`, after which servers that are back count without those that are not.
+    pub proof: Duration,
     /// How long a call waits for a tenant's state to be restored before it is refused.
     pub patience: Duration,
     /// Whose clock decides.
@@ -60,6 +69,7 @@ impl Default for Settings {
             lease_margin: Duration::from_secs(60),
             command: Duration::from_millis(250),
             grace: Duration::from_secs(2),
+            proof: Duration::from_secs(1),
             patience: Duration::from_secs(5),
             time: Time::Redis,
         }

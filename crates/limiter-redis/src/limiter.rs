@@ -3,12 +3,15 @@
 use crate::answers::{parallel, read, refusal, standing, window};
 use crate::flights::{Asked, End, Flights};
 use crate::link::{Link, Live, Reply, gone};
+use crate::local::has_shares;
+use crate::outage::Outage;
 use crate::{Address, Memory, Settings, pack, restore};
 use async_trait::async_trait;
 use context::{Operator, Tenant};
 use env::{Env, Timestamp};
 use ids::{CallId, EventId, TenantId};
 use limiter::{Admitted, Kind, LimitError, LimitStanding, Limiter, LimiterUnavailable, PlannedCall};
+use limiter_local::Requests;
 use metering::budget::{BudgetStanding, Closed};
 use metering::window::{Refusal, Standing};
 use money::Usd;
@@ -20,16 +23,21 @@ use store::{ObjectStore, UsageStore};
 const LOCK: Duration = Duration::from_secs(5);
 /// How often those look again who wait for a state.
 const LOOK: Duration = Duration::from_millis(20);
+/// Tenants whose rates are kept while there is no Redis.
+const RATES: usize = 100_000;
 /// The highest rate and the largest window that the script's numbers hold exactly; higher ones count as these.
 const MOST: u64 = 9_000_000_000_000;
 
 /// Keeps limits in Redis.
 pub struct RedisLimiter<S: ?Sized> {
-    source: Arc<S>,
-    env: Env,
-    settings: Settings,
-    link: Link,
-    flights: Flights,
+    pub(crate) source: Arc<S>,
+    pub(crate) env: Env,
+    pub(crate) settings: Settings,
+    pub(crate) link: Arc<Link>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) outage: Arc<Outage>,
+    /// What a server's share of the rates is taken from while there is no Redis.
+    rates: Requests,
 }
 
 impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
@@ -40,8 +48,10 @@ impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
         address: &Address,
         settings: Settings,
     ) -> Result<Self, LimiterUnavailable> {
-        let link = Link::new(address, env.clone(), settings).map_err(gone)?;
-        Ok(Self { source, env, settings, link, flights: Flights::default() })
+        let outage = Arc::new(Outage::new(settings.grace, settings.proof));
+        let link = Link::new(address, env.clone(), settings, outage.clone());
+        let rates = Requests::new(RATES).shared_by(settings.servers);
+        Ok(Self { source, env, settings, link: Arc::new(link), flights: Arc::default(), outage, rates })
     }
 
     /// What Redis does when its memory is full.
@@ -99,6 +109,7 @@ impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
             loop {
                 let (live, reply) = self.ask(tenant.id(), operation, arguments.clone()).await?;
                 if reply.status != "absent" {
+                    self.outage.counted(live.number);
                     return Ok((live, reply));
                 }
                 self.restore(&live, tenant).await?;
@@ -191,6 +202,9 @@ impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
         tenant: &Tenant<'_>,
         (call, cost): End,
     ) -> Result<Option<Closed>, LimiterUnavailable> {
+        if let Some(closed) = self.close_on_share(tenant, (call, cost)) {
+            return Ok(Some(closed));
+        }
         let (operation, mut arguments) = ("release", vec![call.to_string()]);
         let operation = if let Some(cost) = cost {
             arguments.push(cost.to_string());
@@ -227,24 +241,9 @@ impl<S: UsageStore + ObjectStore + ?Sized> RedisLimiter<S> {
         let standing = Standing { limit, remaining: limit.map(|_| remaining), reset_seconds: 1 };
         Ok((reply.number(0) == Some(1), standing))
     }
-}
 
-#[async_trait]
-impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for RedisLimiter<S> {
-    async fn request(&self, tenant: &Tenant<'_>) -> Result<Standing, LimitError> {
-        match (self.rate(tenant, "request").await?, tenant.standing().limits.requests_per_second) {
-            ((false, _), Some(limit)) => {
-                Err(LimitError::Requests(Refusal { limit, remaining: 0, retry_after_seconds: 1 }))
-            }
-            ((_, standing), _) => Ok(standing),
-        }
-    }
-
-    async fn requests(&self, tenant: &Tenant<'_>) -> Result<Standing, LimiterUnavailable> {
-        Ok(self.rate(tenant, "requests").await?.1)
-    }
-
-    async fn begin(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<Admitted, LimitError> {
+    /// Admits a call as Redis says.
+    async fn begin_in_redis(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<Admitted, LimitError> {
         let packed = pack::call(call);
         let number = |limit: Option<u64>| limit.map_or(String::new(), |limit| limit.min(MOST).to_string());
         let arguments = vec![
@@ -268,6 +267,44 @@ impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for RedisLimiter<S>
         }
         Err(read(refusal(&self.settings, tenant, call, &reply))?)
     }
+}
+
+#[async_trait]
+impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for RedisLimiter<S> {
+    async fn request(&self, tenant: &Tenant<'_>) -> Result<Standing, LimitError> {
+        let told = match self.rate(tenant, "request").await {
+            Err(_) if self.on_its_share(tenant) => {
+                return self.rates.admit(tenant, self.env.now()).map_err(LimitError::Requests);
+            }
+            told => told?,
+        };
+        match (told, tenant.standing().limits.requests_per_second) {
+            ((false, _), Some(limit)) => {
+                Err(LimitError::Requests(Refusal { limit, remaining: 0, retry_after_seconds: 1 }))
+            }
+            ((_, standing), _) => Ok(standing),
+        }
+    }
+
+    async fn requests(&self, tenant: &Tenant<'_>) -> Result<Standing, LimiterUnavailable> {
+        match self.rate(tenant, "requests").await {
+            Err(_) if self.on_its_share(tenant) => Ok(self.rates.standing(tenant, self.env.now())),
+            told => Ok(told?.1),
+        }
+    }
+
+    async fn begin(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<Admitted, LimitError> {
+        match self.begin_in_redis(tenant, call).await {
+            Err(LimitError::Unavailable(LimiterUnavailable::ForNow)) if has_shares(tenant) => {
+                match self.begin_on_share(tenant, call).await {
+                    Some(answer) => answer,
+                    // It is back.
+                    None => self.begin_in_redis(tenant, call).await,
+                }
+            }
+            answer => answer,
+        }
+    }
 
     async fn settle(
         &self,
@@ -283,17 +320,25 @@ impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for RedisLimiter<S>
     }
 
     fn abandon(&self, tenant: &Tenant<'_>, call: CallId) {
-        self.flights.owe(tenant.id(), (call, None));
+        if self.close_on_share(tenant, (call, None)).is_none() {
+            self.flights.owe(tenant.id(), (call, None));
+        }
     }
 
     async fn standing(&self, tenant: &Tenant<'_>, kind: Kind) -> Result<LimitStanding, LimiterUnavailable> {
-        let reply = self.with(tenant, "standing", vec![pack::kind(kind).into()]).await?;
+        let reply = match self.with(tenant, "standing", vec![pack::kind(kind).into()]).await {
+            Err(unavailable) => return self.standing_on_share(tenant, kind).ok_or(unavailable),
+            Ok(reply) => reply,
+        };
         read(standing(&self.settings, tenant, kind, &reply))
     }
 
     async fn budgets(&self, tenant: &Tenant<'_>) -> Result<Vec<BudgetStanding>, LimiterUnavailable> {
         let now = self.env.now();
-        let reply = self.with(tenant, "budgets", restore::starts(now)).await?;
+        let reply = match self.with(tenant, "budgets", restore::starts(now)).await {
+            Err(unavailable) => return self.budgets_on_share(tenant, now).await.ok_or(unavailable),
+            Ok(reply) => reply,
+        };
         let mut standings = Vec::new();
         for part in reply.list(0).chunks_exact(4) {
             let [field, limit, reserved, spent] = part else { continue };
@@ -308,6 +353,10 @@ impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for RedisLimiter<S>
     }
 
     async fn refresh_budgets(&self, tenant: &Tenant<'_>) -> Result<(), LimiterUnavailable> {
+        // A share asks for the budgets at each call.
+        if self.on_its_share(tenant) {
+            return Ok(());
+        }
         let refreshing = async {
             while !self.refresh(tenant).await? {
                 tokio::time::sleep(LOOK).await;
@@ -320,11 +369,15 @@ impl<S: UsageStore + ObjectStore + ?Sized + 'static> Limiter for RedisLimiter<S>
     }
 
     async fn reopen(&self, tenant: &Tenant<'_>, call: &PlannedCall) -> Result<(), LimiterUnavailable> {
+        if self.reopen_on_share(tenant, call) {
+            return Ok(());
+        }
         self.with(tenant, "reopen", vec![call.id.to_string(), pack::call(call)]).await.map(drop)
     }
 
     async fn forget(&self, _: &Operator, tenant: TenantId) {
         self.flights.forget(tenant);
+        self.outage.forget(tenant);
         let Ok(live) = self.link.live(&self.flights).await else { return };
         if let Err(error) = self.link.remove(&live, tenant).await {
             tracing::warn!(tenant.id = %tenant, %error, "a tenant's limits could not be removed from Redis");

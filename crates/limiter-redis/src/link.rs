@@ -1,15 +1,18 @@
 //! [`Link`]: the connection, the epoch that it is in, and the scripts.
 
 use crate::flights::Flights;
+use crate::outage::Outage;
 use crate::pack;
 use crate::{Address, Settings, Time};
 use env::Env;
 use ids::{EventId, TenantId};
 use limiter::LimiterUnavailable;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 const LIMITS: &str = concat!(
     include_str!("lua/state.lua"),
@@ -31,7 +34,7 @@ pub(crate) struct Live {
 }
 
 pub(crate) struct Link {
-    client: Client,
+    address: Address,
     settings: Settings,
     env: Env,
     /// This server, for as long as it runs.
@@ -39,6 +42,7 @@ pub(crate) struct Link {
     limits: redis::Script,
     servers: redis::Script,
     live: Mutex<(u64, Option<Live>)>,
+    outage: Arc<Outage>,
 }
 
 /// What the limits' script answered.
@@ -79,26 +83,36 @@ fn text(value: &Value) -> Option<String> {
 }
 
 impl Link {
-    pub(crate) fn new(address: &Address, env: Env, settings: Settings) -> RedisResult<Self> {
-        Ok(Self {
-            client: Client::open(address.info())?,
+    pub(crate) fn new(address: &Address, env: Env, settings: Settings, outage: Arc<Outage>) -> Self {
+        Self {
+            address: address.clone(),
             settings,
             server: env.id::<EventId>().to_string(),
             env,
             limits: redis::Script::new(LIMITS),
             servers: redis::Script::new(SERVERS),
             live: Mutex::default(),
-        })
+            outage,
+        }
     }
 
     /// The connection, made where there is none. A new one tells of this server's calls before it is used.
     pub(crate) async fn live(&self, flights: &Flights) -> Result<Live, LimiterUnavailable> {
+        self.reach(flights).await.map_err(gone)
+    }
+
+    /// The same for whoever only looks.
+    pub(crate) async fn reach(&self, flights: &Flights) -> RedisResult<Live> {
         let mut kept = self.live.lock().await;
         if let Some(live) = &kept.1 {
             return Ok(live.clone());
         }
         kept.0 += 1;
-        let live = self.connect(kept.0, flights).await.map_err(gone)?;
+        let connected = self.connect(kept.0, flights).await;
+        if let Err(error) = &connected {
+            self.outage.failed(error.is_connection_refusal(), Instant::now());
+        }
+        let live = connected?;
         kept.1 = Some(live.clone());
         Ok(live)
     }
@@ -113,20 +127,20 @@ impl Link {
 
     async fn connect(&self, number: u64, flights: &Flights) -> RedisResult<Live> {
         let command = self.settings.command;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(command))
-            .set_response_timeout(Some(command));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = self.address.open(command).await?;
         let about: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
         let run = about.lines().find_map(|line| line.strip_prefix("run_id:"));
         let run = run.ok_or_else(|| unreadable("INFO tells no run_id"))?.trim().to_owned();
         let mut live = Live { connection, run, epoch: String::new(), number };
         live.epoch = self.register(&live, false).await?.0;
+        self.outage.over(number);
         flights.renew(number);
         for tenant in flights.tenants() {
             self.give(&live, tenant, flights).await?;
         }
-        self.register(&live, true).await?;
+        if self.register(&live, true).await?.1 {
+            self.outage.counted(number);
+        }
         Ok(live)
     }
 

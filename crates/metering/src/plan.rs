@@ -2,13 +2,32 @@
 
 use ids::{ParseSlugError, Slug};
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 const GIB: u64 = 1 << 30;
 /// The share of the scheduler that a tenant without a limit on runs has, and the largest there is.
 const MAX_WEIGHT: u32 = 100;
 const UNLIMITED_WEIGHT: u32 = 20;
+
+/// What becomes of a tenant's calls while the limits that servers share cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutSharedLimits {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// Each server admits its share of what is left, and no more.
+    LocalShare,
+}
+
+impl WithoutSharedLimits {
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
+}
 
 /// What may be used. `null` is unlimited; an absent member is, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +45,9 @@ pub struct Limits {
     pub storage_bytes: Option<u64>,
     /// Days that contents of runs are kept; `null` keeps them.
     pub retention_days: Option<u64>,
+    /// What becomes of calls while the limits that servers share cannot be read; absent is `refuse`.
+    #[serde(skip_serializing_if = "WithoutSharedLimits::is_refuse")]
+    pub without_shared_limits: WithoutSharedLimits,
 }
 
 impl Limits {
@@ -44,6 +66,41 @@ pub struct Plan {
     pub name: Slug,
     /// What it grants.
     pub limits: Limits,
+    /// How tenants that are made on it are kept apart, by the name of the kind; as the deployment has it where absent.
+    pub isolation: Option<Slug>,
+}
+
+/// What is kept of a plan beside its name. A member that is not known is refused: it may be a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    #[serde(flatten)]
+    limits: Limits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    isolation: Option<Slug>,
+    #[serde(flatten, skip_serializing, deserialize_with = "nothing")]
+    unknown: (),
+}
+
+/// What no member of [`Terms`] has taken, which must be nothing.
+fn nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    let rest = BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?;
+    match rest.keys().next() {
+        None => Ok(()),
+        Some(name) => Err(serde::de::Error::custom(format!("unknown field `{name}`"))),
+    }
+}
+
+impl From<&Plan> for Terms {
+    fn from(plan: &Plan) -> Self {
+        Self { limits: plan.limits, isolation: plan.isolation.clone(), unknown: () }
+    }
+}
+
+impl Terms {
+    /// The plan of this name.
+    pub fn of(self, name: Slug) -> Plan {
+        Plan { name, limits: self.limits, isolation: self.isolation }
+    }
 }
 
 impl Plan {
@@ -59,7 +116,9 @@ impl Plan {
                     concurrent_runs: Some(runs),
                     storage_bytes: Some(gib * GIB),
                     retention_days: Some(days),
+                    without_shared_limits: WithoutSharedLimits::Refuse,
                 },
+                isolation: None,
             })
         };
         Ok([
@@ -79,6 +138,7 @@ impl Plan {
             concurrent_runs: overrides.concurrent_runs.unwrap_or(plan.concurrent_runs),
             storage_bytes: overrides.storage_bytes.unwrap_or(plan.storage_bytes),
             retention_days: overrides.retention_days.unwrap_or(plan.retention_days),
+            without_shared_limits: overrides.without_shared_limits.unwrap_or(plan.without_shared_limits),
         }
     }
 }
@@ -105,6 +165,9 @@ pub struct Overrides {
     /// Days that contents of runs are kept.
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<Option<u64>>,
+    /// What becomes of calls while the limits that servers share cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without_shared_limits: Option<WithoutSharedLimits>,
 }
 
 /// A member that is there, be it `null`; an absent one never gets here.
@@ -114,7 +177,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, Overrides, Plan};
+    use super::{Limits, Overrides, Plan, Terms, WithoutSharedLimits};
     use serde_json::json;
 
     #[test]
@@ -150,6 +213,23 @@ mod tests {
         assert_eq!(limits.api_calls_per_hour, Some(1_000));
         assert_eq!(serde_json::to_string(&overrides).unwrap(), text);
         assert_eq!(starter.with(&Overrides::default()), starter.limits);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_plan_is_the_plan() {
+        let [starter, ..] = Plan::built_in().unwrap();
+        let kept = |plan: &Plan| serde_json::to_string(&Terms::from(plan)).unwrap();
+        // Servers that know less read it, as long as it says no more.
+        assert_eq!(kept(&starter), serde_json::to_string(&starter.limits).unwrap());
+        let mut plan = starter;
+        plan.limits.without_shared_limits = WithoutSharedLimits::LocalShare;
+        plan.isolation = Some("schema".parse().unwrap());
+        let text = kept(&plan);
+        let read = |text: &str| serde_json::from_str::<Terms>(text).map(|terms| terms.of(plan.name.clone()));
+        assert_eq!(read(&text).unwrap(), plan);
+        let more = text.replacen('{', r#"{"ai_calls_per_day":5,"#, 1);
+        assert!(read(&more).unwrap_err().to_string().contains("ai_calls_per_day"), "{more}");
+        assert!(read(&text.replace("local_share", "unlimited")).is_err());
     }
 
     #[test]

@@ -15,22 +15,55 @@ use tempfile::TempDir;
 pub struct RedisServer {
     folder: TempDir,
     process: Mutex<Child>,
+    /// What it is told beside the usual.
+    more: Vec<String>,
 }
 
 impl RedisServer {
     /// Starts one that keeps nothing on disk.
     pub async fn start() -> Self {
+        Self::start_with(&[], &[]).await
+    }
+
+    /// One with further arguments, and files in its folder.
+    pub async fn start_with(more: &[&str], files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = Mutex::new(run(&folder));
-        let server = Self { folder, process };
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let more: Vec<_> = more.iter().map(|&word| word.to_owned()).collect();
+        let process = Mutex::new(run(&folder, &more));
+        let server = Self { folder, process, more };
         server.ready().await;
         server
+    }
+
+    /// One that is also reached over TLS on this port of loopback, by whoever shows a certificate of the authority's. What
+    /// it is given is PEM.
+    pub async fn start_secure(port: u16, authority: &str, certificate: &str, key: &str) -> Self {
+        let port = port.to_string();
+        let more = [
+            "--bind",
+            "127.0.0.1",
+            "--tls-port",
+            &port,
+            "--tls-auth-clients",
+            "yes",
+            "--tls-ca-cert-file",
+            "authority.pem",
+            "--tls-cert-file",
+            "certificate.pem",
+            "--tls-key-file",
+            "key.pem",
+        ];
+        let files = [("authority.pem", authority), ("certificate.pem", certificate), ("key.pem", key)];
+        Self::start_with(&more, &files).await
     }
 
     /// The process is killed, and another one begins with nothing.
     pub async fn restart(&self) {
         self.stop();
-        *self.process.lock().unwrap() = run(&self.folder);
+        *self.process.lock().unwrap() = run(&self.folder, &self.more);
         self.ready().await;
     }
 
@@ -39,6 +72,13 @@ impl RedisServer {
         let mut process = self.process.lock().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
+    }
+
+    /// Lets the process stand still, as one that cannot be reached, or go on.
+    pub fn halt(&self, halted: bool) {
+        let signal = if halted { "-STOP" } else { "-CONT" };
+        let id = self.process.lock().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Where it is.
@@ -72,7 +112,7 @@ impl RedisServer {
     }
 }
 
-fn run(folder: &TempDir) -> Child {
+fn run(folder: &TempDir, more: &[String]) -> Child {
     let socket = folder.path().join("s");
     let _ = std::fs::remove_file(&socket);
     let mut command = Command::new("redis-server");
@@ -85,7 +125,7 @@ fn run(folder: &TempDir) -> Child {
         "no",
         "--unixsocket",
     ]);
-    command.arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg(&socket).args(more).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("`redis-server` is there: scripts/test-deps installs it")
 }
 

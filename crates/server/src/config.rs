@@ -155,6 +155,8 @@ pub(crate) struct LimitsConfig {
     /// Where several servers on one database count together; one server alone gets the database where absent.
     #[serde(deserialize_with = "secret")]
     pub(crate) redis_url: Option<SecretText>,
+    /// What TLS goes by where Redis is across a network.
+    pub(crate) tls: TlsConfig,
     /// How many servers there are, which all are to tell of their calls under way when Redis has lost what it kept.
     pub(crate) servers: Option<NonZeroU32>,
 }

@@ -2,12 +2,17 @@
 //! other servers.
 
 use crate::config::Config;
+use crate::stores;
 use env::Env;
 use limiter::{Limiter, LimiterUnavailable};
 use limiter_local::LocalLimiter;
 use limiter_redis::{Address, Memory, RedisLimiter, UnfitAddress};
 use std::sync::Arc;
+use std::time::Duration;
 use store::TenantStore;
+
+/// How long Redis may take to show its certificate when the server starts.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Why limits cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +21,8 @@ pub(crate) enum LimitsError {
     NothingShared,
     #[error("`[limits] redis_url` cannot be used: {0}")]
     Address(#[from] UnfitAddress),
+    #[error("`[limits.tls]` cannot be used: {0}")]
+    Tls(#[from] store_postgres::SetupError),
     #[error(transparent)]
     Unavailable(#[from] LimiterUnavailable),
     #[error(
@@ -33,7 +40,10 @@ pub(crate) async fn limiter(
     match &config.limits.redis_url {
         None => Ok(Arc::new(local(store, config, env))),
         Some(_) if config.store.url.is_none() => Err(LimitsError::NothingShared),
-        Some(url) => Ok(Arc::new(shared(store, config, env, &Address::parse(url.expose())?).await?)),
+        Some(url) => {
+            let address = Address::parse(url.expose(), &stores::tls(&config.limits.tls)?)?;
+            Ok(Arc::new(shared(store, config, env, &address).await?))
+        }
     }
 }
 
@@ -58,6 +68,8 @@ async fn shared(
     if let Some(servers) = config.limits.servers {
         settings.servers = servers;
     }
+    // A certificate that is not right does not become so by waiting.
+    address.verify(settings.command.max(HANDSHAKE)).await?;
     let limiter = RedisLimiter::new(Arc::clone(store), env.clone(), address, settings)?;
     match limiter.memory().await {
         Ok(Memory::KeepsAll) => {}

@@ -5,7 +5,7 @@ use crate::serve::ServeError;
 use crate::stores;
 use bus::{Bus, Doorbell};
 use bus_local::{LocalBell, LocalBus};
-use bus_nats::{Connection, Credentials, Link, NatsBell, NatsBus, SetupError, Tls};
+use bus_nats::{Connection, Credentials, Link, NatsBell, NatsBus, SetupError};
 use env::Env;
 use std::sync::Arc;
 
@@ -21,11 +21,10 @@ pub(crate) async fn messages(config: &MessagesConfig, env: &Env) -> Result<Messa
         let bus = Arc::new(LocalBus::new(bus_local::Settings::default(), env.clone()));
         return Ok(Messages { bus, bell: Arc::new(LocalBell::default()) });
     };
-    let files = stores::tls(&config.tls).map_err(|error| match error {
+    let tls = stores::tls(&config.tls).map_err(|error| match error {
         store_postgres::SetupError::Tls(message) => SetupError::Tls(message),
         error => SetupError::Tls(error.to_string()),
     })?;
-    let tls = Tls { authorities: files.authorities, identity: files.identity };
     let credentials = config.credentials_file.as_deref().map(Credentials::read).transpose()?;
     let connection = Connection::open(&Link::new(address, &tls, credentials)?).await?;
     let bus = Arc::new(NatsBus::new(&connection, bus_nats::Settings::default()));

@@ -135,7 +135,8 @@ pub(crate) fn tls(config: &TlsConfig) -> Result<Tls, SetupError> {
     if identity.is_none() && (config.certificate_file.is_some() || config.key_file.is_some()) {
         return Err(SetupError::Tls("`certificate_file` and `key_file` go together".to_owned()));
     }
-    Tls::read(config.authorities_file.as_deref(), identity)
+    let read = Tls::read(config.authorities_file.as_deref(), identity);
+    read.map_err(|unfit| SetupError::Tls(unfit.to_string()))
 }
 
 fn load(path: &std::path::Path) -> Result<MasterKey, ServeError> {

@@ -10,7 +10,8 @@ use context::{Access, AuditLog, AuditUnavailable, Delete, Private, Read, Tenant,
 use ids::EventId;
 use std::sync::Arc;
 use store::{
-    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, InclusionProof, Page, PageRequest, StoreError,
+    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, Happened, Happenings, InclusionProof, Page,
+    PageRequest, StoreError,
 };
 
 fn hashes(tables: &Tables) -> Vec<Hash> {
@@ -101,6 +102,22 @@ pub(crate) fn page_of_events(
     Ok(Page { data: data.collect::<Result<_, _>>()?, next_cursor: found.next_cursor })
 }
 
+/// What happened from this index on, as far as it is wanted.
+fn happened(
+    known: &Known,
+    from: Option<u64>,
+    wanted: impl Fn(&Happened) -> bool,
+) -> Result<Happenings, StoreError> {
+    let size = known.tables.events.len() as u64;
+    let (from, next) = Happenings::range(from, size);
+    let place = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
+    let events = known.tables.events.iter().take(place(next)).skip(place(from));
+    let events: Option<Vec<_>> = events.map(|event| Happened::of(&event.leaf)).collect();
+    let mut events = events.ok_or(StoreError::TenantUnavailable)?;
+    events.retain(wanted);
+    Ok(Happenings { epoch: known.log.origin().epoch, size, next, events })
+}
+
 #[async_trait]
 impl AuditLog for MemoryStore {
     async fn append(&self, tenant: &Tenant<'_>, draft: Draft) -> Result<(), AuditUnavailable> {
@@ -171,6 +188,22 @@ impl AuditTrail for MemoryStore {
             let limit = limit.min(PageRequest::MAX_LIMIT) as usize;
             Ok(known.tables.events.iter().skip(from).take(limit).map(|event| event.leaf.clone()).collect())
         })
+    }
+
+    async fn happened<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError> {
+        self.read(access.tenant(), |known| happened(known, from, |_| true))
+    }
+
+    async fn reconfigured<'t>(
+        &self,
+        access: &Access<'t, Read<on::Account>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError> {
+        self.read(access.tenant(), |known| happened(known, from, Happened::configures))
     }
 
     async fn checkpoint_with_size<'t>(

@@ -15,10 +15,11 @@ mod statements;
 mod tally;
 mod writes;
 
+use crate::Tls;
 use crate::error::Fault;
 use crate::home::params;
 use crate::init::SetupError;
-use crate::link::{Link, Tls};
+use crate::link::Link;
 use crate::naming::Naming;
 use crate::token;
 use env::Env;

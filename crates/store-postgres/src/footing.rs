@@ -2,10 +2,11 @@
 //! them, and that nothing is open to whoever connects.
 
 use crate::PostgresStore;
+use crate::Tls;
 use crate::error::Fault;
 use crate::home::params;
 use crate::init::SetupError;
-use crate::link::{Link, Tls};
+use crate::link::Link;
 use crate::naming::Naming;
 use crate::schema::{self, Place};
 use ids::TenantId;

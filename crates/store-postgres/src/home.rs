@@ -21,6 +21,9 @@ use tokio_postgres::types::{ToSql, Type};
 /// A value with the type that the statement takes it as.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// A statement with its values.
+pub(crate) type Read<'a> = (&'a str, &'a [Param<'a>]);
+
 /// Values with their types: `params![name => TEXT, at => INT8]`.
 macro_rules! params {
     ($($value:expr => $type:ident),* $(,)?) => {
@@ -206,36 +209,64 @@ impl Home {
         Ok(())
     }
 
-    /// Reads with one statement, in one round trip: nothing is waited for before all has been sent. The token is
+    /// Reads with some statements, in one round trip: nothing is waited for before all has been sent. The token is
     /// judged as of the moment that is read, so that a tenant that leaves in between is not read as an empty one.
     pub(crate) async fn read(
         &self,
         tenant: TenantId,
-        statement: &str,
-        values: &[Param<'_>],
-    ) -> Result<(TenantId, Vec<Row>), Fault> {
-        self.bound(|| self.try_read(tenant, statement, values)).await
+        reads: &[Read<'_>],
+    ) -> Result<(TenantId, Vec<Vec<Row>>), Fault> {
+        self.bound(|| self.try_read(tenant, reads)).await
     }
 
     async fn try_read(
         &self,
         tenant: TenantId,
-        statement: &str,
-        values: &[Param<'_>],
-    ) -> Result<(TenantId, Vec<Row>), Fault> {
+        reads: &[Read<'_>],
+    ) -> Result<(TenantId, Vec<Vec<Row>>), Fault> {
         let mut session = self.session().await?;
         session.busy = true;
-        let (begun, bound, rows, ended) = join!(
+        let reading = reads.iter().map(|(statement, values)| session.query_typed(statement, values));
+        let (begun, bound, found, ended) = join!(
             session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
             self.bind(&session, tenant),
-            session.query_typed(statement, values),
+            join_all(reading),
             session.batch_execute("COMMIT"),
         );
         begun?;
         ended?;
         session.busy = false;
         let origin = taken_for(tenant, &bound?)?;
-        Ok((origin, rows?))
+        Ok((origin, found.into_iter().collect::<Result<_, _>>()?))
+    }
+
+    /// Reads with one statement.
+    pub(crate) async fn read_one(&self, tenant: TenantId, read: Read<'_>) -> Result<Vec<Row>, Fault> {
+        let (_, mut found) = self.read(tenant, &[read]).await?;
+        Ok(found.pop().unwrap_or_default())
+    }
+
+    /// Writes with one statement, in one round trip. The statement compares the tenant by itself, since its transaction
+    /// is over before the answer is here.
+    pub(crate) async fn write_bound(
+        &self,
+        mut session: Session,
+        tenant: TenantId,
+        (statement, values): (&str, &[Param<'_>]),
+    ) -> Result<(TenantId, Row), Fault> {
+        session.busy = true;
+        let (begun, bound, written, ended) = join!(
+            session.batch_execute("BEGIN"),
+            self.bind(&session, tenant),
+            session.query_typed_one(statement, values),
+            session.batch_execute("COMMIT"),
+        );
+        session.busy = ended.is_err();
+        begun?;
+        let origin = taken_for(tenant, &bound?)?;
+        let written = written?;
+        ended?;
+        Ok((origin, written))
     }
 
     /// Gives a transaction that may take longer than its token a fresh one.

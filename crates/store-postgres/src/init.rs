@@ -1,10 +1,11 @@
 //! Making the database: the database itself, its roles, its schema and the key of tokens. Done by an administrator
 //! before the first start and after an update; the server has no right to any of it.
 
+use crate::Tls;
 use crate::error::Fault;
 use crate::footing::Footing;
 use crate::home::params;
-use crate::link::{Link, Tls};
+use crate::link::Link;
 use crate::naming::Naming;
 use crate::schema::Place;
 use crate::{role, schema, token};

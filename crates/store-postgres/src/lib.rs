@@ -26,7 +26,7 @@ mod token;
 
 pub use footing::{Footing, FootingRow, footing};
 pub use init::{Made, SetupError, init};
-pub use link::Tls;
 pub use only_server::OnlyServer;
 pub use provisioner::Provisioner;
 pub use store_impl::{PostgresStore, Settings};
+pub use tls::Tls;

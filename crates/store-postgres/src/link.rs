@@ -1,77 +1,25 @@
 //! Links to the database: over a socket or loopback as they are, and over a network only with verified TLS.
 
 use crate::init::SetupError;
-use rustls::client::Resumption;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use secret::SecretText;
 use std::error::Error as _;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tls::Tls;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::config::{Config, Host, SslMode};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, tls};
+use tokio_postgres::{Client, tls as of_postgres};
 use tokio_rustls::TlsConnector;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What TLS goes by where the database is across a network.
-#[derive(Default)]
-pub struct Tls {
-    /// Whose word is taken for the database's certificate. Where there are none, the public authorities'.
-    pub authorities: Vec<CertificateDer<'static>>,
-    /// The certificate, with those between it and its authority, and the key that we show.
-    pub identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-}
-
-impl Tls {
-    /// From files in PEM: the authorities', and the chain and key that we show.
-    pub fn read(authorities: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Self, SetupError> {
-        let unfit = |path: &Path, error: &dyn std::fmt::Display| {
-            SetupError::Tls(format!("{} cannot be used: {error}", path.display()))
-        };
-        let certificates = |path: &Path| {
-            let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            read.map_err(|error| unfit(path, &error))
-        };
-        let identity = identity.map(|(chain, key)| {
-            let read = PrivateKeyDer::from_pem_file(key).map_err(|error| unfit(key, &error))?;
-            Ok::<_, SetupError>((certificates(chain)?, read))
-        });
-        Ok(Self {
-            authorities: authorities.map(certificates).transpose()?.unwrap_or_default(),
-            identity: identity.transpose()?,
-        })
-    }
-
-    fn config(&self) -> Result<ClientConfig, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        if self.authorities.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        for authority in &self.authorities {
-            roots.add(authority.clone())?;
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
-        let mut config = match &self.identity {
-            Some((chain, key)) => config.with_client_auth_cert(chain.clone(), key.clone_key())?,
-            None => config.with_no_client_auth(),
-        };
-        config.resumption = Resumption::disabled();
-        Ok(config)
-    }
-}
 
 /// Where the database is, who we are there, and how it is reached.
 #[derive(Clone)]
@@ -197,7 +145,7 @@ where
 /// An encrypted connection.
 pub(crate) struct Encrypted<S>(tokio_rustls::client::TlsStream<S>);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> tls::TlsStream for Encrypted<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> of_postgres::TlsStream for Encrypted<S> {
     /// The certificate is verified by itself, so that passwords need not be bound to it.
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()

@@ -1,8 +1,9 @@
 //! That one server alone is on a database: several that count in their own memories would each let a tenant use all that
 //! it may.
 
+use crate::Tls;
 use crate::init::SetupError;
-use crate::link::{Link, Tls};
+use crate::link::Link;
 use std::time::Duration;
 use tokio_postgres::Client;
 

@@ -7,10 +7,11 @@ mod moving;
 mod side;
 mod steps;
 
+use crate::Tls;
 use crate::error::Fault;
 use crate::home::params;
 use crate::init::SetupError;
-use crate::link::{Link, Tls};
+use crate::link::Link;
 use crate::naming::Naming;
 use crate::schema;
 use env::Env;

@@ -138,6 +138,7 @@ async fn begin(txn: &Txn, manifest: &Manifest, options: RestoreOptions) -> Resul
     let generation = row.try_get::<_, i64>(0)?.cast_unsigned();
     manifest.check_generation(generation - 1, options)?;
     txn.stores(-counted(txn).await?);
+    txn.changes_runs();
     let kept = "kind NOT IN ('api_key', 'signing_key', 'agent', 'credential')";
     for (table, which) in [("object", kept), ("collection", "true"), ("record", "true"), ("run", "true")] {
         txn.execute_typed(&format!("DELETE FROM {table} WHERE {OWN} AND {which}"), &[]).await?;

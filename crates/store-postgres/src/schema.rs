@@ -58,6 +58,8 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
         (Part::Base, include_str!("schema/base_5.sql")),
         (Part::Platform, include_str!("schema/platform_5.sql")),
     ],
+    // With it comes `write_all`, which servers of the version before do not call.
+    &[(Part::Tenant, include_str!("schema/tenant_6.sql"))],
 ];
 
 /// The newest version.
@@ -93,6 +95,11 @@ impl Place<'_> {
             Self::Platform => POOLED,
             Self::Schema(schema) | Self::Dedicated(schema) => schema,
         }
+    }
+
+    /// The table of work that is not over, as it is named where the schema is searched.
+    fn work(&self) -> &'static str {
+        if matches!(self, Self::Platform) { "tenantry.work" } else { WORK }
     }
 
     /// The tables with tenants' rows.
@@ -171,7 +178,7 @@ pub(crate) async fn migrate(
         client.batch_execute(&noted(place, version)).await?;
     }
     client.batch_execute(&policies(schema, &place.tables())).await?;
-    client.batch_execute(FUNCTIONS).await?;
+    client.batch_execute(&FUNCTIONS.replace("WORK", place.work())).await?;
     client.batch_execute(&place.grants(role)).await?;
     Ok(client.batch_execute("COMMIT").await?)
 }

@@ -1,11 +1,12 @@
 //! The store: opening it, and how a visit becomes a transaction.
 
+use crate::Tls;
 use crate::error::Fault;
 use crate::footing::examine;
 use crate::home::{Home, Param, Session, params};
 use crate::homes::{Homes, Overlook};
 use crate::init::SetupError;
-use crate::link::{Link, Tls};
+use crate::link::Link;
 use crate::platform::{ASK_EVERY, Platform};
 use crate::schema::Place;
 use crate::tenant::{self, CONTENT, TenantHandle, Txn};
@@ -296,6 +297,7 @@ where
 {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     let id = handle.id;
+    handle.queue.settled().await;
     let (session, origin) = handle.there(|home| async move { home.begin(id, begin).await }).await?;
     let session = Arc::new(session);
     let value = read(handle, session.clone()).await;

@@ -223,6 +223,16 @@ impl EmbeddedStore {
         Ok(arrived(tenant, handle.read(with_identity(&handle, query)).await?))
     }
 
+    /// What the tenant's handle knows without the tables, whose keys have opened under the tenant's id.
+    pub(crate) async fn known_private<'t, T>(
+        &self,
+        tenant: &Tenant<'t>,
+        known: impl FnOnce(&TenantHandle) -> Option<T>,
+    ) -> Result<Option<Private<'t, T>>, StoreError> {
+        let handle = self.handle(tenant).await?;
+        Ok(known(&handle).map(|value| arrived(tenant, (handle.id, value))))
+    }
+
     /// The same for a look-up by key in no other tables than these.
     pub(crate) async fn look_up_private<'t, T: Send + 'static>(
         &self,

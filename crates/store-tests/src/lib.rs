@@ -14,6 +14,7 @@ pub mod audit_trail;
 pub mod backups;
 pub mod erasure;
 pub mod filters;
+pub mod happenings;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;
@@ -55,6 +56,7 @@ macro_rules! conformance {
             audit_search: filtered_and_paged, actions_of_a_family_come_in_their_order;
             audit_trail: in_order_and_at_once, proofs_hold, an_export_verifies,
                 erased_values_break_no_proof, people_can_be_erased_from_a_log, a_failed_write_leaves_no_event, a_bad_event_hurts_nobody_else;
+            happenings: what_happened_is_told_in_its_order, much_is_told_in_parts, a_configuration_is_told_apart;
             idempotency: a_key_is_claimed_once, a_key_is_free_after_its_time, answers_are_remembered,
                 an_answer_known_before_is_part_of_the_write, a_key_is_given_back,
                 a_failed_write_claims_nothing, claimed_once_also_at_once;

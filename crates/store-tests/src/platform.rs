@@ -5,7 +5,7 @@ use crate::{Backend, World};
 use context::{CredentialIndex, IndexedSubject, KeyedHash, TenantStatus};
 use futures::future::join_all;
 use ids::{HookId, KeyId, TemplateId, TenantId, WorkflowId};
-use metering::plan::{Limits, Overrides, Plan};
+use metering::plan::{Limits, Overrides, Plan, WithoutSharedLimits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Endpoint, Isolation, OperatorStore, PlatformStore, StoreError, TenantRow};
@@ -92,8 +92,12 @@ pub async fn plans_hold_from_the_next_request_on<B: Backend>(world: World<B>) {
     let ai_calls = async |tenant| store.standing(tenant).await.unwrap().unwrap().limits.ai_calls_per_hour;
     assert_eq!((ai_calls(world.one).await, ai_calls(world.two).await), (Some(100), Some(100)));
     let starter = "starter".parse().unwrap();
-    let limits = Limits { ai_calls_per_hour: Some(7), ..store.plan(&starter).await.unwrap().limits };
-    let plan = Plan { name: starter.clone(), limits };
+    let limits = Limits {
+        ai_calls_per_hour: Some(7),
+        without_shared_limits: WithoutSharedLimits::LocalShare,
+        ..store.plan(&starter).await.unwrap().limits
+    };
+    let plan = Plan { name: starter.clone(), limits, isolation: Some("schema".parse().unwrap()) };
     store.put_plan(&world.operator, plan.clone()).await.unwrap();
     assert_eq!(store.plan(&starter).await, Ok(plan));
     assert_eq!(store.plan(&"unheard-of".parse().unwrap()).await, Err(StoreError::NotFound));
@@ -101,7 +105,7 @@ pub async fn plans_hold_from_the_next_request_on<B: Backend>(world: World<B>) {
     let overrides = Overrides { ai_calls_per_hour: Some(None), ..row.overrides };
     store.update_tenant(&world.operator, TenantRow { overrides, ..row }).await.unwrap();
     assert_eq!((ai_calls(world.one).await, ai_calls(world.two).await), (Some(7), None));
-    let own = Plan { name: "own".parse().unwrap(), limits: Limits::default() };
+    let own = Plan { name: "own".parse().unwrap(), limits: Limits::default(), isolation: None };
     store.put_plan(&world.operator, own).await.unwrap();
     let row = store.tenant(&world.operator, world.one).await.unwrap();
     store.update_tenant(&world.operator, TenantRow { plan: "own".parse().unwrap(), ..row }).await.unwrap();

@@ -1,6 +1,6 @@
 //! The tenant's audit log at rest: events, checkpoints, proofs and the export.
 
-use crate::{Commit, Page, PageRequest, StoreError};
+use crate::{Commit, Happenings, Page, PageRequest, StoreError};
 use async_trait::async_trait;
 use audit::event::Draft;
 use context::{Access, Delete, Private, Read, Tenant, on};
@@ -110,6 +110,21 @@ pub trait AuditTrail: Send + Sync {
         from: u64,
         limit: u32,
     ) -> Result<Private<'t, Vec<Vec<u8>>>, StoreError>;
+
+    /// What happened from this index on, oldest first, as much as is looked through at once; where none is given,
+    /// nothing but where the log ends.
+    async fn happened<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError>;
+
+    /// The same of what may have changed the tenant's configuration alone, for whoever may know of that.
+    async fn reconfigured<'t>(
+        &self,
+        access: &Access<'t, Read<on::Account>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError>;
 
     /// The log's size and a checkpoint over exactly that many events.
     async fn checkpoint_with_size<'t>(

@@ -9,6 +9,7 @@ mod audit_log;
 mod commit;
 mod entities;
 mod error;
+mod happened;
 mod idempotency;
 mod isolation;
 mod keyring;
@@ -36,6 +37,7 @@ pub use entities::{
     WorkflowHook,
 };
 pub use error::StoreError;
+pub use happened::{Happened, Happenings};
 pub use idempotency::{IdempotencyClaim, IdempotencyStore, PlannedAnswer, Remembered};
 pub use isolation::Isolation;
 pub use keyring::{KeyPurpose, TenantKeyring};

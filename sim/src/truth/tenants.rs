@@ -10,8 +10,8 @@ use secret::SecretBytes;
 use serde_json::Value;
 use store::{
     AuditEvent, AuditQuery, AuditTrail as _, Call, CallOutcome, CollectionSettings, Commit, Erasure,
-    IdempotencyClaim, InclusionProof, KeyPurpose, LookBack, MeterState, Object, ObjectScope, Page,
-    PageRequest, PendingWork, Placed, Record, RecordChange, RecordQuery, RecordStore, Remembered, Run,
+    Happenings, IdempotencyClaim, InclusionProof, KeyPurpose, LookBack, MeterState, Object, ObjectScope,
+    Page, PageRequest, PendingWork, Placed, Record, RecordChange, RecordQuery, RecordStore, Remembered, Run,
     RunEvent, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun, UnknownDelivery, UsageQuery,
     UsageRow, UsageStore, WorkKind,
 };
@@ -32,6 +32,10 @@ over_the_network! { store::AuditTrail {
     fn leaves<'t>(
         access: &Access<'t, Read<on::Audit>>, from: u64, limit: u32,
     ) -> Private<'t, Vec<Vec<u8>>>;
+    fn happened<'t>(access: &Access<'t, Read<on::Audit>>, from: Option<u64>) -> Private<'t, Happenings>;
+    fn reconfigured<'t>(
+        access: &Access<'t, Read<on::Account>>, from: Option<u64>,
+    ) -> Private<'t, Happenings>;
     fn checkpoint_with_size<'t>(access: &Access<'t, Read<on::Audit>>) -> Private<'t, (u64, String)>;
     fn erase_disclosures(
         access: &Access<'_, Delete<on::Audit>>, erasure: &Erasure, commit: Commit,

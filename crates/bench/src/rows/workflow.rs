@@ -83,7 +83,7 @@ impl Workflows {
 }
 
 /// A chain of steps like this one.
-async fn workflow_of(owner: &Client, step: Value) -> anyhow::Result<String> {
+pub(crate) async fn workflow_of(owner: &Client, step: Value) -> anyhow::Result<String> {
     let mut nodes = vec![json!({"id": "start", "type": "source", "kind": "manual"})];
     for number in 0..STEPS {
         let after = if number == 0 { "start".to_owned() } else { format!("step{}", number - 1) };

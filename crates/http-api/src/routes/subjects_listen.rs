@@ -1,5 +1,5 @@
 //! `GET /v1/subjects/{subject}`: what is told under a subject, or under all that a pattern matches, as server-sent events.
-//! `Last-Event-ID` goes on after what was heard, as far as that is kept.
+//! `Last-Event-ID` goes on after what was heard, as far as that is kept; of what the server tells, as far as the log goes.
 
 use crate::call::TenantCall;
 use crate::follow::{Wanted, follow};

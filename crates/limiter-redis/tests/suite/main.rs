@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test has failed it")]
 
 mod model;
+mod secure;
 mod several;
+mod shares;
 
 use async_trait::async_trait;
 use env::Env;
@@ -13,11 +15,12 @@ use limiter_tests::{Backend, Rows, Settings};
 use redis_instance::RedisServer;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Tls;
 
 struct Shared(RedisServer);
 
 fn address(redis: &RedisServer) -> Address {
-    Address::parse(&redis.url()).unwrap()
+    Address::parse(&redis.url(), &Tls::default()).unwrap()
 }
 
 /// Tests run beside others on machines with few cores, so that commands may take longer.

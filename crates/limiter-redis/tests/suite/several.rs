@@ -18,32 +18,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store::CallStatus;
 
-struct Servers {
-    redis: RedisServer,
-    fixture: Fixture,
-    rows: Arc<Rows>,
-    limiters: Vec<RedisLimiter<Rows>>,
-    tenant: TenantId,
-    owner: Admission,
-    admitted: AtomicU64,
+pub(crate) struct Servers {
+    pub(crate) redis: RedisServer,
+    pub(crate) fixture: Fixture,
+    pub(crate) rows: Arc<Rows>,
+    pub(crate) limiters: Vec<RedisLimiter<Rows>>,
+    pub(crate) tenant: TenantId,
+    pub(crate) owner: Admission,
+    pub(crate) admitted: AtomicU64,
 }
 
 impl Servers {
-    async fn start(budget: &str) -> Arc<Self> {
+    pub(crate) async fn start(budget: &str) -> Arc<Self> {
+        let settings = settings(limiter_tests::Settings::default());
+        Self::start_with(budget, Limits::default(), settings).await
+    }
+
+    pub(crate) async fn start_with(budget: &str, limits: Limits, settings: Settings) -> Arc<Self> {
         let (redis, fixture) = (RedisServer::start().await, Fixture::new(5));
         let rows = Arc::<Rows>::default();
-        let settings =
-            Settings { servers: NonZeroU32::new(4).unwrap(), ..settings(limiter_tests::Settings::default()) };
+        let settings = Settings { servers: NonZeroU32::new(4).unwrap(), ..settings };
         let limiters = (0..4)
             .map(|_| RedisLimiter::new(rows.clone(), fixture.env(), &address(&redis), settings).unwrap())
             .collect();
-        let tenant = fixture.tenant(Limits::default());
+        let tenant = fixture.tenant(limits);
         let owner = fixture.owner(tenant).await;
         rows.put_budget(tenant, "tenant", &tenant.to_string(), "month", budget);
         Arc::new(Self { redis, fixture, rows, limiters, tenant, owner, admitted: AtomicU64::new(0) })
     }
 
-    fn call(&self) -> PlannedCall {
+    pub(crate) fn call(&self) -> PlannedCall {
         let (id, at) = (self.fixture.env().id(), self.fixture.env().now());
         PlannedCall {
             id,
@@ -76,12 +80,12 @@ impl Servers {
             .await;
     }
 
-    async fn load(self: &Arc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
+    pub(crate) async fn load(self: &Arc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
         (0..1_000).map(|number| tokio::spawn(boxed(self.clone(), number))).collect()
     }
 
     /// What the rows tell is what Redis tells, and no more than the budget; what is left admits no further call.
-    async fn check(self: &Arc<Self>, budget: &str) {
+    pub(crate) async fn check(self: &Arc<Self>, budget: &str) {
         self.owner
             .clone()
             .enter(async |tenant| {

@@ -74,6 +74,10 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
             ("POST /v1/subjects/{subject}", "a message under the victim's whole subject")
         }
         Plant::PatternsReachEverybody => ("GET /v1/subjects/{subject}", "everything, while the victim tells"),
+        Plant::HintsReachEverybody => ("GET /v1/subjects/{subject}", "what the server tells the victim"),
+        Plant::AnybodySpeaksForTheServer => {
+            ("POST /v1/subjects/{subject}", "a message in the server's own name")
+        }
         Plant::HeaderChoosesTheTenant => ("GET /v1/me", "X-Tenant-ID names the victim"),
         Plant::TruncatedKeysOpen => ("GET /v1/me", "truncated key"),
         Plant::CacheForgetsTheTenant => ("POST /v1/chat/completions", "whose answer is kept"),

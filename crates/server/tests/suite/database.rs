@@ -167,6 +167,39 @@ async fn tenants_live_in_each_kind_of_home() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_how_its_tenants_are_kept_apart() {
+    let place = Place::make();
+    let (server, _provisioner) = (place.serve(), place.provision());
+    let plan = |isolation: Value| {
+        json!({"ai_calls_per_hour": null, "api_calls_per_hour": null, "requests_per_second": null,
+            "concurrent_runs": null, "storage_bytes": null, "isolation": isolation})
+    };
+    let put = async |isolation: Value| {
+        send_json(&server.operator, Method::PUT, "/v1/plans/gold", &plan(isolation)).await
+    };
+    for unheard_of in ["embedded", "cellular"] {
+        assert_refused(&put(json!(unheard_of)).await, 409, "isolation_unavailable");
+    }
+    assert_eq!(put(json!("schema")).await.json()["isolation"], "schema");
+    let make = async |wanted: Value| server.operator.post("/v1/tenants", &wanted).await.unwrap();
+    let shown = |made: &Value| (made["isolation"].clone(), made.get("plan_isolation").cloned());
+    let made = make(json!({"name": "One", "plan": "gold"})).await;
+    assert_eq!(shown(&made), (json!("schema"), Some(json!("schema"))));
+    let otherwise = make(json!({"name": "Two", "plan": "gold", "isolation": "pooled"})).await;
+    assert_eq!(shown(&otherwise), (json!("pooled"), Some(json!("schema"))));
+    // The plan says nothing any more, and then something else: whoever is there stays.
+    assert_eq!(put(Value::Null).await.json().get("isolation"), None);
+    assert_eq!(shown(&make(json!({"name": "Three", "plan": "gold"})).await), (json!("pooled"), None));
+    put(json!("dedicated")).await;
+    let path = format!("/v1/tenants/{}", otherwise["id"].as_str().unwrap());
+    let change = async |plan: &str| {
+        send_json(&server.operator, Method::PATCH, &path, &json!({"plan": plan})).await.json()
+    };
+    assert_eq!(shown(&change("starter").await), (json!("pooled"), None));
+    assert_eq!(shown(&change("gold").await), (json!("pooled"), Some(json!("dedicated"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_moved_by_a_command_and_both_logs_tell_of_it() {
     let place = Place::make();
     let (server, _provisioner) = (place.serve(), place.provision());

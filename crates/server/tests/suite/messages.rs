@@ -1,6 +1,7 @@
 //! Messages under subjects.
 
 mod over_nats;
+mod servers_own;
 
 use crate::harness::{Server, Tenant, assert_refused, send, send_json};
 use client::{Answer, Client};

@@ -1,5 +1,7 @@
 //! Two servers on one database, which count in one Redis: what one begins the other ends, and nothing is done twice.
 
+mod without_redis;
+
 use crate::database::{Place, assert_nothing_leaks};
 use crate::harness::{Server, Tenant, assert_refused, send, send_json};
 use crate::work::service::Service;
@@ -308,6 +310,8 @@ async fn a_redis_that_drops_keys_is_refused() {
     );
     let plain = refused("plain.toml", "redis_url = \"redis://10.1.2.3:6379\"");
     assert!(plain.contains("plaintext link"), "{plain}");
+    let half = "redis_url = \"rediss://redis.example\"\n[limits.tls]\nkey_file = \"key.pem\"";
+    assert!(refused("half.toml", half).contains("`certificate_file`"));
 }
 
 // It has neither an address nor an operator's key.
@@ -347,4 +351,47 @@ async fn nothing_leaks_between_two_servers() {
     for isolation in ["pooled", "schema", "dedicated"] {
         assert_nothing_leaks(&servers, &["--isolation", isolation]).await;
     }
+}
+
+/// What is heard of a subject at the second server while something is done at the first.
+async fn heard_at_two(pair: &Pair, tenant: &Tenant, subject: &str, act: impl Future<Output = ()>) -> String {
+    let path = format!("/v1/subjects/{subject}");
+    let owner = pair.at_two(tenant);
+    let listening = owner.call(Method::GET, &path).listen(Duration::from_secs(4));
+    let acting = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        act.await;
+    };
+    let (answer, ()) = tokio::join!(listening, acting);
+    answer.unwrap().text().into_owned()
+}
+
+async fn assert_told_at_two(pair: &Pair) {
+    let (tenant, other) = (pair.one.tenant("Acme").await, pair.one.tenant("Other").await);
+    let act = async {
+        tenant.record().await;
+        other.record().await;
+    };
+    let audit = heard_at_two(pair, &tenant, "audit.%3E", act).await;
+    assert!(audit.contains(&format!("tenant.{}.audit.record.create", tenant.id)), "{audit}");
+    assert!(!audit.contains(&other.id), "{audit}");
+    let path = format!("/v1/tenants/{}", tenant.id);
+    let act = async {
+        let change = json!({"limits": {"ai_calls_per_hour": 7}});
+        assert_eq!(send_json(&pair.one.operator, Method::PATCH, &path, &change).await.status, 200);
+    };
+    let config = heard_at_two(pair, &tenant, "config.%3E", act).await;
+    assert!(config.contains(r#""action":"tenant.update""#), "{config}");
+    assert!(config.contains(r#""changed":"plan""#), "{config}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_tells_is_heard_at_each() {
+    assert_told_at_two(&Pair::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_tells_is_heard_at_each_over_nats() {
+    let nats = NatsServer::start();
+    assert_told_at_two(&Pair::start_over(&nats).await).await;
 }

@@ -11,7 +11,8 @@ use context::{Access, Delete, Private, Read, Tenant, on};
 use ids::EventId;
 use std::sync::Arc;
 use store::{
-    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, InclusionProof, Page, PageRequest, StoreError,
+    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, Happened, Happenings, InclusionProof, Page,
+    PageRequest, StoreError,
 };
 use store_core::cursor;
 use store_core::log::LogHead;
@@ -152,6 +153,32 @@ impl<'a> Proofs<'a> {
     }
 }
 
+/// What happened from this index on, where these actions alone are wanted or all are.
+async fn happened(
+    handle: &TenantHandle,
+    session: &Session,
+    from: Option<u64>,
+    wanted: Option<&[&str]>,
+) -> Result<Happenings, Fault> {
+    let Proofs { head, .. } = Proofs::at(handle, session).await?;
+    let size = head.frontier.size();
+    let (from, next) = Happenings::range(from, size);
+    let mut events = Vec::new();
+    if from < next {
+        let select = "SELECT number, leaf FROM audit_event WHERE epoch = $1 AND number >= $2 AND number < $3
+             AND ($4::text[] IS NULL OR action = ANY($4)) ORDER BY number";
+        let values = params![epoch(handle) => INT8, from.cast_signed() => INT8, next.cast_signed() => INT8,
+            wanted => TEXT_ARRAY];
+        for row in session.query_typed(select, values).await? {
+            let leaf = leaf(handle, row.try_get(0)?, row.try_get(1)?)?;
+            events.push(Happened::of(&leaf).ok_or(Fault::Damaged("an audit event"))?);
+        }
+    }
+    // What the leaves say holds, whatever stands beside them.
+    events.retain(|event| wanted.is_none() || event.configures());
+    Ok(Happenings { epoch: head.place.epoch, size, next, events })
+}
+
 #[async_trait]
 impl AuditTrail for PostgresStore {
     async fn append_events(
@@ -229,6 +256,28 @@ impl AuditTrail for PostgresStore {
             rows.iter().map(|row| leaf(handle, row.try_get(0)?, row.try_get(1)?)).collect()
         })
         .await
+    }
+
+    async fn happened<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError> {
+        let read = |handle: Arc<TenantHandle>, session: Arc<Session>| async move {
+            happened(&handle, &session, from, None).await
+        };
+        self.read_with(access.tenant(), read).await
+    }
+
+    async fn reconfigured<'t>(
+        &self,
+        access: &Access<'t, Read<on::Account>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError> {
+        let read = |handle: Arc<TenantHandle>, session: Arc<Session>| async move {
+            happened(&handle, &session, from, Some(&Happened::CONFIGURING)).await
+        };
+        self.read_with(access.tenant(), read).await
     }
 
     async fn checkpoint_with_size<'t>(

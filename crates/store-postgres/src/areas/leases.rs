@@ -38,6 +38,11 @@ const UNHELD: &str = "WITH RECURSIVE tenants AS (
         ORDER BY coalesce(due, 0), id LIMIT $2) AS run
     ORDER BY coalesce(run.due, 0), run.id LIMIT $3";
 
+/// How often leases that are written under are renewed between two writes before a write is waited for, and how soon
+/// each time.
+const TRIES: usize = 4;
+const SOON: Duration = Duration::from_millis(10);
+
 /// Gives runs that nobody holds to a worker, as many as each tenant may have held at once, and says which are left.
 /// Whoever else gives any of these tenants' is waited for before, so that all that are held are counted.
 const CLAIM: &str = "WITH asked AS (
@@ -69,6 +74,18 @@ const RENEW: &str = "UPDATE WORK AS work SET held_until = clock_timestamp() + $5
     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::int8[]) AS it(tenant_id, id, holder, fence)
     WHERE work.tenant_id = it.tenant_id AND work.kind = 'run' AND work.id = it.id
         AND work.holder = it.holder AND work.fence = it.fence
+    RETURNING work.tenant_id, work.id, work.holder, work.fence";
+
+/// The same for those that nothing is being written under. To wait for each write in turn would hold up all the others.
+const RENEW_IDLE: &str = "WITH idle AS (
+        SELECT work.tenant_id, work.id FROM WORK AS work
+        JOIN unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::int8[]) AS it(tenant_id, id, holder, fence)
+            USING (tenant_id, id)
+        WHERE work.kind = 'run' AND work.holder = it.holder AND work.fence = it.fence
+        FOR NO KEY UPDATE OF work SKIP LOCKED
+    )
+    UPDATE WORK AS work SET held_until = clock_timestamp() + $5 * interval '1 millisecond' FROM idle
+    WHERE work.tenant_id = idle.tenant_id AND work.kind = 'run' AND work.id = idle.id
     RETURNING work.tenant_id, work.id, work.holder, work.fence";
 
 const RELEASE: &str = "UPDATE WORK AS work SET holder = NULL, held_until = NULL, revoked = false
@@ -297,8 +314,16 @@ impl Leases for PostgresStore {
     }
 
     async fn renew(&self, held: &[(TenantId, Lease)], term: Duration) -> Result<Vec<Lease>, StoreError> {
-        let kept = self.about_held(held, RENEW, &[(&millis(term), Type::FLOAT8)]).await?;
-        Ok(held.iter().filter(|held| !kept.contains(held)).map(|(_, lease)| *lease).collect())
+        let (mut left, term) = (held.to_vec(), millis(term));
+        for statement in [RENEW_IDLE; TRIES].into_iter().chain([RENEW]) {
+            let kept = self.about_held(&left, statement, &[(&term, Type::FLOAT8)]).await?;
+            left.retain(|held| !kept.contains(held));
+            if left.is_empty() {
+                break;
+            }
+            tokio::time::sleep(SOON).await;
+        }
+        Ok(left.into_iter().map(|(_, lease)| lease).collect())
     }
 
     async fn release(&self, held: &[(TenantId, Lease)]) -> Result<(), StoreError> {

@@ -74,7 +74,7 @@ impl PostgresStore {
         (keys, next): (WrappedKeys, Option<NamedKey>),
     ) -> Result<WrappedKeys, Fault> {
         let Some(next) = next else { return Ok(keys) };
-        let (_, rows) = home.read(id, "SELECT data_key FROM log_head", &[]).await?;
+        let rows = home.read_one(id, ("SELECT data_key FROM log_head", &[])).await?;
         let head: &str = rows.first().ok_or(Fault::KeyGone)?.try_get(0)?;
         if head == next.name { Ok(WrappedKeys { data: next, ..keys }) } else { Ok(keys) }
     }

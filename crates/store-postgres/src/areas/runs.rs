@@ -3,7 +3,7 @@
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{OWN, Session, params};
-use crate::tenant::{Addition, EVENT, STEP, TenantHandle, Txn, event_place};
+use crate::tenant::{Addition, EVENT, STEP, Standing, TenantHandle, Txn, event_place, sealed_run};
 use async_trait::async_trait;
 use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
 use env::Timestamp;
@@ -58,27 +58,24 @@ async fn create(
     limit: Option<u64>,
 ) -> Result<(), Fault> {
     let (id, workflow) = (stored.run.id.to_string(), stored.run.workflow.to_string());
-    let there = "SELECT 1 FROM run WHERE id = $1";
-    if txn.query_typed_opt(there, params![id => TEXT]).await?.is_some() {
-        return Err(StoreError::Exists(format!("run {id}")).into());
-    }
-    let run = txn.handle.seal("run", &[&id, "run"], &stored.run)?;
-    let frozen = (&stored.definition, &stored.config, &stored.input);
-    let frozen = txn.handle.seal("run", &[&id, "frozen"], &frozen)?;
-    let state = txn.handle.seal("run", &[&id, "state"], &stored.state)?;
-    txn.admit(limit, (run.len() + frozen.len() + state.len()) as i64)?;
+    let [run, frozen, state] = sealed_run(&txn.handle, stored)?;
+    let bytes = (run.len() + state.len()) as i64;
+    txn.admit(limit, bytes + frozen.len() as i64)?;
     txn.keeps_data();
     let put = "INSERT INTO run(id, workflow, status, cursor, finished_at, events, run, frozen, state)
-        VALUES($1, $2, $3, $4, $5, 0, $6, $7, $8)";
+        VALUES($1, $2, $3, $4, $5, 0, $6, $7, $8) ON CONFLICT DO NOTHING";
     let values = params![id => TEXT, workflow => TEXT, stored.run.status.as_str() => TEXT,
         stored.run.cursor.cast_signed() => INT8, stored.run.finished_at.map(Timestamp::millis) => INT8,
         run => BYTEA, frozen => BYTEA, state => BYTEA];
-    txn.execute_typed(put, values).await?;
+    if txn.execute_typed(put, values).await? == 0 {
+        return Err(StoreError::Exists(format!("run {id}")).into());
+    }
     if let Some(delivery) = delivery {
         let token = delivery_token(&txn.handle, &workflow, delivery);
         let put = "INSERT INTO delivery(token, run) VALUES($1, $2)";
         txn.execute_typed(put, params![token => BYTEA, id => TEXT]).await?;
     }
+    txn.begins(id, Standing { cursor: stored.run.cursor, bytes, ..Standing::default() });
     Ok(())
 }
 
@@ -95,6 +92,7 @@ async fn earlier(session: &Session, token: &[u8]) -> Result<Option<RunId>, Fault
 
 /// Removes the oldest runs that ended before, with all that hangs on them.
 async fn forget(txn: &Txn, before: Timestamp) -> Result<u64, Fault> {
+    txn.changes_runs();
     let old = format!(
         "SELECT id, octet_length(run)::int8 + octet_length(frozen)::int8 + octet_length(state)::int8
             + coalesce((SELECT sum(octet_length(body)) FROM run_part WHERE run_part.run = run.id), 0)::int8
@@ -126,6 +124,10 @@ impl RunStore for PostgresStore {
     ) -> Result<UnknownDelivery, StoreError> {
         let limit = access.tenant().standing().limits.storage_bytes;
         let handle = self.handle(access.tenant().id()).await?;
+        if delivery.is_none() && commit.claim.is_none() {
+            handle.add(None, commit, Addition::Made(Box::new(run), limit)).await?;
+            return Ok(UnknownDelivery::New);
+        }
         let workflow = run.run.workflow.to_string();
         let token = delivery.as_ref().map(|delivery| delivery_token(&handle, &workflow, delivery));
         let known = token.clone();

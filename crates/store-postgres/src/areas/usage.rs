@@ -164,8 +164,8 @@ impl UsageStore for PostgresStore {
     ) -> Result<Placed, StoreError> {
         let mark = Mark::Closed { kind: WorkKind::Call, id: call.id.to_bytes() };
         let (handle, call) = (self.handle(tenant.id()).await?, call.clone());
-        handle.add(None, commit.and_mark(mark), Addition::Ended(Box::new((call, outcome)))).await?;
-        Ok(Placed::written_already())
+        let written = handle.place(commit.and_mark(mark), Addition::Ended(Box::new((call, outcome))))?;
+        Ok(Placed::until(async move { Ok(written.await.map(drop)?) }))
     }
 
     async fn call<'t>(

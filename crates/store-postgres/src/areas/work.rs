@@ -43,7 +43,7 @@ impl PostgresStore {
         let read = |home: Arc<Home>| async move {
             match home.isolation() {
                 None => Ok(Vec::new()),
-                Some(_) => Ok(home.read(tenant, "SELECT 1 FROM work LIMIT 1", &[]).await?.1),
+                Some(_) => Ok(home.read_one(tenant, ("SELECT 1 FROM work LIMIT 1", &[])).await?),
             }
         };
         if !handle.there(read).await?.is_empty() {
@@ -74,7 +74,7 @@ impl PostgresStore {
         let read = |home: Arc<Home>| async move {
             match home.isolation() {
                 None => Ok(Vec::new()),
-                Some(_) => Ok(home.read(tenant, select, values).await?.1),
+                Some(_) => Ok(home.read_one(tenant, (select, values)).await?),
             }
         };
         handle.there(read).await?.iter().map(work).collect()

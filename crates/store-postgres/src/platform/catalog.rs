@@ -5,7 +5,7 @@ use crate::error::Fault;
 use crate::home::params;
 use env::Timestamp;
 use ids::{Id as _, Slug, TemplateId};
-use metering::plan::Plan;
+use metering::plan::{Plan, Terms};
 use std::sync::Arc;
 use store::{Endpoint, Endpoints, StoreError, Template};
 use tokio_postgres::Row;
@@ -25,7 +25,7 @@ fn template(row: &Row) -> Result<Template, Fault> {
 
 impl Platform {
     pub(crate) async fn put_plan(&self, plan: &Plan) -> Result<(), Fault> {
-        let limits = serde_json::to_string(&plan.limits).map_err(|_| Fault::Damaged("a plan"))?;
+        let limits = serde_json::to_string(&Terms::from(plan)).map_err(|_| Fault::Damaged("a plan"))?;
         let put = "INSERT INTO tenantry.plan(name, limits) VALUES($1, $2) ON CONFLICT (name) DO UPDATE SET limits = $2";
         self.execute(put, params![plan.name.as_str() => TEXT, limits => TEXT]).await?;
         self.known.forget();

@@ -6,7 +6,7 @@ use crate::home::{Session, params};
 use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus, Throwaway};
 use env::Timestamp;
 use ids::{Id as _, Slug, TenantId};
-use metering::plan::{Limits, Plan};
+use metering::plan::{Plan, Terms};
 use std::sync::Arc;
 use store::{Isolation, StoreError, TenantRow};
 use store_core::keys::WrappedKeys;
@@ -56,8 +56,8 @@ pub(super) async fn find(session: &Session, id: TenantId) -> Result<Option<Tenan
 async fn plan(session: &Session, name: &Slug) -> Result<Option<Plan>, Fault> {
     let select = "SELECT limits FROM tenantry.plan WHERE name = $1";
     if let Some(row) = session.query_typed_opt(select, params![name.as_str() => TEXT]).await? {
-        let limits: Limits = serde_json::from_str(row.try_get(0)?).map_err(|_| Fault::Damaged("a plan"))?;
-        return Ok(Some(Plan { name: name.clone(), limits }));
+        let terms: Terms = serde_json::from_str(row.try_get(0)?).map_err(|_| Fault::Damaged("a plan"))?;
+        return Ok(Some(terms.of(name.clone())));
     }
     let built_in = Plan::built_in().map_err(|_| Fault::Damaged("a built-in plan"))?;
     Ok(built_in.into_iter().find(|plan| plan.name == *name))

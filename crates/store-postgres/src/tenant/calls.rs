@@ -1,5 +1,7 @@
-//! Calls' beginnings and outcomes of one transaction, in few statements however many they are.
+//! Calls' beginnings and outcomes of one transaction.
 
+use super::ending::Values;
+use super::recalled::Facts;
 use super::{TenantHandle, Txn};
 use crate::error::Fault;
 use crate::home::params;
@@ -9,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::{Call, CallKind, CallOutcome, CallStatus};
 use store_core::totals::Totals;
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 /// What a kind of call is called in the tables.
 pub(crate) const fn kind_name(kind: CallKind) -> &'static str {
@@ -38,7 +41,7 @@ pub(crate) fn ended(handle: &TenantHandle, rows: &[Row]) -> Result<Vec<(Call, Ca
 }
 
 /// Where a call is summed up: hour, kind, target, key, agent, workflow.
-type Place = (i64, String, String, String, String, String);
+pub(super) type Place = (i64, String, String, String, String, String);
 
 fn place(call: &Call) -> Place {
     let text = |id: Option<String>| id.unwrap_or_default();
@@ -73,111 +76,128 @@ impl Extend<Place> for Places {
 
 /// What begins and ends.
 #[derive(Default)]
-pub(super) struct Calls {
-    begun: BTreeMap<String, Call>,
-    ended: BTreeMap<String, (Call, CallOutcome)>,
+pub(super) struct Calls<'a> {
+    begun: BTreeMap<String, &'a Call>,
+    ended: BTreeMap<String, (&'a Call, &'a CallOutcome)>,
     /// Outcomes of calls that have one, or are given one, already.
-    again: Vec<(Call, CallOutcome)>,
-    /// What was summed up before, where anything was.
+    again: Vec<(&'a Call, &'a CallOutcome)>,
+    /// What is summed up with this.
     sums: BTreeMap<Place, Totals>,
 }
 
-impl Calls {
-    pub(super) fn begin(&mut self, call: Call) {
+impl<'a> Calls<'a> {
+    pub(super) fn begin(&mut self, call: &'a Call) {
         self.begun.insert(call.id.to_string(), call);
     }
 
-    pub(super) fn end(&mut self, call: Call, outcome: CallOutcome) {
+    pub(super) fn end(&mut self, call: &'a Call, outcome: &'a CallOutcome) {
         match self.ended.entry(call.id.to_string()) {
             Entry::Occupied(_) => self.again.push((call, outcome)),
             Entry::Vacant(place) => drop(place.insert((call, outcome))),
         }
     }
 
-    /// Writes the calls down, but for the outcomes that are not the first: what a call cost is said once.
-    pub(super) async fn put(&mut self, txn: &Txn) -> Result<(), Fault> {
-        let ((), given, sums) = try_join!(self.put_begun(txn), self.put_ended(txn), self.sums_before(txn))?;
-        self.sums = sums;
-        let (first, again): (BTreeMap<_, _>, _) =
-            std::mem::take(&mut self.ended).into_iter().partition(|(id, _)| given.contains(id));
-        self.ended = first;
-        self.again.extend(again.into_values());
+    /// Whether nothing needs to be read first.
+    pub(super) fn are_known(&self, facts: &Facts) -> bool {
+        self.again.is_empty() && self.ended.values().all(|(call, _)| facts.sums.contains_key(&place(call)))
+    }
+
+    /// Whether some have an outcome already: what a call cost is said once.
+    pub(super) fn any_again(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// Reads which calls have ended before, and what was summed up.
+    pub(super) async fn look(&mut self, txn: &Txn, facts: &mut Facts) -> Result<(), Fault> {
+        if self.ended.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = self.ended.keys().map(String::as_str).collect();
+        let places: BTreeSet<_> = self.ended.values().map(|(call, _)| place(call)).collect();
+        let over = "SELECT id FROM call WHERE id = ANY($1) AND outcome IS NOT NULL";
+        let over = async { Ok(txn.query_typed(over, params![ids => TEXT_ARRAY]).await?) };
+        let (over, sums) = try_join!(over, sums_of(txn, places.clone()))?;
+        for row in &over {
+            let id: &str = row.try_get(0)?;
+            self.again.extend(self.ended.remove(id));
+        }
+        facts.sums.extend(places.into_iter().map(|place| (place, Totals::default())));
+        facts.sums.extend(sums);
         Ok(())
     }
 
     /// Adds what the calls came to to the sums.
-    pub(super) async fn sum_up(&self, txn: &Txn) -> Result<(), Fault> {
-        let mut sums = self.sums.clone();
-        let mut touched = BTreeSet::new();
+    pub(super) fn sum_up(&mut self, facts: &mut Facts) {
         for (call, outcome) in self.ended.values() {
             let place = place(call);
-            let sum = sums.entry(place.clone()).or_default();
+            let sum = facts.sums.entry(place.clone()).or_default();
             *sum = sum.plus(&Totals::of(outcome));
-            touched.insert(place);
+            self.sums.insert(place, sum.clone());
         }
-        sums.retain(|place, _| touched.contains(place));
-        put_sums(txn, sums).await
     }
 
     /// Looks after the outcomes that were not the first, one by one: there are few.
-    pub(super) async fn put_again(&mut self, txn: &Txn) -> Result<(), Fault> {
-        let again = std::mem::take(&mut self.again);
-        for (call, outcome) in &again {
+    pub(super) async fn put_again(&self, txn: &Txn) -> Result<(), Fault> {
+        for (call, outcome) in &self.again {
             end_again(txn, call, outcome).await?;
-        }
-        if !again.is_empty() {
-            self.sums = self.sums_before(txn).await?;
         }
         Ok(())
     }
 
-    async fn put_begun(&self, txn: &Txn) -> Result<(), Fault> {
-        if self.begun.is_empty() {
-            return Ok(());
+    /// The calls that begin, those that end, and the sums.
+    pub(super) fn write(&self, handle: &TenantHandle, values: &mut Values) -> Result<(), Fault> {
+        self.write_begun(handle, values)?;
+        self.write_ended(handle, values)?;
+        let (mut columns, mut sums) = (Places::default(), vec![]);
+        for (place, sum) in &self.sums {
+            sums.push(text_of(sum)?);
+            columns.extend([place.clone()]);
         }
+        values.push(columns.hours, Type::INT8_ARRAY);
+        columns.texts.into_iter().chain([sums]).for_each(|column| values.push(column, Type::TEXT_ARRAY));
+        Ok(())
+    }
+
+    fn write_begun(&self, handle: &TenantHandle, values: &mut Values) -> Result<(), Fault> {
         let (mut ids, mut kinds, mut starts, mut bodies) = (vec![], vec![], vec![], vec![]);
         for (id, call) in &self.begun {
-            bodies.push(txn.handle.seal("call", &[id, "body"], call)?);
-            ids.push(id.as_str());
+            bodies.push(handle.seal("call", &[id, "body"], call)?);
+            ids.push(id.clone());
             kinds.push(kind_name(call.kind));
             starts.push(call.started_at.millis());
         }
-        let put = "SELECT begin_calls($1, $2, $3, $4)";
-        let values =
-            params![ids => TEXT_ARRAY, kinds => TEXT_ARRAY, starts => INT8_ARRAY, bodies => BYTEA_ARRAY];
-        txn.execute_typed(put, values).await?;
+        values.push(ids, Type::TEXT_ARRAY);
+        values.push(kinds, Type::TEXT_ARRAY);
+        values.push(starts, Type::INT8_ARRAY);
+        values.push(bodies, Type::BYTEA_ARRAY);
         Ok(())
     }
 
-    /// The ids of the calls that had no outcome.
-    async fn put_ended(&self, txn: &Txn) -> Result<BTreeSet<String>, Fault> {
-        if self.ended.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let (mut texts, mut times) = ([const { vec![] }; 3], [const { vec![] }; 2]);
+    fn write_ended(&self, handle: &TenantHandle, values: &mut Values) -> Result<(), Fault> {
+        let (mut ids, mut names, mut times) = (vec![], [const { vec![] }; 2], [const { vec![] }; 2]);
         let (mut cached, mut sealed) = (vec![], [const { vec![] }; 2]);
         for (id, (call, outcome)) in &self.ended {
-            sealed[0].push(txn.handle.seal("call", &[id, "body"], call)?);
-            sealed[1].push(txn.handle.seal("call", &[id, "outcome"], outcome)?);
-            let about = [id.as_str(), kind_name(call.kind), outcome.status.as_str()];
-            texts.iter_mut().zip(about).for_each(|(column, value)| column.push(value));
+            sealed[0].push(handle.seal("call", &[id, "body"], call)?);
+            sealed[1].push(handle.seal("call", &[id, "outcome"], outcome)?);
+            ids.push(id.clone());
+            names[0].push(kind_name(call.kind));
+            names[1].push(outcome.status.as_str());
             times[0].push(call.started_at.millis());
             times[1].push(outcome.finished_at.millis());
             cached.push(outcome.cached);
         }
-        let put = "SELECT end_calls($1, $2, $3, $4, $5, $6, $7, $8)";
-        let ([ids, kinds, statuses], [starts, ends], [bodies, outcomes]) = (texts, times, sealed);
-        let values = params![ids => TEXT_ARRAY, kinds => TEXT_ARRAY, statuses => TEXT_ARRAY,
-            starts => INT8_ARRAY, ends => INT8_ARRAY, cached => BOOL_ARRAY, bodies => BYTEA_ARRAY,
-            outcomes => BYTEA_ARRAY];
-        let rows = txn.query_typed(put, values).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        values.push(ids, Type::TEXT_ARRAY);
+        names.into_iter().for_each(|column| values.push(column, Type::TEXT_ARRAY));
+        times.into_iter().for_each(|column| values.push(column, Type::INT8_ARRAY));
+        values.push(cached, Type::BOOL_ARRAY);
+        sealed.into_iter().for_each(|column| values.push(column, Type::BYTEA_ARRAY));
+        Ok(())
     }
+}
 
-    async fn sums_before(&self, txn: &Txn) -> Result<BTreeMap<Place, Totals>, Fault> {
-        let places: BTreeSet<_> = self.ended.values().map(|(call, _)| place(call)).collect();
-        sums_of(txn, places).await
-    }
+/// Sums as they are stored.
+fn text_of(sums: &Totals) -> Result<String, Fault> {
+    serde_json::to_string(sums).map_err(|_| Fault::Damaged("a sum of usage"))
 }
 
 async fn sums_of(txn: &Txn, places: BTreeSet<Place>) -> Result<BTreeMap<Place, Totals>, Fault> {
@@ -213,10 +233,12 @@ async fn put_sums(txn: &Txn, sums: BTreeMap<Place, Totals>) -> Result<(), Fault>
     }
     let (mut columns, mut texts) = (Places::default(), vec![]);
     for (place, sum) in sums {
-        texts.push(serde_json::to_string(&sum).map_err(|_| Fault::Damaged("a sum of usage"))?);
+        texts.push(text_of(&sum)?);
         columns.extend([place]);
     }
-    let put = "SELECT put_sums($1, $2, $3, $4, $5, $6, $7)";
+    let put = "INSERT INTO usage_hour(hour, kind, target, key, agent, workflow, totals)
+        SELECT * FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+        ON CONFLICT (tenant_id, hour, kind, target, key, agent, workflow) DO UPDATE SET totals = excluded.totals";
     let [kinds, targets, keys, agents, workflows] = columns.texts;
     let values = params![columns.hours => INT8_ARRAY, kinds => TEXT_ARRAY, targets => TEXT_ARRAY,
         keys => TEXT_ARRAY, agents => TEXT_ARRAY, workflows => TEXT_ARRAY, texts => TEXT_ARRAY];

@@ -1,7 +1,8 @@
 //! What a server keeps of a tenant while it is in use.
 
 use super::place::Place;
-use super::writes::WriteQueue;
+use super::queue::WriteQueue;
+use super::reads::ReadQueue;
 use crate::error::Fault;
 use env::Env;
 use ids::{Id as _, TenantId};
@@ -26,6 +27,7 @@ pub(crate) struct TenantHandle {
     pub(super) place: Place,
     pub(crate) env: Env,
     pub(crate) queue: WriteQueue,
+    pub(super) reads: ReadQueue,
     keys: TenantKeys,
     content: Cipher,
     equality: SecretBytes<32>,
@@ -43,6 +45,7 @@ impl TenantHandle {
             place,
             env,
             queue: WriteQueue::default(),
+            reads: ReadQueue::default(),
             keys,
             content,
             equality,

@@ -12,8 +12,7 @@ use store_core::log::LogHead;
 use tokio_postgres::Row;
 
 /// What is read of the head, wherever it is read.
-pub(crate) const HEAD: &str =
-    "SELECT epoch, size, last_hash, frontier, stored_bytes, at_rest, data_key FROM log_head";
+pub(crate) const HEAD: &str = "SELECT epoch, size, last_hash, frontier, stored_bytes, at_rest, data_key, xmin::text::int8 FROM log_head";
 
 /// The head of a log that has just begun.
 pub(crate) fn new_head(origin: &Origin) -> LogHead {

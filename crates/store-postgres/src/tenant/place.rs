@@ -4,14 +4,12 @@
 use super::TenantHandle;
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Home, Param};
+use crate::home::Home;
 use crate::store_impl::Inner;
-use ids::TenantId;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use store::Isolation;
 use tokio::time::{Instant, sleep};
-use tokio_postgres::Row;
 
 /// For how long something is tried while the tenant is on its way. Nothing is in either home for the time of a few
 /// statements.
@@ -75,16 +73,6 @@ impl TenantHandle {
                 Err(_) => return Err(fault),
             }
         }
-    }
-
-    /// Reads with one statement where the tenant is.
-    pub(crate) async fn read(
-        &self,
-        statement: &str,
-        values: &[Param<'_>],
-    ) -> Result<(TenantId, Vec<Row>), Fault> {
-        let id = self.id;
-        self.there(|home| async move { home.read(id, statement, values).await }).await
     }
 
     /// Looks for the tenant anew where the home that it was last found in is of another kind than it has now.

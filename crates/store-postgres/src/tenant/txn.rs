@@ -1,11 +1,11 @@
 //! What a job may do inside the transaction of a tenant's.
 
 use super::TenantHandle;
+use super::recalled::Standing;
 use crate::error::Fault;
 use crate::home::{Home, OWN, Session, params};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{IdempotencyClaim, StoreError};
 
 /// How long idempotency keys are kept.
@@ -18,9 +18,19 @@ pub(crate) struct Txn {
     pub(crate) handle: Arc<TenantHandle>,
     /// Where the transaction is. The tenant may be elsewhere when it has ended.
     pub(crate) home: Arc<Home>,
-    pub(super) stored: Arc<AtomicI64>,
-    pub(super) at_rest: Arc<AtomicBool>,
-    pub(super) claimed: Arc<Mutex<Option<IdempotencyClaim>>>,
+    kept: Arc<Mutex<Kept>>,
+    claimed: Arc<Mutex<Option<IdempotencyClaim>>>,
+}
+
+/// What jobs have changed of what is written at the end.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) stored: i64,
+    pub(super) at_rest: bool,
+    /// Runs that were removed or put by something else than their moves.
+    pub(super) changes_runs: bool,
+    /// Runs that have begun.
+    pub(super) begun: Vec<(String, Standing)>,
 }
 
 impl Deref for Txn {
@@ -38,8 +48,28 @@ impl Txn {
         home: Arc<Home>,
         (stored, at_rest): (i64, bool),
     ) -> Self {
-        let (stored, at_rest) = (Arc::new(AtomicI64::new(stored)), Arc::new(AtomicBool::new(at_rest)));
-        Self { session: Arc::new(session), handle, home, stored, at_rest, claimed: Arc::default() }
+        let kept = Kept { stored, at_rest, changes_runs: false, begun: Vec::new() };
+        let kept = Arc::new(Mutex::new(kept));
+        Self { session: Arc::new(session), handle, home, kept, claimed: Arc::default() }
+    }
+
+    /// The transaction for one job: what it changes is kept with [`Self::keep`].
+    pub(super) fn job(&self) -> Self {
+        Self { kept: Arc::new(Mutex::new(self.kept())), claimed: Arc::default(), ..self.clone() }
+    }
+
+    /// Keeps what a job has changed.
+    pub(super) fn keep(&self, job: &Self) {
+        *self.changing() = job.kept();
+    }
+
+    /// What was changed so far.
+    pub(super) fn kept(&self) -> Kept {
+        self.changing().clone()
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn commit(&self) -> Result<(), Fault> {
@@ -53,22 +83,29 @@ impl Txn {
 
     /// Counts what the tenant stores more, or less.
     pub(crate) fn stores(&self, growth: i64) {
-        self.stored.fetch_add(growth, Ordering::Relaxed);
+        self.changing().stored += growth;
     }
 
     /// Counts what the tenant stores more, where its plan has room for that.
     pub(crate) fn admit(&self, limit: Option<u64>, growth: i64) -> Result<(), Fault> {
-        let after = self.stored.load(Ordering::Relaxed).saturating_add(growth);
-        if growth > 0 && limit.is_some_and(|limit| after.max(0).cast_unsigned() > limit) {
-            return Err(StoreError::QuotaExceeded.into());
-        }
+        fits(limit, self.kept().stored, growth)?;
         self.stores(growth);
         Ok(())
     }
 
     /// Says that the tenant stores something that is looked after.
     pub(crate) fn keeps_data(&self) {
-        self.at_rest.store(true, Ordering::Relaxed);
+        self.changing().at_rest = true;
+    }
+
+    /// Says that a run begins.
+    pub(crate) fn begins(&self, run: String, standing: Standing) {
+        self.changing().begun.push((run, standing));
+    }
+
+    /// Says that runs are removed or put by something else than their moves.
+    pub(crate) fn changes_runs(&self) {
+        self.changing().changes_runs = true;
     }
 
     /// Takes an idempotency key, which no other write may have taken while it is kept.
@@ -127,4 +164,13 @@ impl Txn {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a tenant that stores so much may store more.
+pub(super) fn fits(limit: Option<u64>, stored: i64, growth: i64) -> Result<(), Fault> {
+    let after = stored.saturating_add(growth).max(0).cast_unsigned();
+    if growth > 0 && limit.is_some_and(|limit| after > limit) {
+        return Err(StoreError::QuotaExceeded.into());
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 )]
 
 mod attacks;
+mod calls_at_once;
 mod conformance;
 mod homes;
 mod moves;

@@ -5,7 +5,7 @@ use super::paged;
 use crate::error::Fault;
 use crate::keys::TenantKeys;
 use crate::rows::{Cell, Table};
-use crate::tenant::{Append, Database, Txn};
+use crate::tenant::{Append, Database, TenantHandle, Txn};
 use crate::tree::{LogBase, Tree};
 use crate::{EmbeddedStore, cursor};
 use async_trait::async_trait;
@@ -16,7 +16,8 @@ use env::Env;
 use ids::EventId;
 use sqlcipher::{Executor, OptionalExtension, params};
 use store::{
-    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, InclusionProof, Page, PageRequest, StoreError,
+    AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, Happened, Happenings, InclusionProof, Page,
+    PageRequest, StoreError,
 };
 
 /// Where the log that is being written begins.
@@ -92,6 +93,35 @@ fn event((row, leaf, disclosures): Row) -> Result<(u64, AuditEvent), Fault> {
     let view = View::open(&leaf, &disclosures).map_err(|_| Fault::Damaged("an audit event"))?;
     let view = serde_json::to_value(view).map_err(|_| Fault::Damaged("an audit event"))?;
     Ok((row, AuditEvent { index: LogBase::number(row), view }))
+}
+
+/// What happened from this index on, as far as it is wanted.
+fn happened(
+    database: &Database,
+    keys: &TenantKeys,
+    from: Option<u64>,
+    wanted: impl Fn(&Happened) -> bool,
+) -> Result<Happenings, Fault> {
+    let size = size(database, keys)?;
+    let (from, next) = Happenings::range(from, size);
+    let mut events = Vec::new();
+    if from < next {
+        let mut select = database.connection.prepare_cached(
+            "SELECT leaf FROM audit_event WHERE number >= ?1 AND number < ?2 ORDER BY number",
+        )?;
+        let range = params![present(keys).row(from), present(keys).row(next)];
+        for leaf in select.query_map(range, |row| row.get::<_, Vec<u8>>(0))? {
+            let event = Happened::of(&leaf?).ok_or(Fault::Damaged("an audit event"))?;
+            events.extend(Some(event).filter(&wanted));
+        }
+    }
+    Ok(Happenings { epoch: keys.log().origin().epoch, size, next, events })
+}
+
+/// That nothing has happened since, where that is known without the tables: whoever listens looks over and over.
+fn nothing(handle: &TenantHandle, from: Option<u64>) -> Option<Happenings> {
+    let size = handle.log_size().filter(|size| from == Some(*size))?;
+    Some(Happenings { epoch: handle.keys().log().origin().epoch, size, next: size, events: Vec::new() })
 }
 
 /// A page of the tenant's events, newest first, also of logs that have ended.
@@ -183,6 +213,32 @@ impl AuditTrail for EmbeddedStore {
                     row.get(0)
                 })?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn happened<'t>(
+        &self,
+        access: &Access<'t, Read<on::Audit>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError> {
+        if let Some(nothing) = self.known_private(access.tenant(), |handle| nothing(handle, from)).await? {
+            return Ok(nothing);
+        }
+        self.read_private(access.tenant(), move |database, keys| happened(database, keys, from, |_| true))
+            .await
+    }
+
+    async fn reconfigured<'t>(
+        &self,
+        access: &Access<'t, Read<on::Account>>,
+        from: Option<u64>,
+    ) -> Result<Private<'t, Happenings>, StoreError> {
+        if let Some(nothing) = self.known_private(access.tenant(), |handle| nothing(handle, from)).await? {
+            return Ok(nothing);
+        }
+        self.read_private(access.tenant(), move |database, keys| {
+            happened(database, keys, from, Happened::configures)
         })
         .await
     }

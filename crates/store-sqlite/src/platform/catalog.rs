@@ -4,7 +4,7 @@ use super::{Platform, tenants};
 use crate::error::Fault;
 use env::Timestamp;
 use ids::{Id, Slug, TemplateId};
-use metering::plan::Plan;
+use metering::plan::{Plan, Terms};
 use sqlcipher::{Executor, OptionalExtension, Row, params};
 use std::sync::Arc;
 use store::{Endpoint, Endpoints, StoreError, Template};
@@ -44,7 +44,8 @@ impl Platform {
     pub(crate) async fn put_plan(self: &Arc<Self>, plan: Plan) -> Result<(), Fault> {
         self.write(
             move |connection| {
-                let limits = serde_json::to_string(&plan.limits).map_err(|_| Fault::Damaged("a plan"))?;
+                let limits =
+                    serde_json::to_string(&Terms::from(&plan)).map_err(|_| Fault::Damaged("a plan"))?;
                 connection.execute(
                     "INSERT OR REPLACE INTO plan(name, limits) VALUES(?1, ?2)",
                     params![plan.name.as_str(), limits],

@@ -7,7 +7,7 @@ use crate::keys::WrappedKeys;
 use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus, Throwaway};
 use env::Timestamp;
 use ids::{Id, Slug, TenantId};
-use metering::plan::{Limits, Overrides, Plan};
+use metering::plan::{Overrides, Plan, Terms};
 use sqlcipher::{ErrorCode, Executor, OptionalExtension, Row, params};
 use std::sync::Arc;
 use store::{Isolation, StoreError, TenantRow};
@@ -78,8 +78,8 @@ pub(super) fn plan(connection: &Executor, name: &Slug) -> Result<Option<Plan>, F
         .optional()?;
     match stored {
         Some(text) => {
-            let limits: Limits = serde_json::from_str(&text).map_err(|_| Fault::Damaged("a plan"))?;
-            Ok(Some(Plan { name: name.clone(), limits }))
+            let terms: Terms = serde_json::from_str(&text).map_err(|_| Fault::Damaged("a plan"))?;
+            Ok(Some(terms.of(name.clone())))
         }
         None => {
             let built_in = Plan::built_in().map_err(|_| Fault::Damaged("a built-in plan"))?;

@@ -38,6 +38,11 @@ impl LogPosition {
         Ok(Self { head: LogHead { place, frontier }, epoch })
     }
 
+    /// How many events there are.
+    pub(crate) fn size(&self) -> u64 {
+        self.head.place.index
+    }
+
     /// How many events there are, and the root over them.
     pub(crate) fn size_and_root(&self) -> (u64, [u8; 32]) {
         self.head.size_and_root()

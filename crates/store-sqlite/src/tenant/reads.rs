@@ -4,7 +4,7 @@ use super::database::Database;
 use super::handle::{TenantHandle, blocking};
 use crate::error::Fault;
 use crate::rows::Tables;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 impl TenantHandle {
     /// Reads from tables that contain everything that was submitted before. Where the disk does not take what they lack,
@@ -56,6 +56,14 @@ impl TenantHandle {
             return query(database);
         }
         self.read_of(tables, query).await
+    }
+
+    /// How many events the log has, with those that are not durable yet, where that is known without the tables.
+    pub(crate) fn log_size(&self) -> Option<u64> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        self.still_here().ok()?;
+        let known = place.as_ref().filter(|place| place.log.epoch == self.journal.epoch());
+        known.map(|place| place.log.size())
     }
 
     /// The database, if it is open and these tables of it lack nothing that is durable.

@@ -20,15 +20,16 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
     }
     let pattern = |attack| Pattern::new(control.operation, "path `subject`", attack);
     if control.operation.method == Method::POST {
-        return vec![Job::new(
-            pattern("a message under the victim's whole subject"),
-            told_there(world, control),
-        )];
+        return vec![
+            Job::new(pattern("a message under the victim's whole subject"), told_there(world, control)),
+            Job::new(pattern("a message in the server's own name"), told_as_the_server(world, control)),
+        ];
     }
     vec![
         Job::new(pattern("the victim's subjects by their whole name"), heard_there(world, control)),
         Job::new(pattern("everything, while the victim tells"), heard_here(world, control)),
         Job::new(pattern("on from a place that the victim heard"), heard_from_there(world, control)),
+        Job::new(pattern("what the server tells the victim"), heard_of_the_server(world, control)),
     ]
 }
 
@@ -149,4 +150,52 @@ async fn told_there(world: &World<'_>, control: &Control<'_>) -> Attempt {
     } else {
         answer.status.is_success().then(|| "a message under another tenant's subject was taken".to_owned())
     })
+}
+
+/// What the server tells, of the audit log and of the configuration: all of it, and what each tenant was told.
+const SERVERS: [(&str, &str); 2] = [("audit.%3E", "audit.tenant.create"), ("config.%3E", "config.changed")];
+
+/// What the server tells the victim, from the beginning of the victim's log, under the victim's whole subjects and under
+/// the attacker's own.
+async fn heard_of_the_server(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (request, _) = control.held()?;
+    for (family, told) in SERVERS {
+        // Where the log begins is the same in every tenant.
+        let from = |subject: &str, side: &Side| {
+            under(request, subject, &side.key).with_header("Last-Event-ID", "0000000000000001.0")
+        };
+        let names = |answer: &Answer, side: &Side| answer.text().contains(&side.tenant.to_string());
+        let heard = world.send(&from(told, &world.victim)).await?;
+        if !names(&heard, &world.victim) {
+            return Err(format!("the owner is told nothing under {family}"));
+        }
+        let own = world.send(&from(family, &world.attacker)).await?;
+        let theirs = format!("tenant.{}.{family}", world.victim.tenant);
+        let theirs = world.send(&from(&theirs, &world.attacker)).await?;
+        let nowhere = world.missing(&world.victim.tenant.to_string());
+        let missing = world.send(&from(&format!("tenant.{nowhere}.{family}"), &world.attacker)).await?;
+        if names(&own, &world.victim) || names(&theirs, &world.victim) {
+            return judged(Some(format!(
+                "what the server tells the victim under {family} was heard by another"
+            )));
+        }
+        if theirs.status != missing.status || theirs.json()["detail"] != missing.json()["detail"] {
+            let (theirs, missing) = (theirs.status, missing.status);
+            return judged(Some(format!("{family} of another tenant answers {theirs}, of none {missing}")));
+        }
+    }
+    judged(None)
+}
+
+async fn told_as_the_server(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    let (request, _) = control.held()?;
+    for subject in ["audit.record.create", "config.changed", "sys.stop"] {
+        for named in [subject.to_owned(), format!("tenant.{}.{subject}", world.victim.tenant)] {
+            let answer = world.send(&under(request, &named, &world.attacker.key)).await?;
+            if answer.status.is_success() {
+                return judged(Some(format!("a message under {subject} was taken, which is the server's")));
+            }
+        }
+    }
+    judged(None)
 }

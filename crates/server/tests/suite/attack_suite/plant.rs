@@ -103,11 +103,15 @@ pub(super) enum Plant {
     SubjectsNameTheTenant,
     /// A pattern for everything is answered with everybody's.
     PatternsReachEverybody,
+    /// What the server tells is told to everybody.
+    HintsReachEverybody,
+    /// Anybody may speak in the server's name.
+    AnybodySpeaksForTheServer,
 }
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 49] = [
+    pub(super) const ALL: [Self; 51] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -157,6 +161,8 @@ impl Plant {
         Self::BackupsAreReadable,
         Self::SubjectsNameTheTenant,
         Self::PatternsReachEverybody,
+        Self::HintsReachEverybody,
+        Self::AnybodySpeaksForTheServer,
     ];
 
     /// Whether answers are kept under an idempotency key and given to others.

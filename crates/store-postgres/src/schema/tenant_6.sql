@@ -1,0 +1,2 @@
+-- Runs under way are looked for by their status.
+CREATE INDEX run_by_status ON run(tenant_id, status, id);
