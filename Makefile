@@ -5,7 +5,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
 # `--workspace` also for one test: the same crates with fewer features would be built once more.
 
-.PHONY: help demo test chaos fuzz bench bench-peers lint
+.PHONY: help demo test chaos fuzz sim bench bench-peers lint
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,10 @@ chaos: ## Kill the server a hundred times under load, take its power two hundred
 
 fuzz: ## Feed every parser of outside bytes for ten minutes; SECONDS_LONG=… says how long
 	TENANTRY_FUZZ_SECONDS=$(or $(SECONDS_LONG),600) cargo test --workspace --test fuzz -- --nocapture
+
+sim: ## Simulate servers and workers with a thousand seeds; SEEDS=… says how many, SEED=… where they begin
+	cargo build --package sim
+	$(TARGET)/debug/sim --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1000)
 
 bench: ## Measure what Tenantry must reach, beside baselines; ROWS="chat stream" takes some of it
 	cargo build --release --package server --package bench

@@ -98,6 +98,7 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let Parts { store, platform, lifecycle, authenticator, env, regions, public_url, .. } = parts;
+        let definitions = Definitions::new(env.clone());
         let operator_secrets = OperatorSecrets::new(&parts.operator_secrets_key, env.clone());
         Self {
             store,
@@ -118,7 +119,7 @@ impl App {
             bus: parts.bus,
             witnesses: parts.witnesses,
             grant_pace: GrantPace::default(),
-            definitions: Definitions::default(),
+            definitions,
         }
     }
 

@@ -7,6 +7,7 @@ pub use kept::Definitions;
 
 use crate::App;
 use context::Tenant;
+use env::Env;
 use errors::{Code, Problem};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,8 +29,8 @@ pub enum DefinitionInput {
 impl DefinitionInput {
     /// The text that is kept, if it is a valid definition. Otherwise the problem's `errors` lists every
     /// fault with its node and place: the line of a text, the pointer into JSON.
-    pub async fn checked(self) -> Result<String, Problem> {
-        beside(move || {
+    pub async fn checked(self, env: &Env) -> Result<String, Problem> {
+        beside(env, move || {
             let (text, has_lines) = match self {
                 Self::Text(text) => (text, true),
                 Self::Document(document) => {
@@ -57,7 +58,7 @@ pub(crate) async fn read_for(
     config: &Value,
 ) -> Result<Arc<Definition>, Problem> {
     let definition = app.definitions.read(tenant, text).await?;
-    let faults = config_faults(&definition, config).await?;
+    let faults = config_faults(&app.env, &definition, config).await?;
     if faults.is_empty() {
         return Ok(definition);
     }
@@ -68,11 +69,12 @@ pub(crate) async fn read_for(
 
 /// In what the configuration does not fit the definition, the rules of its webhook among it.
 pub(crate) async fn config_faults(
+    env: &Env,
     definition: &Arc<Definition>,
     config: &Value,
 ) -> Result<Vec<Fault>, Problem> {
     let (definition, config) = (Arc::clone(definition), config.clone());
-    beside(move || {
+    beside(env, move || {
         let mut faults = check_config(&definition, &config);
         if faults.is_empty()
             && let Err(error) = definition.hook(&config)
@@ -97,8 +99,12 @@ pub(crate) fn is_hooked(definition: &Definition) -> bool {
 
 /// Does work that takes long, where no request waits for the thread.
 pub(crate) async fn beside<T: Send + 'static>(
+    env: &Env,
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
+    if env.is_in_place() {
+        return work();
+    }
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal())?
 }
 
@@ -109,14 +115,16 @@ fn with_faults(problem: Problem, faults: &[Fault]) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::DefinitionInput;
+    use env::{Env, Timestamp};
     use errors::Code;
     use serde_json::json;
 
     #[tokio::test]
     async fn a_definition_is_kept_as_it_was_written_and_a_faulty_one_is_told_of() {
         let text = workflow::INBOUND_LEAD_TRIAGE;
-        assert_eq!(DefinitionInput::Text(text.into()).checked().await.unwrap(), text);
-        let problem = DefinitionInput::Text("name: x\nnodes: []\n".into()).checked().await.unwrap_err();
+        let (env, _) = Env::fixed(Timestamp::from_millis(0), 1);
+        assert_eq!(DefinitionInput::Text(text.into()).checked(&env).await.unwrap(), text);
+        let problem = DefinitionInput::Text("name: x\nnodes: []\n".into()).checked(&env).await.unwrap_err();
         assert_eq!(problem.code, Code::InvalidDefinition);
         assert_eq!(problem.members["errors"][0]["line"], 2);
         assert!(problem.detail.contains("line 2"), "{}", problem.detail);
@@ -127,7 +135,8 @@ mod tests {
         let document =
             json!({"name": "x", "nodes": [{"id": "a", "type": "source", "kind": "manual", "odd": 1}]});
         let document = document.as_object().unwrap().clone();
-        let problem = DefinitionInput::Document(document).checked().await.unwrap_err();
+        let (env, _) = Env::fixed(Timestamp::from_millis(0), 1);
+        let problem = DefinitionInput::Document(document).checked(&env).await.unwrap_err();
         assert_eq!(problem.members["errors"][0]["line"], 0);
         assert_eq!(problem.members["errors"][0]["pointer"], "/nodes/0/odd");
         assert!(

@@ -58,7 +58,7 @@ impl From<Template> for TemplateView {
 pub async fn publish(app: &App, operator: &Operator, input: NewTemplate) -> Result<TemplateView, Problem> {
     operator.must_change()?;
     let NewTemplate { name, definition } = input;
-    let definition = definition.checked().await?;
+    let definition = definition.checked(&app.env).await?;
     let work = async {
         let (id, now) = (app.env.id(), app.env.now());
         Ok(app.platform.publish_template(operator, id, &name, definition, now).await?.into())

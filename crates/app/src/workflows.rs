@@ -134,7 +134,7 @@ pub async fn create<'t>(
         (Some(template), None) => {
             (app.platform.template(&template.name, Some(template.version)).await?.definition, Some(template))
         }
-        (None, Some(definition)) => (definition.checked().await?, None),
+        (None, Some(definition)) => (definition.checked(&app.env).await?, None),
         _ => {
             return Err(Problem::invalid("Give either `template` or `definition`."));
         }

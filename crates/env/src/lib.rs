@@ -28,12 +28,25 @@ pub trait Rng: Send + Sync {
 pub struct Env {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
+    in_place: bool,
 }
 
 impl Env {
     /// Bundles a clock and a source of randomness.
     pub fn new(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
-        Self { clock, rng }
+        Self { clock, rng, in_place: false }
+    }
+
+    /// The same for a simulation, in which nothing is left to a thread of its own: when such a thread is done no
+    /// seed says.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
+    }
+
+    /// Whether what takes long is computed where it is asked for, and not beside.
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
     }
 
     /// A reproducible environment for tests: time stands still until [`FixedClock::advance`], and the

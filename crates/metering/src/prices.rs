@@ -17,6 +17,7 @@ use rule::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const DATA: &str = include_str!("../data/prices.json");
 /// Names longer than this are no model's; it bounds the work of a lookup.
@@ -34,11 +35,11 @@ pub enum PriceDataError {
     Moment(String),
 }
 
-/// The dated prices of the known providers.
-#[derive(Debug)]
+/// The dated prices of the known providers. Clones are the same table.
+#[derive(Clone, Debug)]
 pub struct PriceTable {
     source: String,
-    providers: BTreeMap<String, Vec<Model>>,
+    providers: Arc<BTreeMap<String, Vec<Model>>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl PriceTable {
             let models = entries.into_iter().map(Entry::model).collect::<Result<Vec<_>, _>>()?;
             providers.insert(provider, models);
         }
-        Ok(Self { source: file.source, providers })
+        Ok(Self { source: file.source, providers: Arc::new(providers) })
     }
 
     /// Where the prices come from, with the version: kept with what was charged by them.

@@ -25,7 +25,7 @@ use env::Env;
 use ids::{Id, Slug, TenantId};
 use platform::Platform;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use store::{Commit, StoreError};
@@ -39,6 +39,7 @@ pub struct MemoryStore {
     env: Env,
     state: Arc<Mutex<State>>,
     refusing: Arc<AtomicU32>,
+    unfenced: Arc<AtomicBool>,
     leases: Arc<LocalLeases>,
 }
 
@@ -58,13 +59,24 @@ impl MemoryStore {
         let operators = Known::new(TenantId::from_bytes([0; 16]), region, &env);
         let (platform, tenants) = (Platform::default(), TenantStores::default());
         let state = Arc::new(Mutex::new(State { platform, tenants, operators }));
-        Self { env, state, refusing: Arc::new(AtomicU32::new(TAKING)), leases: Arc::default() }
+        let refusing = Arc::new(AtomicU32::new(TAKING));
+        Self { env, state, refusing, unfenced: Arc::default(), leases: Arc::default() }
     }
 
     /// From here on no beginning of a call is written: each is refused when whoever waits for it has looked so
     /// many times in vain.
     pub fn refuse_calls_after(&self, looks: u32) {
         self.refusing.store(looks, Ordering::SeqCst);
+    }
+
+    /// From here on writes under leases that are lost are let through, to show that somebody notices.
+    pub fn ignore_fences(&self) {
+        self.unfenced.store(true, Ordering::SeqCst);
+    }
+
+    /// Refuses what is written under a lease that is lost.
+    pub(crate) fn permit(&self, tenant: &Tenant<'_>) -> Result<(), StoreError> {
+        if self.unfenced.load(Ordering::SeqCst) { Ok(()) } else { self.leases.permit(tenant) }
     }
 
     /// Refuses the beginning of a call, where that was asked for.

@@ -8,6 +8,7 @@ use audit::event::{Draft, View};
 use audit::merkle::{Hash, LeafHashes, TooFewLeaves, consistency_proof, inclusion_proof, root};
 use context::{Access, AuditLog, AuditUnavailable, Delete, Private, Read, Tenant, on};
 use ids::EventId;
+use std::sync::Arc;
 use store::{
     AuditEvent, AuditQuery, AuditTrail, Commit, Erasure, Happened, Happenings, InclusionProof, Page,
     PageRequest, StoreError,
@@ -240,7 +241,7 @@ impl AuditTrail for MemoryStore {
                     Erasure::Actor(value) | Erasure::Value(value) => Some(value),
                 };
                 let before = event.disclosures.len();
-                event.disclosures.retain(|it| !whole && value != Some(&it.value));
+                Arc::make_mut(event).disclosures.retain(|it| !whole && value != Some(&it.value));
                 erased += (before - event.disclosures.len()) as u64;
             }
             Ok(())

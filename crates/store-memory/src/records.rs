@@ -39,7 +39,7 @@ impl RecordStore for MemoryStore {
         record: Record,
         commit: Commit,
     ) -> Result<Private<'t, Record>, StoreError> {
-        self.leases.permit(access.tenant())?;
+        self.permit(access.tenant())?;
         let limits = access.tenant().standing().limits.clone();
         self.write(access.tenant(), commit, |tables| {
             let key = (record.collection.clone(), record.id);
@@ -107,7 +107,7 @@ impl RecordStore for MemoryStore {
         now: Timestamp,
         commit: Commit,
     ) -> Result<Private<'t, Record>, StoreError> {
-        self.leases.permit(access.tenant())?;
+        self.permit(access.tenant())?;
         let limits = access.tenant().standing().limits.clone();
         let claimed = commit.claim.as_ref().map(|claim| claim.key);
         self.write(access.tenant(), commit, |tables| {
@@ -143,7 +143,7 @@ impl RecordStore for MemoryStore {
         expected: Option<u64>,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.leases.permit(access.tenant())?;
+        self.permit(access.tenant())?;
         self.write(access.tenant(), commit, |tables| {
             let key = (collection.clone(), id);
             let version = tables.records.get(&key).ok_or(StoreError::NotFound)?.version;

@@ -6,6 +6,7 @@ use context::{Access, Create, Delete, Private, Read, ReadContent, Update, on};
 use env::Timestamp;
 use ids::{Id, RunId, WorkflowId};
 use serde_json::Value;
+use std::sync::Arc;
 use store::{
     Commit, Page, PageRequest, Run, RunEvent, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun,
     UnknownDelivery,
@@ -63,7 +64,7 @@ impl RunStore for MemoryStore {
         update: RunUpdate,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.leases.permit(access.tenant())?;
+        self.permit(access.tenant())?;
         self.write(access.tenant(), commit, |tables| {
             let stored = tables.runs.get_mut(&update.run.id).ok_or(StoreError::NotFound)?;
             if stored.run.cursor + 1 != update.run.cursor {
@@ -74,7 +75,7 @@ impl RunStore for MemoryStore {
             }
             let journal = tables.run_events.entry(update.run.id).or_default();
             for (at, event) in update.events {
-                journal.push(RunEvent { number: journal.len() as u64, at, event });
+                journal.push(Arc::new(RunEvent { number: journal.len() as u64, at, event }));
             }
             (stored.run, stored.state) = (update.run, update.state);
             Ok(())
@@ -140,7 +141,8 @@ impl RunStore for MemoryStore {
         self.read(access.tenant(), |known| {
             known.tables.runs.get(&id).ok_or(StoreError::NotFound)?;
             let journal = known.tables.run_events.get(&id).into_iter().flatten();
-            Ok(journal.filter(|event| event.number >= from).take(limit as usize).cloned().collect())
+            let journal = journal.map(|event| RunEvent::clone(event));
+            Ok(journal.filter(|event| event.number >= from).take(limit as usize).collect())
         })
     }
 

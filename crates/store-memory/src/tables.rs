@@ -6,6 +6,7 @@ use env::Timestamp;
 use ids::{CallId, RecordId, RunId, Slug, StepId, WorkflowId};
 use metering::plan::Limits;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::{
     Call, CallOutcome, CollectionSettings, IdempotencyClaim, Mark, Object, ObjectKind, Record, RunEvent,
     StepRow, StoreError, StoredRun, WorkKind,
@@ -33,12 +34,13 @@ pub(crate) struct Tables {
     pub(crate) records: BTreeMap<(Slug, RecordId), Record>,
     pub(crate) runs: BTreeMap<RunId, StoredRun>,
     pub(crate) steps: BTreeMap<(RunId, StepId), StepRow>,
-    pub(crate) run_events: BTreeMap<RunId, Vec<RunEvent>>,
+    pub(crate) run_events: BTreeMap<RunId, Vec<Arc<RunEvent>>>,
     pub(crate) deliveries: BTreeMap<(WorkflowId, String), RunId>,
     pub(crate) calls: BTreeMap<CallId, (Call, Option<CallOutcome>)>,
     pub(crate) claims: BTreeMap<[u8; 32], Claimed>,
     pub(crate) work: BTreeMap<(WorkKind, [u8; 16]), Option<Timestamp>>,
-    pub(crate) events: Vec<Event>,
+    /// Shared with the copies that writes work on: there are many, and they hardly ever change.
+    pub(crate) events: Vec<Arc<Event>>,
 }
 
 /// How long idempotency keys are kept.

@@ -8,6 +8,7 @@ use ids::{EventId, Id, Slug, TenantId, UserId};
 use kms::Purpose;
 use secret::SecretBytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::{Commit, StoreError};
 
 /// Pseudonyms of people in the audit log.
@@ -75,7 +76,7 @@ fn append(tables: &mut Tables, log: &LogKey, draft: Draft, env: &Env) -> Result<
     let sealed = seal(draft, &place, env).map_err(|error| StoreError::Invalid(error.to_string()))?;
     let (time, leaf, hash) = (sealed.time, sealed.leaf, sealed.leaf_hash);
     let disclosures = sealed.disclosures;
-    tables.events.push(Event { time, action, actor, resource, leaf, hash, disclosures });
+    tables.events.push(Arc::new(Event { time, action, actor, resource, leaf, hash, disclosures }));
     Ok(sealed.event_id)
 }
 

@@ -21,7 +21,7 @@ impl UsageStore for MemoryStore {
         commit: Commit,
     ) -> Result<Vec<EventId>, StoreError> {
         self.may_begin_calls().await?;
-        self.leases.permit(tenant)?;
+        self.permit(tenant)?;
         let mark = Mark::Open { kind: WorkKind::Call, id: call.id.to_bytes(), due: Some(call.lease_until) };
         let mut state = self.state();
         let known = state.tenants.get_mut(tenant.id())?;

@@ -73,7 +73,7 @@ impl Machine {
         let (run, definition) = (Arc::clone(&self.run), Arc::clone(&self.definition));
         let moment =
             Moment { now: self.env.now(), chance: Chance(u64::from_le_bytes(self.env.random())), room };
-        if self.look(|run| run.is_light(&definition, &input)) {
+        if self.env.is_in_place() || self.look(|run| run.is_light(&definition, &input)) {
             return Ok(run.lock().unwrap_or_else(PoisonError::into_inner).step(&definition, input, moment));
         }
         let stepped = tokio::task::spawn_blocking(move || {
@@ -85,6 +85,9 @@ impl Machine {
     /// What is outstanding, as the run alone tells.
     pub(crate) async fn outstanding(&self) -> Result<Vec<Command>, EngineLost> {
         let (run, definition) = (Arc::clone(&self.run), Arc::clone(&self.definition));
+        if self.env.is_in_place() {
+            return Ok(self.look(|run| run.commands(&definition)));
+        }
         let derived = tokio::task::spawn_blocking(move || {
             run.lock().unwrap_or_else(PoisonError::into_inner).commands(&definition)
         });

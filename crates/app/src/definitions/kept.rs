@@ -2,6 +2,7 @@
 
 use super::beside;
 use context::Tenant;
+use env::Env;
 use errors::{Code, Problem};
 use ids::TenantId;
 use lru::LruCache;
@@ -21,6 +22,7 @@ type Key = (TenantId, [u8; 32]);
 
 /// The definitions that were read last.
 pub struct Definitions {
+    env: Env,
     kept: Mutex<Kept>,
 }
 
@@ -30,13 +32,12 @@ struct Kept {
     forgotten: u64,
 }
 
-impl Default for Definitions {
-    fn default() -> Self {
-        Self { kept: Mutex::new(Kept { definitions: LruCache::new(KEPT), forgotten: 0 }) }
-    }
-}
-
 impl Definitions {
+    /// None yet.
+    pub fn new(env: Env) -> Self {
+        Self { env, kept: Mutex::new(Kept { definitions: LruCache::new(KEPT), forgotten: 0 }) }
+    }
+
     /// The tenant's definition with this text, which was valid when it was stored. Where it is not any more, the
     /// problem's code is `invalid_definition`.
     pub async fn read(&self, tenant: &Tenant<'_>, text: &str) -> Result<Arc<Definition>, Problem> {
@@ -55,7 +56,7 @@ impl Definitions {
                 let detail = format!("The definition is not valid: {first}.");
                 super::with_faults(Problem::new(Code::InvalidDefinition, detail), &faults)
             };
-            beside(move || workflow::validate(&text).map(Arc::new).map_err(invalid)).await?
+            beside(&self.env, move || workflow::validate(&text).map(Arc::new).map_err(invalid)).await?
         };
         self.keep(key, text.len(), &read, forgotten);
         Ok(read)
@@ -94,7 +95,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_definition_is_read_once_for_each_tenant_until_it_is_forgotten() {
-        let (fixture, definitions) = (Fixture::new(1), Definitions::default());
+        let fixture = Fixture::new(1);
+        let definitions = Definitions::new(fixture.env());
         let read = async |tenant: &Tenant<'_>| {
             definitions.read(tenant, workflow::INBOUND_LEAD_TRIAGE).await.unwrap()
         };

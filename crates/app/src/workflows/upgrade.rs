@@ -53,8 +53,8 @@ pub async fn preview_upgrade<'t>(
     let text = version_of(app, &pinned.name, version).await?;
     let old = app.definitions.read(tenant, &workflow.definition).await?;
     let new = app.definitions.read(tenant, &text).await?;
-    let config_faults = config_faults(&new, &workflow.config).await?;
-    let changes = beside(move || Ok(compare(&old, &new))).await?;
+    let config_faults = config_faults(&app.env, &new, &workflow.config).await?;
+    let changes = beside(&app.env, move || Ok(compare(&old, &new))).await?;
     Ok(Private::sent(tenant, UpgradePreview { from: pinned.version, to: version, changes, config_faults }))
 }
 

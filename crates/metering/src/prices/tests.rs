@@ -83,7 +83,7 @@ fn names(rule: &Rule, names: &mut BTreeSet<String>) {
 /// Every provider, with every name that one of its rules speaks of and a variation of each.
 fn every_name(table: &PriceTable) -> Vec<(&str, String)> {
     let mut all = Vec::new();
-    for (provider, models) in &table.providers {
+    for (provider, models) in table.providers.iter() {
         let mut found = BTreeSet::new();
         models.iter().for_each(|model| names(&model.rule, &mut found));
         for name in found {

@@ -39,9 +39,7 @@ const UNHELD: &str = "WITH RECURSIVE tenants AS (
         ORDER BY coalesce(due, 0), id LIMIT $2) AS run
     ORDER BY coalesce(run.due, 0), run.id LIMIT $3";
 
-/// How often leases that are written under are renewed between two writes before a write is waited for, and how soon
-/// each time.
-const TRIES: usize = 4;
+/// How soon leases that are written under are looked at again.
 const SOON: Duration = Duration::from_millis(10);
 
 /// Gives runs that nobody holds to a worker, as many as each tenant may have held at once, and says which are left.
@@ -322,20 +320,13 @@ impl Leases for PostgresStore {
     }
 
     async fn renew(&self, held: &[(TenantId, Lease)], term: Duration) -> Result<Vec<Lease>, StoreError> {
-        let (mut left, term) = (held.to_vec(), millis(term));
-        for statement in [RENEW_IDLE; TRIES].into_iter().chain([RENEW]) {
-            let kept = self.about_held(&left, statement, &[(&term, Type::FLOAT8)]).await?;
-            left.retain(|held| !kept.contains(held));
-            if left.is_empty() {
-                break;
-            }
-            tokio::time::sleep(SOON).await;
-        }
-        Ok(left.into_iter().map(|(_, lease)| lease).collect())
+        let statements = [RENEW_IDLE, RENEW_IDLE, RENEW_IDLE, RENEW_IDLE, RENEW];
+        let kept = self.about_held(held, &statements, &[(&millis(term), Type::FLOAT8)]).await?;
+        Ok(held.iter().filter(|held| !kept.contains(held)).map(|(_, lease)| *lease).collect())
     }
 
     async fn release(&self, held: &[(TenantId, Lease)]) -> Result<(), StoreError> {
-        self.about_held(held, RELEASE, &[]).await?;
+        self.about_held(held, &[RELEASE], &[]).await?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Statements about runs of tenants that may have been moved meanwhile. The shared table of work is the platform's and
 //! asks for no token, so that it refuses nothing: what is not found there is looked for where the tenant is now.
 
-use super::{AT_ONCE, Columns, in_time, lease};
+use super::{AT_ONCE, Columns, SOON, in_time, lease};
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
@@ -45,12 +45,12 @@ impl PostgresStore {
         }
     }
 
-    /// A statement about leases that somebody holds, and those of them that it found. What it does not find, or what
-    /// is refused, may be of a tenant that has been moved meanwhile, and is looked for once more where that is now.
+    /// Statements about leases that somebody holds, each about those that the ones before did not find, and those of them
+    /// that were found. What is not found, or what is refused, may be of a tenant that has been moved meanwhile, and is looked for once more where that is now.
     pub(super) async fn about_held(
         &self,
         held: &[(TenantId, Lease)],
-        statement: &str,
+        statements: &[&str],
         more: &[Param<'_>],
     ) -> Result<HashSet<(TenantId, Lease)>, Fault> {
         let (mut found, mut asked) = (HashSet::new(), HashMap::new());
@@ -60,22 +60,20 @@ impl PostgresStore {
                 self.find_anew(left.iter().map(|(tenant, _)| *tenant)).await?;
             }
             let homes = stream::iter(self.by_home(&left, |(tenant, _)| *tenant).await.homes);
-            let statements = homes.map(async |(own, home, mut its)| {
+            let asking = homes.map(async |(own, home, mut its)| {
                 its.retain(|(tenant, _)| asked.get(tenant).is_none_or(|before| !Arc::ptr_eq(before, &home)));
-                let rows = match its.is_empty() {
+                let its_found = match its.is_empty() {
                     true => Ok(Vec::new()),
-                    false => in_time(home.about_leases(own, &its, (statement, more))).await,
+                    false => in_time(home.about_leases(own, &its, (statements, more))).await,
                 };
-                (own, home, its, rows)
+                (own, home, its, its_found)
             });
-            let all: Vec<_> = statements.buffer_unordered(AT_ONCE).collect().await;
-            for (own, home, its, rows) in all {
-                match (rows, own) {
-                    (Ok(rows), _) => {
+            let all: Vec<_> = asking.buffer_unordered(AT_ONCE).collect().await;
+            for (own, home, its, its_found) in all {
+                match (its_found, own) {
+                    (Ok(its_found), _) => {
                         asked.extend(its.iter().map(|(tenant, _)| (*tenant, home.clone())));
-                        for row in &rows {
-                            found.insert((id_of(row, 0)?, lease(row, 1)?));
-                        }
+                        found.extend(its_found);
                     }
                     // Who has a home of its own that does not answer loses its leases, and nobody else's wait.
                     (Err(fault), Some(tenant)) => {
@@ -106,17 +104,30 @@ impl PostgresStore {
 }
 
 impl Home {
-    /// A statement about leases of tenants whose home this is.
+    /// Statements about leases of tenants whose home this is, until all are found.
     async fn about_leases(
         &self,
         own: Option<TenantId>,
         leases: &[(TenantId, Lease)],
-        (statement, more): (&str, &[Param<'_>]),
-    ) -> Result<Vec<Row>, Fault> {
-        let Columns([tenants, runs, workers], fences) = Columns::of(leases);
-        let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
-            fences => INT8_ARRAY];
-        let values = [values.as_slice(), more].concat();
-        self.about_runs(own, None, (statement, &values)).await
+        (statements, more): (&[&str], &[Param<'_>]),
+    ) -> Result<Vec<(TenantId, Lease)>, Fault> {
+        let (mut found, mut left) = (Vec::new(), leases.to_vec());
+        for (number, statement) in statements.iter().enumerate() {
+            if number > 0 {
+                tokio::time::sleep(SOON).await;
+            }
+            let Columns([tenants, runs, workers], fences) = Columns::of(&left);
+            let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, workers => BYTEA_ARRAY,
+                fences => INT8_ARRAY];
+            let values = [values.as_slice(), more].concat();
+            for row in self.about_runs(own, None, (statement, &values)).await? {
+                found.push((id_of(&row, 0)?, lease(&row, 1)?));
+            }
+            left.retain(|it| !found.contains(it));
+            if left.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
