@@ -103,8 +103,12 @@ async fn live(
     let wired = wiring::wire(&common, id, dice)?;
     let link = Link { world: Arc::clone(&common.world), node: id, peer: Peer::Callers };
     let background = Background::start(&wired);
-    let worker =
-        Worker::start(wired.app.clone(), wired.scheduler.clone(), wired.egress.clone(), Settings::default());
+    let worker = Worker::start(
+        wired.app.clone(),
+        wired.scheduler.clone(),
+        (wired.egress.clone(), Arc::new(wired.app.clone())),
+        Settings::default(),
+    );
     let api = (role == Role::Server).then(|| Api::new(wired.app.clone()));
     let router = api.clone().map(http_api::router);
     if let Some(api) = &api {

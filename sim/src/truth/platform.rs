@@ -156,6 +156,10 @@ impl PlatformStore for NodeStore {
         self.over("last_uses", self.truth.last_uses(tenant)).await
     }
 
+    async fn own_worker_seen(&self, _: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.over("probe", self.truth.probe()).await
     }
