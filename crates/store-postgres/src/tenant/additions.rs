@@ -61,12 +61,9 @@ impl<'a> Additions<'a> {
 
     /// Reads what they are about and is not recalled.
     pub(super) async fn look(&mut self, txn: &Txn, facts: &mut Facts) -> Result<(), Fault> {
-        let (mut sums, mut runs) = (Facts::default(), Facts::default());
-        std::mem::swap(&mut facts.runs, &mut runs.runs);
-        let found = try_join!(self.calls.look(txn, &mut sums), self.moves.look(txn, &mut runs));
-        facts.runs = runs.runs;
-        facts.sums.extend(sums.sums);
-        found.map(drop)
+        let Facts { sums, runs } = facts;
+        try_join!(self.calls.look(txn, sums), self.moves.look(txn, runs))?;
+        Ok(())
     }
 
     /// What each of them comes to, in their order, and what the tenant stores then. Those that may be written will be

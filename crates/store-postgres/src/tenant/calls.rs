@@ -108,7 +108,11 @@ impl<'a> Calls<'a> {
     }
 
     /// Reads which calls have ended before, and what was summed up.
-    pub(super) async fn look(&mut self, txn: &Txn, facts: &mut Facts) -> Result<(), Fault> {
+    pub(super) async fn look(
+        &mut self,
+        txn: &Txn,
+        recalled: &mut BTreeMap<Place, Totals>,
+    ) -> Result<(), Fault> {
         if self.ended.is_empty() {
             return Ok(());
         }
@@ -121,8 +125,8 @@ impl<'a> Calls<'a> {
             let id: &str = row.try_get(0)?;
             self.again.extend(self.ended.remove(id));
         }
-        facts.sums.extend(places.into_iter().map(|place| (place, Totals::default())));
-        facts.sums.extend(sums);
+        recalled.extend(places.into_iter().map(|place| (place, Totals::default())));
+        recalled.extend(sums);
         Ok(())
     }
 

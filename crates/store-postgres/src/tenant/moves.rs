@@ -8,6 +8,7 @@ use crate::error::Fault;
 use crate::home::params;
 use env::Timestamp;
 use futures::try_join;
+use lru::LruCache;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 use store::{Run, RunEvent, RunUpdate, StoreError, StoredRun};
@@ -75,14 +76,18 @@ impl<'a> Moves<'a> {
     pub(super) fn are_known(&self, facts: &Facts) -> bool {
         let mut made = HashSet::new();
         self.wanted.iter().all(|wanted| match wanted {
-            Wanted::Made(..) => made.insert(wanted.id()) && !facts.runs.contains_key(&wanted.id()),
-            Wanted::Moved(_) => facts.runs.contains_key(&wanted.id()),
+            Wanted::Made(..) => made.insert(wanted.id()) && !facts.runs.contains(&wanted.id()),
+            Wanted::Moved(_) => facts.runs.contains(&wanted.id()),
         })
     }
 
     /// Reads where the runs are. The head of the tenant's log is held, so that nobody else moves them meanwhile.
-    pub(super) async fn look(&self, txn: &Txn, facts: &mut Facts) -> Result<(), Fault> {
-        let ids = self.wanted.iter().map(Wanted::id).filter(|id| !facts.runs.contains_key(id));
+    pub(super) async fn look(
+        &self,
+        txn: &Txn,
+        recalled: &mut LruCache<String, Standing>,
+    ) -> Result<(), Fault> {
+        let ids = self.wanted.iter().map(Wanted::id).filter(|id| !recalled.contains(id));
         let ids: Vec<_> = ids.collect();
         if ids.is_empty() {
             return Ok(());
@@ -96,10 +101,10 @@ impl<'a> Moves<'a> {
             let (cursor, events): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
             let (cursor, events) = (cursor.cast_unsigned(), events.cast_unsigned());
             let standing = Standing { cursor, events, bytes: row.try_get(3)?, ..Standing::default() };
-            facts.runs.insert(row.try_get(0)?, standing);
+            recalled.put(row.try_get(0)?, standing);
         }
         for row in steps {
-            if let Some(standing) = facts.runs.get_mut(row.try_get::<_, &str>(0)?) {
+            if let Some(standing) = recalled.get_mut(row.try_get::<_, &str>(0)?) {
                 standing.steps.insert(row.try_get(1)?, row.try_get(2)?);
             }
         }
@@ -123,7 +128,7 @@ impl<'a> Moves<'a> {
         });
         let outcomes = outcomes.collect();
         for (id, _) in self.moved.iter().filter(|(_, moved)| moved.run.status.is_finished()) {
-            facts.runs.remove(id);
+            facts.runs.pop(id);
         }
         (outcomes, stored)
     }
@@ -136,7 +141,7 @@ impl<'a> Moves<'a> {
         (limit, stored): (Option<u64>, i64),
     ) -> Result<i64, Fault> {
         let id = made.run.id.to_string();
-        if facts.runs.contains_key(&id) {
+        if facts.runs.contains(&id) {
             return Err(StoreError::Exists(format!("run {id}")).into());
         }
         let sealed = sealed_run(handle, made)?;
@@ -144,7 +149,7 @@ impl<'a> Moves<'a> {
         let growth = run + frozen + state;
         fits(limit, stored, growth)?;
         let standing = Standing { cursor: made.run.cursor, bytes: run + state, ..Standing::default() };
-        facts.runs.insert(id, standing);
+        facts.runs.put(id, standing);
         self.made.push((made, sealed));
         Ok(growth)
     }

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// How many transactions read for one tenant at once.
-const AT_ONCE: usize = 4;
+/// How many transactions read for one tenant at once. What they begin and end with takes longer than most of what is read.
+const AT_ONCE: usize = 2;
 /// How many reads one of them takes.
 const MAX_BATCH: usize = 24;
 /// How many reads of one tenant's may wait.

@@ -4,13 +4,17 @@
 
 use super::calls::Place;
 use crate::home::Home;
+use lru::LruCache;
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use store_core::log::LogHead;
 use store_core::totals::Totals;
 
-/// How many sums, and how many runs, are kept for one tenant.
-const MOST: usize = 256;
+/// How many sums are recalled for one tenant.
+const MOST_SUMS: usize = 256;
+/// And how many runs: those that wait for their turn are made long before they move.
+const MOST_RUNS: NonZeroUsize = NonZeroUsize::new(1024).expect("more than none");
 /// The longest that writes ask first after they were wrong, in transactions: where others write for the tenant as well
 /// they are wrong most of the time.
 const LONGEST_DOUBT: u32 = 32;
@@ -38,21 +42,14 @@ pub(super) struct Recalled {
 }
 
 /// What is recalled of runs and sums.
-#[derive(Default)]
 pub(super) struct Facts {
     pub(super) sums: BTreeMap<Place, Totals>,
-    pub(super) runs: HashMap<String, Standing>,
+    pub(super) runs: LruCache<String, Standing>,
 }
 
-impl Facts {
-    /// Makes room where much is recalled: what is needed is read again.
-    fn bound(&mut self) {
-        if self.sums.len() > MOST {
-            self.sums.clear();
-        }
-        if self.runs.len() > MOST {
-            self.runs.clear();
-        }
+impl Default for Facts {
+    fn default() -> Self {
+        Self { sums: BTreeMap::new(), runs: LruCache::new(MOST_RUNS) }
     }
 }
 
@@ -63,7 +60,10 @@ impl Recalled {
         (stored, at_rest): (i64, bool),
         mut facts: Facts,
     ) -> Self {
-        facts.bound();
+        // What is needed is read again.
+        if facts.sums.len() > MOST_SUMS {
+            facts.sums.clear();
+        }
         Self { home: Arc::downgrade(home), version, head, stored, at_rest, facts }
     }
 

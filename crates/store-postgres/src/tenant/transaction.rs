@@ -265,7 +265,9 @@ impl TenantHandle {
         if txn.kept().changes_runs {
             facts.runs.clear();
         }
-        facts.runs.extend(txn.kept().begun);
+        for (run, standing) in txn.kept().begun {
+            facts.runs.put(run, standing);
+        }
         additions.look(&txn, &mut facts).await?;
         if additions.keep_data() {
             txn.keeps_data();
