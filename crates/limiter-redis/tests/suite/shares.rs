@@ -68,10 +68,17 @@ async fn the_ceiling_holds_where_redis_is_killed_under_load() {
     for call in calls {
         call.await.unwrap();
     }
+    // Where there are many cores all of them have asked before it was clear that Redis is gone.
+    let shared = async {
+        while servers.admitted.load(Ordering::SeqCst) == before {
+            for call in servers.load().await {
+                call.await.unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), shared).await.expect("a share admits calls");
     let spent = servers.rows.spent(servers.tenant);
     assert!(spent <= usd("15.00"), "{spent}");
-    let shared = servers.admitted.load(Ordering::SeqCst);
-    assert!(shared > before, "{shared} were admitted, {before} of them before Redis was gone");
     // Nothing of it is forgotten, and nothing is counted twice.
     servers.redis.restart().await;
     servers.check("15.00").await;
