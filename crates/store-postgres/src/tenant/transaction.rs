@@ -274,8 +274,11 @@ impl TenantHandle {
         }
         let (decided, stored) = additions.decide(self, &mut facts, txn.kept().stored);
         for (number, decided) in added.into_iter().zip(decided) {
-            let ids = decided.and_then(|()| batch.take(self, &jobs[number].ending));
-            outcomes[number] = Some(ids.map(|ids| (Box::new(()) as Answer, ids)));
+            outcomes[number] = Some(match decided {
+                // It is written whatever becomes of its events here, so without them nothing is.
+                Ok(()) => Ok((Box::new(()), batch.take(self, &jobs[number].ending)?)),
+                Err(fault) => Err(fault),
+            });
         }
         if !outcomes.iter().flatten().any(Result::is_ok) {
             return txn.end()?.roll_back().await;
