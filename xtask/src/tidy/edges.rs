@@ -47,6 +47,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "nats-instance",
             "postgres-instance",
             "redis-instance",
+            "tls-authority",
             "bench",
             "compile-fail",
         ],

@@ -1,68 +1,28 @@
 //! Links across a network: both sides prove who they are, and nothing goes over the wire otherwise.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bus_nats::{Connection, Credentials, Link, SetupError, Tls};
 use nats_instance::NatsServer;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
+use tls_authority::{Authority, pem};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// An authority, and what it has signed.
-struct Authority {
-    certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "an authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { certificate, issuer: Issuer::new(params, key) }
-    }
-
-    fn sign(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        (certificate, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-    }
-
-    /// What a client goes by that shows a certificate of this authority's.
-    fn tls(&self) -> Tls {
-        let (certificate, key) = self.sign("server.test");
-        Tls { authorities: vec![self.certificate.clone()], identity: Some((vec![certificate], key)) }
-    }
-
-    /// A NATS server with a certificate for this name, which wants to see one.
-    fn serve(&self, name: &str) -> NatsServer {
-        let (certificate, key) = self.sign(name);
-        let config = "tls: { cert_file: \"certificate.pem\", key_file: \"key.pem\", ca_file: \"authority.pem\", \
-                      verify: true, timeout: 5 }\n";
-        NatsServer::start_with(
-            config,
-            &[
-                ("certificate.pem", &pem("CERTIFICATE", &certificate)),
-                ("key.pem", &pem("PRIVATE KEY", key.secret_der())),
-                ("authority.pem", &pem("CERTIFICATE", &self.certificate)),
-            ],
-        )
-    }
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+/// A NATS server with a certificate for this name, which wants to see one.
+fn serve(authority: &Authority, name: &str) -> NatsServer {
+    let (certificate, key) = authority.sign(name);
+    let config = "tls: { cert_file: \"certificate.pem\", key_file: \"key.pem\", ca_file: \"authority.pem\", \
+                  verify: true, timeout: 5 }\n";
+    NatsServer::start_with(
+        config,
+        &[
+            ("certificate.pem", &pem("CERTIFICATE", &certificate)),
+            ("key.pem", &pem("PRIVATE KEY", key.secret_der())),
+            ("authority.pem", &pem("CERTIFICATE", &authority.certificate)),
+        ],
+    )
 }
 
 async fn open(port: u16, tls: &Tls) -> Result<Connection, SetupError> {
@@ -72,7 +32,7 @@ async fn open(port: u16, tls: &Tls) -> Result<Connection, SetupError> {
 #[tokio::test]
 async fn a_link_across_a_network_is_verified_on_both_sides() {
     let authority = Authority::new();
-    let nats = authority.serve("127.0.0.1");
+    let nats = serve(&authority, "127.0.0.1");
     open(nats.port(), &authority.tls()).await.unwrap();
 
     let another = Authority::new();
@@ -85,7 +45,7 @@ async fn a_link_across_a_network_is_verified_on_both_sides() {
     check(Tls { authorities: Vec::new(), ..authority.tls() }, nats.port()).await;
     check(Tls { identity: None, ..authority.tls() }, nats.port()).await;
     check(Tls { authorities: authority.tls().authorities, ..another.tls() }, nats.port()).await;
-    let other_name = authority.serve("nats.test");
+    let other_name = serve(&authority, "nats.test");
     check(authority.tls(), other_name.port()).await;
     open(nats.port(), &authority.tls()).await.unwrap();
 }

@@ -2,64 +2,25 @@
 
 use crate::settings;
 use admission_fixture::Fixture;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use limiter::Limiter as _;
 use limiter_redis::{Address, Memory, RedisLimiter, UnfitAddress};
 use limiter_tests::{Rows, hourly};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use redis_instance::RedisServer;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Tls;
+use tls_authority::{Authority, pem};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An authority, and what it has signed.
-struct Authority {
-    certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "an authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { certificate, issuer: Issuer::new(params, key) }
-    }
-
-    fn sign(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        (certificate, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-    }
-
-    fn tls(&self) -> Tls {
-        let (certificate, key) = self.sign("server.test");
-        Tls { authorities: vec![self.certificate.clone()], identity: Some((vec![certificate], key)) }
-    }
-
-    /// A Redis with a certificate for this name, which wants to see one; and its port.
-    async fn serve(&self, name: &str) -> (RedisServer, u16) {
-        let (certificate, key) = self.sign(name);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let [authority, certificate] = [&self.certificate, &certificate].map(|der| pem("CERTIFICATE", der));
-        let key = pem("PRIVATE KEY", key.secret_der());
-        (RedisServer::start_secure(port, &authority, &certificate, &key).await, port)
-    }
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+/// A Redis with a certificate for this name, which wants to see one; and its port.
+async fn serve(authority: &Authority, name: &str) -> (RedisServer, u16) {
+    let (certificate, key) = authority.sign(name);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [authority, certificate] = [&authority.certificate, &certificate].map(|der| pem("CERTIFICATE", der));
+    let key = pem("PRIVATE KEY", key.secret_der());
+    (RedisServer::start_secure(port, &authority, &certificate, &key).await, port)
 }
 
 fn address(port: u16, tls: &Tls) -> Address {
@@ -74,7 +35,7 @@ fn limiter(fixture: &Fixture, address: &Address) -> RedisLimiter<Rows> {
 #[tokio::test]
 async fn a_link_across_a_network_is_verified_on_both_sides() {
     let (authority, fixture) = (Authority::new(), Fixture::new(5));
-    let (_redis, port) = authority.serve("127.0.0.1").await;
+    let (_redis, port) = serve(&authority, "127.0.0.1").await;
     let good = address(port, &authority.tls());
     good.verify(PATIENCE).await.unwrap();
     let limiting = limiter(&fixture, &good);
@@ -84,7 +45,7 @@ async fn a_link_across_a_network_is_verified_on_both_sides() {
     assert_eq!(standing.unwrap().standing.remaining, Some(9));
 
     let another = Authority::new();
-    let (_other, other_port) = authority.serve("redis.test").await;
+    let (_other, other_port) = serve(&authority, "redis.test").await;
     let stranger = Tls { authorities: vec![another.certificate.clone()], ..authority.tls() };
     // The public authorities have not signed it.
     let public = Tls { authorities: Vec::new(), ..authority.tls() };

@@ -2,13 +2,9 @@
 //! on this machine, and its address says that TLS is wanted all the same.
 
 use crate::homes::run;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use env::{Env, Timestamp};
 use kms_file::{FileKms, MasterKey};
 use postgres_instance::own;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secret::SecretText;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
@@ -16,44 +12,8 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 use store_postgres::{PostgresStore, Provisioner, Settings, SetupError, Tls, footing, init};
+use tls_authority::{Authority, pem};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-/// An authority, and what it has signed.
-struct Authority {
-    certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "an authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { certificate, issuer: Issuer::new(params, key) }
-    }
-
-    fn sign(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        (certificate, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-    }
-
-    /// What a client goes by that shows a certificate of this authority's.
-    fn tls(&self) -> Tls {
-        let (certificate, key) = self.sign("server.test");
-        Tls { authorities: vec![self.certificate.clone()], identity: Some((vec![certificate], key)) }
-    }
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-}
 
 /// A database server with a certificate for `db.test`.
 struct Remote {
