@@ -60,6 +60,8 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
     ],
     // With it comes `write_all`, which servers of the version before do not call.
     &[(Part::Tenant, include_str!("schema/tenant_6.sql"))],
+    // With it comes `records_of`.
+    &[(Part::Base, include_str!("schema/base_7.sql")), (Part::Tenant, include_str!("schema/tenant_7.sql"))],
 ];
 
 /// The newest version.
@@ -139,6 +141,9 @@ impl Place<'_> {
 /// Writes that are planned once a session. What they take and give does not change while servers of two versions serve.
 const FUNCTIONS: &str = include_str!("schema/functions.sql");
 
+/// How the functions are planned.
+const KEYED: &str = "SET plan_cache_mode = force_generic_plan SET enable_seqscan = off";
+
 /// What the server's role may do with the platform's own tables.
 const PLATFORM_GRANTS: &str =
     "GRANT SELECT, INSERT, UPDATE, DELETE ON tenantry.tenant, tenantry.deleted_tenant, tenantry.tenant_key,
@@ -178,7 +183,7 @@ pub(crate) async fn migrate(
         client.batch_execute(&noted(place, version)).await?;
     }
     client.batch_execute(&policies(schema, &place.tables())).await?;
-    client.batch_execute(&FUNCTIONS.replace("WORK", place.work())).await?;
+    client.batch_execute(&FUNCTIONS.replace("WORK", place.work()).replace("KEYED", KEYED)).await?;
     client.batch_execute(&place.grants(role)).await?;
     Ok(client.batch_execute("COMMIT").await?)
 }

@@ -6,7 +6,7 @@ use crate::error::Fault;
 use crate::home::{Session, params};
 use crate::tenant::{TenantHandle, Txn};
 use async_trait::async_trait;
-use context::{Access, Create, Delete, Private, Read, Update, on};
+use context::{Access, Create, Delete, Origin, Private, Read, Update, on};
 use env::Timestamp;
 use ids::{RecordId, Slug};
 use serde_json::Value;
@@ -199,12 +199,10 @@ impl RecordStore for PostgresStore {
         collection: &Slug,
         id: RecordId,
     ) -> Result<Private<'t, Record>, StoreError> {
-        let select = format!("{RECORD} AND id = $2");
-        let values = params![collection.as_str() => TEXT, id.to_string() => TEXT];
-        self.read(access.tenant(), &select, values, |handle, rows| {
-            record(handle, collection, rows.first().ok_or(Fault::Answer(StoreError::NotFound))?)
-        })
-        .await
+        let handle = self.handle(access.tenant().id()).await?;
+        let (origin, row) = handle.seek(collection.as_str(), &id.to_string()).await?;
+        let found = record(&handle, collection, &row.ok_or(StoreError::NotFound)?)?;
+        Ok(Private::arrived(access.tenant(), Origin::authenticated(origin), found))
     }
 
     async fn records<'t>(

@@ -1,6 +1,7 @@
 -- The write that every transaction of a tenant's is made of, as functions of the role that calls them: a session plans
 -- what stands in a function once, and a statement each time. They stand beside the tables, and see what their caller does.
--- WORK is the table of work that is not over.
+-- All of it is planned once, and so that rows are found by their whole keys, each by itself (LATERAL and OFFSET 0 say so): a
+-- session that began while the tables were small, or where most tenants are, would else read all that a tenant has.
 
 -- Everything that a transaction writes, and which transaction the log's head is of then. Where `version` is given, the
 -- caller has asked nothing first: it goes by what the head's row was when it wrote it, holds no leases but these, and
@@ -20,10 +21,11 @@ CREATE OR REPLACE FUNCTION write_all(meant bytea, version int8, held bytea[], ho
     log_epoch int8, numbers int8[], times int8[], actions text[], actors text[], resources text[], event_ids text[],
     hashes bytea[], leaves bytea[], shown bytea[], levels int8[], places int8[], roots bytea[],
     log_size int8, log_hash bytea, log_frontier bytea, stored int8, rests bool) RETURNS int8
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql KEYED AS $$
 DECLARE
     own bytea := tenantry.current_tenant();
     came int8;
+    moving tid[];
 BEGIN
     IF own IS DISTINCT FROM meant THEN
         RAISE EXCEPTION 'another tenant' USING ERRCODE = 'TN002';
@@ -35,10 +37,9 @@ BEGIN
         END IF;
     END IF;
     IF cardinality(held) > 0 THEN
-        PERFORM 1 FROM WORK AS work JOIN unnest(held, holders, fences) AS it(id, holder, fence) USING (id)
-        WHERE work.tenant_id = own AND work.kind = 'run' AND work.holder = it.holder AND work.fence = it.fence
-        FOR SHARE OF work;
-        GET DIAGNOSTICS came = ROW_COUNT;
+        SELECT count(*) INTO came FROM unnest(held, holders, fences) AS it(id, holder, fence)
+        CROSS JOIN LATERAL (SELECT 1 FROM WORK AS work WHERE work.tenant_id = own AND work.kind = 'run'
+            AND work.id = it.id AND work.holder = it.holder AND work.fence = it.fence FOR SHARE) AS lease;
         IF came <> cardinality(held) THEN
             RAISE EXCEPTION 'a lease is lost' USING ERRCODE = 'TN001';
         END IF;
@@ -73,15 +74,14 @@ BEGIN
             AS it(id, workflow, status, cursor, finished_at, run, frozen, state);
     END IF;
     IF cardinality(moved_ids) > 0 THEN
-        UPDATE run SET status = it.status, cursor = it.cursor, finished_at = it.finished_at, events = it.events,
-            run = it.run, state = it.state
-        FROM unnest(moved_ids, moved_statuses, moved_from, moved_cursors, moved_ends, moved_events, moved_runs,
-            moved_states) AS it(id, status, before, cursor, finished_at, events, run, state)
-        WHERE run.tenant_id = own AND run.id = it.id AND run.cursor = it.before;
-        GET DIAGNOSTICS came = ROW_COUNT;
-        IF came <> cardinality(moved_ids) THEN
+        SELECT array_agg(found.at ORDER BY it.number) INTO moving
+        FROM unnest(moved_ids, moved_from) WITH ORDINALITY AS it(id, before, number)
+        CROSS JOIN LATERAL (SELECT run.ctid AS at FROM run WHERE run.tenant_id = own AND run.id = it.id
+            AND run.cursor = it.before OFFSET 0) AS found;
+        IF coalesce(cardinality(moving), 0) <> cardinality(moved_ids) THEN
             RAISE EXCEPTION 'a run has moved' USING ERRCODE = 'TN001';
         END IF;
+        PERFORM move_runs(moving, moved_statuses, moved_cursors, moved_ends, moved_events, moved_runs, moved_states);
     END IF;
     IF cardinality(part_runs) > 0 THEN
         INSERT INTO run_part(tenant_id, run, kind, place, body)
@@ -98,7 +98,9 @@ BEGIN
     END IF;
     IF cardinality(closed_kinds) > 0 THEN
         DELETE FROM WORK AS open USING unnest(closed_kinds, closed_ids) AS it(kind, id)
-        WHERE open.tenant_id = own AND open.kind = it.kind AND open.id = it.id;
+        CROSS JOIN LATERAL (SELECT work.ctid AS at FROM WORK AS work WHERE work.tenant_id = own
+            AND work.kind = it.kind AND work.id = it.id FOR UPDATE) AS found
+        WHERE open.ctid = found.at;
     END IF;
     IF cardinality(numbers) > 0 THEN
         INSERT INTO audit_event(tenant_id, epoch, number, time, action, actor, resource, event_id, hash, leaf,
@@ -117,22 +119,57 @@ BEGIN
 END
 $$;
 
+-- Moves the runs that stand at these places, which nobody else moves meanwhile: whoever asks holds the log's head.
+CREATE OR REPLACE FUNCTION move_runs(places tid[], statuses text[], cursors int8[], ends int8[], event_counts int8[],
+    runs bytea[], states bytea[]) RETURNS void
+LANGUAGE plpgsql KEYED SET enable_indexscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    UPDATE run SET status = it.status, cursor = it.cursor, finished_at = it.finished_at, events = it.events,
+        run = it.run, state = it.state
+    FROM unnest(places, statuses, cursors, ends, event_counts, runs, states)
+        AS it(at, status, cursor, finished_at, events, run, state)
+    WHERE run.ctid = it.at AND run.ctid = ANY(places);
+END
+$$;
+
 -- Which of these runs there are, and where each stands.
 CREATE OR REPLACE FUNCTION places_of_runs(ids text[])
 RETURNS TABLE(id text, cursor int8, events int8, bytes int8)
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE KEYED AS $$
+DECLARE
+    own bytea := tenantry.current_tenant();
 BEGIN
-    RETURN QUERY SELECT run.id, run.cursor, run.events,
-        octet_length(run.run)::int8 + octet_length(run.state)::int8 FROM run WHERE run.tenant_id = tenantry.current_tenant() AND run.id = ANY(ids);
+    RETURN QUERY SELECT found.* FROM unnest(ids) AS it(id)
+    CROSS JOIN LATERAL (SELECT run.id, run.cursor, run.events,
+            octet_length(run.run)::int8 + octet_length(run.state)::int8
+        FROM run WHERE run.tenant_id = own AND run.id = it.id OFFSET 0) AS found;
 END
 $$;
 
 -- How long the steps of these runs are.
 CREATE OR REPLACE FUNCTION lengths_of_steps(runs text[])
 RETURNS TABLE(run text, place text, bytes int8)
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE KEYED AS $$
+DECLARE
+    own bytea := tenantry.current_tenant();
 BEGIN
-    RETURN QUERY SELECT run_part.run, run_part.place, octet_length(run_part.body)::int8 FROM run_part
-    WHERE run_part.tenant_id = tenantry.current_tenant() AND run_part.run = ANY(runs) AND run_part.kind = 'step';
+    RETURN QUERY SELECT found.* FROM unnest(runs) AS it(run)
+    CROSS JOIN LATERAL (SELECT part.run, part.place, octet_length(part.body)::int8
+        FROM run_part AS part WHERE part.tenant_id = own AND part.run = it.run AND part.kind = 'step' OFFSET 0) AS found;
+END
+$$;
+
+-- The records with these keys, each with the number that it was asked under.
+CREATE OR REPLACE FUNCTION records_of(collections text[], ids text[])
+RETURNS TABLE(id text, created_at int8, updated_at int8, version int8, data bytea, number int8)
+LANGUAGE plpgsql STABLE KEYED AS $$
+DECLARE
+    own bytea := tenantry.current_tenant();
+BEGIN
+    RETURN QUERY SELECT found.*, asked.number
+    FROM unnest(collections, ids) WITH ORDINALITY AS asked(collection, id, number)
+    CROSS JOIN LATERAL (SELECT record.id, record.created_at, record.updated_at, record.version, record.data
+        FROM record WHERE record.tenant_id = own AND record.collection = asked.collection AND record.id = asked.id
+        OFFSET 0) AS found;
 END
 $$;
