@@ -341,7 +341,7 @@ pub(crate) fn admissible(standing: &TenantStanding, now: Timestamp) -> Result<()
     }
     match standing.status {
         TenantStatus::Active => Ok(()),
-        TenantStatus::Suspended => Err(Refusal::Suspended),
+        TenantStatus::Suspended | TenantStatus::Leaving => Err(Refusal::Suspended),
         TenantStatus::Deleting => Err(Refusal::Unauthorized),
     }
 }

@@ -17,6 +17,7 @@ mod naming;
 mod only_server;
 mod own_home;
 mod platform;
+mod portable;
 mod provisioner;
 mod restore;
 mod role;

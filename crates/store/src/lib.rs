@@ -50,7 +50,7 @@ pub use operator_log::OperatorLog;
 pub use page::{Page, PageRequest};
 pub use placed::Placed;
 pub use platform::{
-    Endpoint, Endpoints, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreLoss, RestoreOptions,
+    Endpoint, Endpoints, ErasedPlace, ErasureReceipt, Exported, NewTenant, PlatformStore, RestoreLoss, RestoreOptions,
     Restored, Template, TenantLifecycle, TenantRow,
 };
 pub use query::{Comparison, Filter, FilterError, Operator as FilterOperator, Sort};

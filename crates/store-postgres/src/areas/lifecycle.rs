@@ -11,7 +11,7 @@ use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Carrier, ErasedPlace, ErasureReceipt, Isolation, PlatformStore, RestoreOptions, Restored, StoreError,
+    Carrier, ErasedPlace, ErasureReceipt, Exported, Isolation, PlatformStore, RestoreOptions, Restored, StoreError,
     TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
 };
 
@@ -168,6 +168,25 @@ impl TenantLifecycle for PostgresStore {
             return Err(StoreError::IsolationUnavailable);
         }
         Ok(self.inner().platform.ask_to_move(tenant, to).await?)
+    }
+
+    async fn export_tenant(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        target: &Path,
+    ) -> Result<Exported, StoreError> {
+        self.tenant(operator, tenant).await?;
+        Ok(self.write_out(tenant, target).await?)
+    }
+
+    async fn import_tenant(
+        &self,
+        _: &Operator,
+        source: PathBuf,
+        isolation: Option<Isolation>,
+    ) -> Result<Exported, StoreError> {
+        Ok(self.take_in(source, isolation).await?)
     }
 
     async fn tenant_move(&self, _: &Operator, tenant: TenantId) -> Result<Option<TenantMove>, StoreError> {
