@@ -120,7 +120,9 @@ fn write_row(connection: &Executor, row: &TenantRow, statement: &str) -> Result<
 pub(crate) struct Making {
     pub(crate) row: TenantRow,
     pub(crate) keys: WrappedKeys,
-    pub(crate) first_key: Option<(KeyedHash, IndexedSubject)>,
+    pub(crate) credentials: Vec<(KeyedHash, IndexedSubject, Option<Timestamp>)>,
+    /// Which of its audit logs it writes.
+    pub(crate) log_epoch: u64,
 }
 
 const INSERT: &str = "INSERT INTO tenant(id, name, external_id, region, plan, overrides, isolation, status,
@@ -188,10 +190,11 @@ impl Platform {
                 check_new(connection, &making.row)?;
                 write_row(connection, &making.row, INSERT)?;
                 put_keys(connection, id, &making.keys)?;
-                match &making.first_key {
-                    Some((hash, subject)) => index::insert(connection, hash, Some(id), subject, None),
-                    None => Ok(()),
-                }
+                let note = "UPDATE tenant SET log_epoch = ?2 WHERE id = ?1";
+                connection.execute(note, params![id.to_bytes(), making.log_epoch])?;
+                making.credentials.iter().try_for_each(|(hash, subject, expires_at)| {
+                    index::insert(connection, hash, Some(id), subject, *expires_at)
+                })
             },
             |_| (),
         )
