@@ -7,8 +7,8 @@ use context::Operator;
 use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
 use store::{
-    Carrier, ErasedPlace, ErasureReceipt, Exported, Isolation, RestoreOptions, Restored, StoreError, TenantLifecycle,
-    TenantMove, WholeBackup, WholeBackups,
+    Carrier, ErasedPlace, ErasureReceipt, Exported, Isolation, RestoreOptions, Restored, StoreError,
+    TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
 };
 
 #[async_trait]
@@ -47,6 +47,7 @@ impl TenantLifecycle for MemoryStore {
     async fn import_tenant(
         &self,
         _: &Operator,
+        _: TenantId,
         _: PathBuf,
         _: Option<Isolation>,
     ) -> Result<Exported, StoreError> {

@@ -27,7 +27,7 @@ mod tenant;
 mod token;
 
 pub use footing::{Footing, FootingRow, footing};
-pub use init::{Made, SetupError, init};
+pub use init::{Made, SetupError, give_own_keys, init};
 pub use only_server::OnlyServer;
 pub use own_home::OwnHome;
 pub use provisioner::Provisioner;

@@ -311,13 +311,14 @@ impl TenantLifecycle for EmbeddedStore {
     async fn import_tenant(
         &self,
         _: &Operator,
+        tenant: TenantId,
         source: PathBuf,
         isolation: Option<Isolation>,
     ) -> Result<Exported, StoreError> {
         if isolation.is_some_and(|isolation| isolation != Isolation::Embedded) {
             return Err(StoreError::IsolationUnavailable);
         }
-        Ok(self.take_in(source).await?)
+        Ok(self.take_in(tenant, source).await?)
     }
 
     async fn tenant_move(

@@ -294,11 +294,12 @@ pub trait TenantLifecycle: WholeBackups {
         target: &Path,
     ) -> Result<Exported, StoreError>;
 
-    /// Takes in a tenant that another deployment has exported, suspended, and gives its id. Nothing of it is here before
+    /// Takes in a tenant that another deployment has exported, suspended. Nothing of it is here before
     /// all of it is, and what is here is compared with what was sent.
     async fn import_tenant(
         &self,
         operator: &Operator,
+        tenant: TenantId,
         source: PathBuf,
         isolation: Option<Isolation>,
     ) -> Result<Exported, StoreError>;

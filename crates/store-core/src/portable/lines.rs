@@ -65,14 +65,7 @@ pub enum Line {
     /// A key, an agent, a workflow and the like.
     Object { kind: String, id: String, owner: Option<String>, version: u64, body: String },
     /// A record.
-    Record {
-        collection: String,
-        id: String,
-        created_at: i64,
-        updated_at: i64,
-        version: u64,
-        data: String,
-    },
+    Record { collection: String, id: String, created_at: i64, updated_at: i64, version: u64, data: String },
     /// What is declared of a collection.
     Collection { name: String, settings: String },
     /// A run, with what it began from.
@@ -96,13 +89,7 @@ pub enum Line {
         totals: String,
     },
     /// An idempotency key and what it was answered.
-    Remembered {
-        key: String,
-        request: String,
-        until: i64,
-        status: Option<u16>,
-        body: Option<String>,
-    },
+    Remembered { key: String, request: String, until: i64, status: Option<u16>, body: Option<String> },
     /// An event of the audit log.
     AuditEvent {
         epoch: u64,

@@ -94,8 +94,12 @@ impl<W: Write> Writer<W> {
         Ok(Self { output, summary: Summary::default() })
     }
 
-    /// Writes a line.
+    /// Writes a line. What a call came to that is not over would be known to the deployment that is left alone.
     pub fn put(&mut self, line: &Line) -> Result<(), BackupError> {
+        if matches!(line, Line::Call { outcome: None, .. }) {
+            let detail = "A call of the tenant is not over. Try again once it is, or has been given up.";
+            return Err(BackupError::refused(detail));
+        }
         let text = serde_json::to_vec(line).map_err(io::Error::other)?;
         self.summary.add(line, &text);
         self.output.write_all(&text)?;
@@ -116,13 +120,16 @@ pub struct Sealed<R> {
 }
 
 impl<R: Read> Sealed<R> {
-    /// Reads the beginning of a file.
-    pub fn read(input: R) -> Result<Self, BackupError> {
+    /// Reads the beginning of a file, which is to be of this tenant.
+    pub fn read(tenant: TenantId, input: R) -> Result<Self, BackupError> {
         let claimed = ClaimedStream::read(input)?;
         let head: Head = serde_json::from_slice(claimed.claimed_header())
             .map_err(|_| BackupError::refused("The file is no exported tenant."))?;
         if head.format != FORMAT {
             return Err(BackupError::refused("The file was written by a newer version of this program."));
+        }
+        if head.tenant != tenant {
+            return Err(BackupError::refused("The file is of another tenant."));
         }
         Ok(Self { claimed, head })
     }
@@ -135,7 +142,8 @@ impl<R: Read> Sealed<R> {
     ) -> Result<SecretBytes<32>, Fault> {
         let keys = self.head.keys()?;
         if keys.need_rewrap(kms) {
-            let detail = "The tenant was exported under another master key. Both deployments need the same one.";
+            let detail =
+                "The tenant was exported under another master key. Both deployments need the same one.";
             return Err(BackupError::refused(detail).into());
         }
         if self.head.index != name_of(index_key) {

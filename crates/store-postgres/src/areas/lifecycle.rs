@@ -11,8 +11,8 @@ use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Carrier, ErasedPlace, ErasureReceipt, Exported, Isolation, PlatformStore, RestoreOptions, Restored, StoreError,
-    TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
+    Carrier, ErasedPlace, ErasureReceipt, Exported, Isolation, PlatformStore, RestoreOptions, Restored,
+    StoreError, TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
 };
 
 fn no_backups() -> StoreError {
@@ -183,10 +183,11 @@ impl TenantLifecycle for PostgresStore {
     async fn import_tenant(
         &self,
         _: &Operator,
+        tenant: TenantId,
         source: PathBuf,
         isolation: Option<Isolation>,
     ) -> Result<Exported, StoreError> {
-        Ok(self.take_in(source, isolation).await?)
+        Ok(self.take_in(tenant, source, isolation).await?)
     }
 
     async fn tenant_move(&self, _: &Operator, tenant: TenantId) -> Result<Option<TenantMove>, StoreError> {

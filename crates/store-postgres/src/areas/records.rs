@@ -69,8 +69,7 @@ async fn put_tokens(
     record: &Record,
     fields: &[String],
 ) -> Result<(), Fault> {
-    let tokens: Vec<_> =
-        fields.iter().filter_map(|name| token(handle, name, &field(record, name))).collect();
+    let tokens: Vec<_> = fields.iter().filter_map(|name| token(handle, name, &field(record, name))).collect();
     let (collection, id) = (record.collection.as_str(), record.id.to_string());
     let values = params![collection => TEXT, id => TEXT];
     session.execute_typed("DELETE FROM record_token WHERE collection = $1 AND id = $2", values).await?;

@@ -14,7 +14,7 @@ use crate::store_impl::begin_log;
 use crate::tenant::TenantHandle;
 use context::TenantStatus;
 use env::Timestamp;
-use ids::Id as _;
+use ids::{Id as _, TenantId};
 use std::fs::File;
 use std::future::ready;
 use std::io::{BufReader, Read};
@@ -48,11 +48,12 @@ impl PostgresStore {
     /// Takes in the tenant that is in a file.
     pub(crate) async fn take_in(
         &self,
+        id: TenantId,
         source: PathBuf,
         isolation: Option<Isolation>,
     ) -> Result<Exported, Fault> {
         let inner = self.inner();
-        let sealed = blocking(move || Sealed::read(BufReader::new(File::open(&source)?))).await?;
+        let sealed = blocking(move || Sealed::read(id, BufReader::new(File::open(&source)?))).await?;
         let data_key = sealed.data_key(inner.kms.as_ref(), &self.index_key().await?).await?;
         let (head, told, reader) = blocking(move || sealed.open(&data_key)).await?;
         let isolation = isolation.or_else(|| self.isolations().first().copied());
@@ -62,7 +63,7 @@ impl PostgresStore {
         let (send, pieces) = mpsc::channel(WAITING);
         let reading = blocking(move || send_lines(reader, &send));
         match futures::join!(reading, self.arrive(&making, pieces)) {
-            (_, Ok(summary)) => Ok(summary.of_tenant(making.row.id)),
+            (_, Ok(summary)) => Ok(summary.of_tenant(id)),
             // Where the lines were not taken, whoever takes them says why, and else the file.
             (Ok(()), Err(fault)) | (Err(fault), Err(_)) => Err(fault),
         }
@@ -177,7 +178,9 @@ fn send_lines<R: Read>(mut reader: Reader<R>, pieces: &mpsc::Sender<Piece>) -> R
     let mut lines = Vec::new();
     while let Some(line) = reader.next_line()? {
         lines.push(line);
-        if lines.len() == LINES_AT_ONCE && pieces.blocking_send(Piece::Lines(std::mem::take(&mut lines))).is_err() {
+        if lines.len() == LINES_AT_ONCE
+            && pieces.blocking_send(Piece::Lines(std::mem::take(&mut lines))).is_err()
+        {
             return Ok(());
         }
     }

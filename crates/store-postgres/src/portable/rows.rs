@@ -88,7 +88,10 @@ impl<'a> Rows<'a> {
         match line {
             Line::Object { kind, id, owner, version, body } => {
                 let body = self.sealed("object", &[&kind, &id], &body)?;
-                self.add("object", json!({"kind": kind, "id": id, "owner": owner, "version": version, "body": body}));
+                self.add(
+                    "object",
+                    json!({"kind": kind, "id": id, "owner": owner, "version": version, "body": body}),
+                );
             }
             Line::Record { collection, id, created_at, updated_at, version, data } => {
                 let data = self.sealed("record", &[&collection, &id], &data)?;
@@ -127,7 +130,8 @@ impl<'a> Rows<'a> {
             }
             Line::Remembered { key, request, until, status, body } => {
                 let body = body.map(|body| hex::decode(body).map_err(|_| altered())).transpose()?;
-                let body = body.map(|body| self.handle.seal_bytes("remembered", &[&key], &body)).transpose()?;
+                let body =
+                    body.map(|body| self.handle.seal_bytes("remembered", &[&key], &body)).transpose()?;
                 let row = json!({"key": digits(&key)?, "request": digits(&request)?, "until": until,
                     "status": status, "body": body.map(bytes)});
                 self.add("remembered", row);
@@ -197,7 +201,8 @@ impl<'a> Rows<'a> {
             "disclosures": self.sealed("audit_event", &[&place, "disclosures"], disclosures)?});
         self.add("audit_event", row);
         for node in completed.into_iter().filter(|node| node.level > 0) {
-            let row = json!({"epoch": epoch, "level": node.level, "number": node.index, "hash": bytes(node.hash)});
+            let row =
+                json!({"epoch": epoch, "level": node.level, "number": node.index, "hash": bytes(node.hash)});
             self.add("merkle_node", row);
         }
         Ok(())
@@ -207,7 +212,8 @@ impl<'a> Rows<'a> {
     pub(super) async fn put(&mut self, session: &Session) -> Result<(), Fault> {
         for table in TABLES {
             let Some(rows) = self.waiting.remove(table) else { continue };
-            let columns: Vec<_> = rows.first().and_then(Value::as_object).into_iter().flat_map(|row| row.keys()).collect();
+            let columns: Vec<_> =
+                rows.first().and_then(Value::as_object).into_iter().flat_map(|row| row.keys()).collect();
             let columns = columns.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
             let insert = format!(
                 "INSERT INTO {table}({columns}) SELECT {columns} FROM json_populate_recordset(

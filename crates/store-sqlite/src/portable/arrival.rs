@@ -24,10 +24,10 @@ type Lines = Reader<BufReader<File>>;
 
 impl EmbeddedStore {
     /// Takes in the tenant that is in a file.
-    pub(crate) async fn take_in(&self, source: PathBuf) -> Result<Exported, Fault> {
+    pub(crate) async fn take_in(&self, id: TenantId, source: PathBuf) -> Result<Exported, Fault> {
         let inner = self.inner();
         let _another_file = inner.whole_files.read().await;
-        let sealed = blocking(move || Ok(Sealed::read(BufReader::new(File::open(&source)?))?)).await?;
+        let sealed = blocking(move || Ok(Sealed::read(id, BufReader::new(File::open(&source)?))?)).await?;
         let index_key = inner.platform.own_key("credential index")?;
         let data_key = sealed.data_key(inner.kms.as_ref(), &index_key).await?;
         let (head, told, lines) = blocking(move || Ok(sealed.open(&data_key)?)).await?;
@@ -42,7 +42,7 @@ impl EmbeddedStore {
         let making = making(&head, told)?;
         inner.platform.check_new_tenant(making.row.clone()).await?;
         let handle = self.unborn(&making.row, &making.keys, log_epoch).await?;
-        let (id, region) = (making.row.id, making.row.region.clone());
+        let region = making.row.region.clone();
         let arriving = Arriving { handle, created_at: making.row.created_at.millis() };
         let summary = blocking(move || arriving.run(lines)).await?;
         let made = inner.platform.make_tenant(making).await;
