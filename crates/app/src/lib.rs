@@ -35,6 +35,7 @@ mod scratch;
 pub mod signing_keys;
 pub mod templates;
 pub mod tenants;
+pub mod transfers;
 pub mod usage;
 pub mod vault;
 pub mod verify_grants;

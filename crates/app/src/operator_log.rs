@@ -109,6 +109,19 @@ pub(crate) async fn record_on<T>(
     record(app, operator, deed.clone(), ("tenant", &id.to_string()), in_tenants_log).await
 }
 
+/// Writes into the tenant's own log what an operator has done.
+pub(crate) async fn note_on(
+    app: &App,
+    operator: &Operator,
+    deed: &Deed,
+    id: TenantId,
+) -> Result<(), Problem> {
+    if let Some(admission) = admission(app, operator, id).await? {
+        append(app, &admission, deed, |draft| draft).await?;
+    }
+    Ok(())
+}
+
 fn judged<T>(draft: Draft, outcome: &Result<T, Problem>) -> Draft {
     match outcome {
         Ok(_) => draft,
@@ -128,6 +141,7 @@ async fn admission(app: &App, operator: &Operator, id: TenantId) -> Result<Optio
             Ok(None)
         }
         Err(Refusal::Unauthorized) => Err(Problem::not_found()),
+        Err(Refusal::Suspended) => Err(crate::transfers::has_left()),
         Err(refusal) => Err(refusal.into()),
     }
 }

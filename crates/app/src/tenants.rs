@@ -4,6 +4,7 @@ use crate::App;
 use crate::isolations::isolation_of;
 use crate::moves::MoveView;
 use crate::operator_log::{Ending, record, record_on};
+use crate::transfers::has_left;
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use authz::{Role, Scopes};
 use context::{CredentialKind, IndexedSubject, Operator, TenantStatus, Throwaway, issue_api_key};
@@ -20,6 +21,7 @@ const CREATE: Action = Action::new("tenant.create");
 const CREATE_KEY: Action = Action::new("api_key.create");
 const UPDATE: Action = Action::new("tenant.update");
 const SUSPEND: Action = Action::new("tenant.suspend");
+const TAKE_BACK: Action = Action::new("tenant.take_back");
 const RESUME: Action = Action::new("tenant.resume");
 const DELETE: Action = Action::new("tenant.delete");
 
@@ -311,13 +313,26 @@ pub async fn suspend(
     set_status(app, operator, id, expected, (TenantStatus::Suspended, SUSPEND)).await
 }
 
-/// Lets a suspended tenant take part again.
+/// Lets a suspended tenant take part again; one that was exported only where the caller says that it was imported nowhere.
 pub async fn resume(
     app: &App,
     operator: &Operator,
     id: TenantId,
     expected: Option<u64>,
+    not_imported: bool,
 ) -> Result<TenantView, Problem> {
+    operator.must_change()?;
+    let mut row = found(app, operator, id, expected).await?;
+    let mut expected = expected;
+    if row.status == TenantStatus::Leaving {
+        if !not_imported {
+            return Err(has_left());
+        }
+        row.status = TenantStatus::Suspended;
+        let work = async { Ok(app.platform.update_tenant(operator, row).await?) };
+        let row = record(app, operator, TAKE_BACK, ("tenant", &id.to_string()), work).await?;
+        expected = expected.map(|_| row.version);
+    }
     set_status(app, operator, id, expected, (TenantStatus::Active, RESUME)).await
 }
 
@@ -338,7 +353,7 @@ async fn set_status(
     // Runs under way were let in before; they are told.
     match status {
         TenantStatus::Active => app.dispatch.resume(id),
-        TenantStatus::Suspended | TenantStatus::Deleting => {
+        TenantStatus::Suspended | TenantStatus::Leaving | TenantStatus::Deleting => {
             app.dispatch.suspend(id);
             app.halt(operator, id).await;
         }
@@ -355,8 +370,9 @@ pub async fn delete(
 ) -> Result<ErasureReceipt, Problem> {
     operator.must_change()?;
     let mut row = found(app, operator, id, expected).await?;
+    let has_left = row.status == TenantStatus::Leaving;
     let work = async {
-        if row.status != TenantStatus::Deleting {
+        if !has_left && row.status != TenantStatus::Deleting {
             row.status = TenantStatus::Deleting;
             app.platform.update_tenant(operator, row).await?;
         }
@@ -369,6 +385,10 @@ pub async fn delete(
         app.bus.forget(operator, id).await;
         Ok(receipt)
     };
+    if has_left {
+        // Its log goes on elsewhere, and nothing is added to it here.
+        return record(app, operator, DELETE, ("tenant", &id.to_string()), work).await;
+    }
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await
 }
 

@@ -6,9 +6,10 @@ use crate::output::{Ended, News, Trouble, say, say_json};
 use crate::server::{OperatorOptions, ServerOption};
 use crate::table;
 use clap::Args;
+use client::{Answer, Client};
 use http::Method;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::fs::{File, OpenOptions};
 
@@ -110,27 +111,40 @@ pub(crate) async fn back_up(arguments: BackupArguments, around: &Surroundings) -
     let (Some(tenant), Some(out)) = (&arguments.tenant, &arguments.out) else {
         return Err(Trouble::other("name a tenant and a file"));
     };
-    // Opened first, so that no backup is made that cannot be kept.
     let name = out.display().to_string();
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(out).await;
-    let mut file = file.map_err(|error| Trouble::other(format!("{name}: {error}")))?;
-    let path = format!("/v1/tenants/{tenant}/backup");
-    let received = client.call(Method::POST, &path).within(TRANSFER).send_into(&mut file).await;
-    let bytes = match received {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            // Half a backup is none.
-            std::fs::remove_file(out)?;
-            return Err(error.into());
-        }
-    };
-    file.sync_all().await?;
+    let bytes = receive_new(&client, &format!("/v1/tenants/{tenant}/backup"), out).await?;
     if arguments.json {
         say_json(&json!({"file": name, "bytes": bytes}))?;
     } else {
         say(format!("{bytes} bytes in {name}"))?;
     }
     Ok(News::Good)
+}
+
+/// Has the server write what it answers into a new file.
+pub(crate) async fn receive_new(client: &Client, path: &str, out: &Path) -> Result<u64, Trouble> {
+    // Opened first, so that nothing is made that cannot be kept.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(out).await;
+    let mut file = file.map_err(|error| Trouble::other(format!("{}: {error}", out.display())))?;
+    match client.call(Method::POST, path).within(TRANSFER).send_into(&mut file).await {
+        Ok(bytes) => {
+            file.sync_all().await?;
+            Ok(bytes)
+        }
+        Err(error) => {
+            // Half of it is none.
+            std::fs::remove_file(out)?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Sends the server a file.
+pub(crate) async fn send_file(client: &Client, path: &str, file: &Path) -> Result<Answer, Trouble> {
+    let opened = File::open(file).await;
+    let opened = opened.map_err(|error| Trouble::other(format!("{}: {error}", file.display())))?;
+    let call = client.call(Method::POST, path).file("application/octet-stream", opened).await?;
+    Ok(call.within(TRANSFER).send().await?)
 }
 
 impl MachineRestore {
@@ -159,12 +173,9 @@ pub(crate) async fn restore(arguments: RestoreArguments, around: &Surroundings) 
         return Err(Trouble::other("name a tenant, a backup and the file of an operator's key"));
     };
     let client = server.connect_with(&key)?;
-    let backup =
-        File::open(&file).await.map_err(|error| Trouble::other(format!("{}: {error}", file.display())))?;
     let (older, loss) = (arguments.allow_older, arguments.accept_loss);
     let path = format!("/v1/tenants/{tenant}/restore?allow_older={older}&accept_loss={loss}");
-    let call = client.call(Method::POST, &path).file("application/octet-stream", backup).await?;
-    let answer = call.within(TRANSFER).send().await?.accepted();
+    let answer = send_file(&client, &path, &file).await?.accepted();
     if let Err(error) = &answer
         && error.code() == Some("backup_refused")
     {

@@ -1,5 +1,6 @@
 //! `tenantry tenants`: tenants as the operator makes and administers them.
 
+use crate::backup::{receive_new, send_file};
 use crate::output::{Ended, News, Progress, say, say_json};
 use crate::server::OperatorOptions;
 use crate::table;
@@ -7,6 +8,7 @@ use clap::{Args, Subcommand};
 use client::Client;
 use http::Method;
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is done with tenants.
@@ -68,6 +70,27 @@ enum Action {
     Resume {
         /// The tenant's id.
         id: String,
+        /// The tenant was exported, and imported nowhere.
+        #[arg(long)]
+        not_imported: bool,
+    },
+    /// Export a suspended tenant, sealed, for another deployment with the same master key.
+    Export {
+        /// The tenant's id.
+        id: String,
+        /// The file to write. It must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Take in a tenant that another deployment has exported. It is suspended until it is resumed here.
+    Import {
+        /// The tenant's id.
+        id: String,
+        /// The exported tenant.
+        file: PathBuf,
+        /// How it is to be kept apart here; the deployment's first kind where none is named.
+        #[arg(long, value_parser = ["dedicated", "schema", "pooled"])]
+        isolation: Option<String>,
     },
     /// Erase a tenant for ever, and show the receipt.
     Delete {
@@ -113,7 +136,20 @@ pub(crate) async fn run(arguments: TenantsArguments) -> Ended {
             return shown(&ended, as_json, ended["phase"] == "done");
         }
         Action::Suspend { id } => client.post(&format!("{}/suspend", at(&id)), &json!({})).await?,
-        Action::Resume { id } => client.post(&format!("{}/resume", at(&id)), &json!({})).await?,
+        Action::Resume { id, not_imported } => {
+            client.post(&format!("{}/resume?not_imported={not_imported}", at(&id)), &json!({})).await?
+        }
+        Action::Export { id, out } => {
+            let bytes = receive_new(&client, &format!("{}/export", at(&id)), &out).await?;
+            json!({"file": out.display().to_string(), "bytes": bytes})
+        }
+        Action::Import { id, file, isolation } => {
+            let path = match isolation {
+                Some(isolation) => format!("{}/import?isolation={isolation}", at(&id)),
+                None => format!("{}/import", at(&id)),
+            };
+            send_file(&client, &path, &file).await?.accepted()?.json()
+        }
         Action::Delete { id } => client.delete(&at(&id)).await?,
     };
     shown(&answer, as_json, true)

@@ -266,6 +266,10 @@ impl Authenticator {
         request: RequestFacts,
     ) -> Result<Admission, Refusal> {
         let standing = self.index.standing(tenant).await?.ok_or(Refusal::Unauthorized)?;
+        // What happens to a tenant after its export would be known here alone.
+        if standing.status == TenantStatus::Leaving {
+            return Err(Refusal::Suspended);
+        }
         let closes_books = name == SystemPrincipal::LeaseExpiry && standing.status == TenantStatus::Suspended;
         if name != SystemPrincipal::OperatorAction && !closes_books {
             admissible(&standing, self.env.now())?;
@@ -341,7 +345,7 @@ pub(crate) fn admissible(standing: &TenantStanding, now: Timestamp) -> Result<()
     }
     match standing.status {
         TenantStatus::Active => Ok(()),
-        TenantStatus::Suspended => Err(Refusal::Suspended),
+        TenantStatus::Suspended | TenantStatus::Leaving => Err(Refusal::Suspended),
         TenantStatus::Deleting => Err(Refusal::Unauthorized),
     }
 }

@@ -17,6 +17,8 @@ pub enum TenantStatus {
     Active,
     /// Every key is refused and runs are parked, until the operator resumes it.
     Suspended,
+    /// As suspended, and exported for another deployment to take in: nothing of it may change here any more.
+    Leaving,
     /// Being erased: nothing enters any more.
     Deleting,
 }
@@ -27,13 +29,15 @@ impl TenantStatus {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Leaving => "leaving",
             Self::Deleting => "deleting",
         }
     }
 
     /// The status with this name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Suspended, Self::Deleting].into_iter().find(|status| status.as_str() == text)
+        let all = [Self::Active, Self::Suspended, Self::Leaving, Self::Deleting];
+        all.into_iter().find(|status| status.as_str() == text)
     }
 }
 

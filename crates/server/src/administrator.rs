@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::stores::tls;
-use crate::{logging, system};
+use crate::{logging, offline, system};
 use clap::{Args, Subcommand};
 use env::Env;
 use kms_file::{FileKms, MasterKey};
@@ -36,6 +36,10 @@ pub(crate) struct AdministratorArguments {
 pub(crate) struct InitArguments {
     #[command(flatten)]
     administrator: AdministratorArguments,
+    /// Give the database the keys that the embedded server of this data folder has for itself, so that tenants can be
+    /// exported from the one and imported into the other. That server is stopped for it, and no server was on the database.
+    #[arg(long, value_name = "DIR")]
+    keys_of: Option<PathBuf>,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -92,6 +96,12 @@ async fn init(arguments: InitArguments) -> Result<(), String> {
     let made = store_postgres::init(admin_url.expose(), url.expose(), &tls, kms.as_ref(), &env)
         .await
         .map_err(|error| error.to_string())?;
+    if let Some(folder) = &arguments.keys_of {
+        let keys = offline::own_keys(folder, kms.clone(), env).await?;
+        store_postgres::give_own_keys(admin_url.expose(), url.expose(), &tls, kms.as_ref(), &keys)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
     let line = if arguments.json {
         json!({"database": made.database, "role": made.role, "schema_version": made.schema_version})
             .to_string()

@@ -10,7 +10,7 @@ use cli::{FootingLine, Offline, WantedAttack, WantedRestore};
 use context::event::operator_draft;
 use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts};
 use kms_file::{FileKms, MasterKey};
-use secret::SecretText;
+use secret::{SecretBytes, SecretText};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,6 +91,24 @@ impl Offline for DataFolder {
         store.close().await;
         outcome
     }
+}
+
+/// The keys that the embedded server of a folder has for itself.
+pub(crate) async fn own_keys(
+    data: &Path,
+    kms: Arc<FileKms>,
+    env: env::Env,
+) -> Result<[(&'static str, SecretBytes<32>); 2], String> {
+    if !data.join("platform.db").exists() {
+        return Err(format!("{} has no platform store", data.display()));
+    }
+    let regions = regions_of(data).map_err(|error| error.to_string())?;
+    let settings = Settings { folder: data.to_owned(), regions, durable: true };
+    let store = EmbeddedStore::open(settings, kms, env).await.map_err(|error| error.to_string())?;
+    let keys = store.index_key().and_then(|index| Ok((index, store.operator_secrets_key()?)));
+    store.close().await;
+    let (index, secrets) = keys.map_err(|error| error.to_string())?;
+    Ok([("credential index", index), ("operator secrets", secrets)])
 }
 
 async fn rewrap(store: &EmbeddedStore, operator: SecretText) -> Result<u64, String> {

@@ -84,6 +84,12 @@ impl From<BackupError> for StoreError {
     }
 }
 
+impl From<BackupError> for crate::Fault {
+    fn from(error: BackupError) -> Self {
+        Self::Answer(error.into())
+    }
+}
+
 impl Manifest {
     /// What a backup that is taken now says of itself.
     pub fn new(

@@ -5,7 +5,7 @@ use crate::Fault;
 use audit::note::{LogKey, Origin};
 use env::Env;
 use ids::{Id, Slug, TenantId, UserId};
-use kms::{Binding, Kms, Purpose, WrappedKey, derive};
+use kms::{Binding, Kms, Purpose, WrappedKey, derive, framed};
 use secret::SecretBytes;
 use std::ops::Deref;
 use store::KeyPurpose;
@@ -14,6 +14,9 @@ use store::KeyPurpose;
 pub(crate) const BACKUP: Purpose = Purpose::new("backup");
 /// Keys for the layers above the store.
 const LAYERS_ABOVE: Purpose = Purpose::new("layers above");
+
+/// What tokens of values are made under, by which rows are found that are equal in them.
+const EQUALITY: Purpose = Purpose::new("postgres equality");
 
 /// Pseudonyms of people in the audit log. They come from the log's key, which is never another.
 const PEOPLE: Purpose = Purpose::new("people in the audit log");
@@ -94,7 +97,7 @@ impl NamedKey {
         Ok(Self { name, wrapped })
     }
 
-    async fn unwrap(&self, kms: &dyn Kms, tenant: TenantId) -> Result<SecretBytes<32>, Fault> {
+    pub(crate) async fn unwrap(&self, kms: &dyn Kms, tenant: TenantId) -> Result<SecretBytes<32>, Fault> {
         Ok(kms.unwrap(&Binding::new(tenant, self.name.clone()), &self.wrapped).await?)
     }
 
@@ -112,6 +115,11 @@ pub struct LogAge {
     pub epoch: u64,
     /// Which server.
     pub generation: u64,
+}
+
+impl LogAge {
+    /// A new tenant's, on a server that nobody was before.
+    pub const FIRST: Self = Self { epoch: FIRST_EPOCH, generation: 1 };
 }
 
 /// What a tenant in use needs of keys.
@@ -165,9 +173,31 @@ impl WorkingKeys {
         UserId::from_bytes(bytes)
     }
 
+    /// What tokens of values are made under. It comes from a key that a change of the data key leaves as it is, and the
+    /// tokens with it.
+    pub fn equality(&self) -> EqualityKey {
+        EqualityKey(derive(&self.derived(KeyPurpose::Cursor), &EQUALITY, &[]))
+    }
+
     /// A key for a purpose of the layers above.
     pub fn derived(&self, purpose: KeyPurpose) -> SecretBytes<32> {
         derive(&self.layers, &LAYERS_ABOVE, purpose.as_str().as_bytes())
+    }
+}
+
+/// Makes tokens of values.
+pub struct EqualityKey(SecretBytes<32>);
+
+impl EqualityKey {
+    /// What stands for a value where rows are found by it: the same for the same parts, and nothing to others.
+    pub fn token(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let token = derive(&self.0, &EQUALITY, &framed("tenantry/postgres/token", parts));
+        token.expose()[..16].to_vec()
+    }
+
+    /// The token of a delivery that began a run of this workflow.
+    pub fn delivery(&self, workflow: &str, delivery: &str) -> Vec<u8> {
+        self.token(&[b"delivery", workflow.as_bytes(), delivery.as_bytes()])
     }
 }
 

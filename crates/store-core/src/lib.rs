@@ -10,6 +10,7 @@ pub mod keys;
 pub mod leases;
 pub mod log;
 pub mod page;
+pub mod portable;
 pub mod query;
 pub mod report;
 pub mod totals;

@@ -7,8 +7,8 @@ use context::Operator;
 use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
 use store::{
-    Carrier, ErasedPlace, ErasureReceipt, Isolation, RestoreOptions, Restored, StoreError, TenantLifecycle,
-    TenantMove, WholeBackup, WholeBackups,
+    Carrier, ErasedPlace, ErasureReceipt, Exported, Isolation, RestoreOptions, Restored, StoreError,
+    TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
 };
 
 #[async_trait]
@@ -36,6 +36,21 @@ impl TenantLifecycle for MemoryStore {
         _: PathBuf,
         _: RestoreOptions,
     ) -> Result<Restored, StoreError> {
+        Err(StoreError::Unavailable)
+    }
+
+    /// Nothing rests that could be sealed for another deployment.
+    async fn export_tenant(&self, _: &Operator, _: TenantId, _: &Path) -> Result<Exported, StoreError> {
+        Err(StoreError::Unavailable)
+    }
+
+    async fn import_tenant(
+        &self,
+        _: &Operator,
+        _: TenantId,
+        _: PathBuf,
+        _: Option<Isolation>,
+    ) -> Result<Exported, StoreError> {
         Err(StoreError::Unavailable)
     }
 

@@ -105,6 +105,18 @@ async fn read_all(
     lines.send(Piece::End).await.map_err(gone)
 }
 
+/// A file that is not there yet, for its owner alone.
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Brings a file to the disk, with its name, which is durable when its folder is.
+pub(crate) fn synced(output: BufWriter<File>, path: &Path) -> io::Result<()> {
+    output.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// What is sent to be written.
 enum Piece {
     Lines(String),
@@ -121,7 +133,7 @@ struct Writing {
 
 impl Writing {
     fn run(self, pieces: mpsc::Receiver<Piece>) -> Result<(), BackupError> {
-        let output = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.target)?;
+        let output = private_file(&self.target)?;
         let written = self.write(output, pieces);
         if written.is_err() {
             std::fs::remove_file(&self.target)?;
@@ -140,10 +152,6 @@ impl Writing {
                 None => return Err(io::Error::other("the rows ended before they were all there").into()),
             }
         }
-        let output = sealing.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-        output.sync_all()?;
-        // The file's name is durable when its folder is.
-        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Ok(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
+        Ok(synced(sealing.finish()?, &self.target)?)
     }
 }

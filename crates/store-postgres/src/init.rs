@@ -7,6 +7,7 @@ use crate::footing::Footing;
 use crate::home::params;
 use crate::link::Link;
 use crate::naming::Naming;
+use crate::platform::own_key;
 use crate::schema::Place;
 use crate::{role, schema, token};
 use env::Env;
@@ -104,6 +105,31 @@ pub async fn init(
     make_token_key(&inside, kms, env).await?;
     let Naming { database, server: role, .. } = naming;
     Ok(Made { database, role, schema_version: schema::VERSION })
+}
+
+/// Gives a database that no server has used yet the keys that another deployment has for itself, so that credentials of
+/// the tenants that come from there are known here, and what its operators sealed opens.
+pub async fn give_own_keys(
+    admin_url: &str,
+    url: &str,
+    tls: &Tls,
+    kms: &dyn Kms,
+    keys: &[(&'static str, SecretBytes<32>)],
+) -> Result<(), SetupError> {
+    let (admin, target) = (Link::parse(admin_url, tls)?, Link::parse(url, tls)?);
+    let client = admin.within(&Naming::of(&target)?.database).connect().await?;
+    for (name, key) in keys {
+        let (binding, sealed) = own_key::sealed(kms, name, key).await?;
+        let put = "INSERT INTO tenantry.own_key(name, sealed) VALUES($1, $2) ON CONFLICT DO NOTHING";
+        client.execute_typed(put, params![*name => TEXT, sealed => BYTEA]).await?;
+        let select = "SELECT sealed FROM tenantry.own_key WHERE name = $1";
+        let row = client.query_typed_one(select, params![*name => TEXT]).await?;
+        if own_key::opened(kms, &binding, row.try_get(0)?).await?.expose() != key.expose() {
+            let detail = "it has keys of its own already, since a server was started on it; another database is needed";
+            return Err(SetupError::Unusable(detail.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Makes a database that only its owner and this role can connect to.

@@ -17,6 +17,7 @@ mod naming;
 mod only_server;
 mod own_home;
 mod platform;
+mod portable;
 mod provisioner;
 mod restore;
 mod role;
@@ -26,7 +27,7 @@ mod tenant;
 mod token;
 
 pub use footing::{Footing, FootingRow, footing};
-pub use init::{Made, SetupError, init};
+pub use init::{Made, SetupError, give_own_keys, init};
 pub use only_server::OnlyServer;
 pub use own_home::OwnHome;
 pub use provisioner::Provisioner;

@@ -23,7 +23,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use store::{Commit, Isolation, KeyPurpose, StoreError, TenantKeyring};
-use store_core::keys::{FIRST_EPOCH, LogAge, TenantKeys, WorkingKeys, WrappedKeys};
+use store_core::keys::{LogAge, TenantKeys, WorkingKeys, WrappedKeys};
 use tokio_postgres::Row;
 
 /// How the store is opened.
@@ -210,7 +210,7 @@ impl PostgresStore {
         let id = operator_log();
         if self.0.platform.wrapped_keys(id).await?.is_none() {
             let keys = WrappedKeys::make(self.0.kms.as_ref(), id, &self.0.env).await?;
-            let handle = self.unborn(id, self.0.homes.shared(), &region, &keys).await?;
+            let handle = self.unborn(id, self.0.homes.shared(), &region, &keys, LogAge::FIRST).await?;
             let (session, _) = handle.home().begin(id, "BEGIN").await?;
             // Another server may have been first.
             if self.0.platform.add_keys(&session, id, &keys).await? {
@@ -230,9 +230,9 @@ impl PostgresStore {
         home: &Arc<Home>,
         region: &Slug,
         keys: &WrappedKeys,
+        age: LogAge,
     ) -> Result<Arc<TenantHandle>, Fault> {
         let inner = &self.0;
-        let age = LogAge { epoch: FIRST_EPOCH, generation: 1 };
         let keys = TenantKeys::unwrap(inner.kms.as_ref(), id, region, age, keys, &CONTENT).await?;
         let place = tenant::Place::new(home.clone(), Arc::downgrade(inner));
         Ok(Arc::new(TenantHandle::new(id, place, Keys::Whole(Box::new(keys)), inner.env.clone())))
@@ -279,7 +279,8 @@ impl PostgresStore {
         };
         let home = self.home(id, isolation).await?;
         let wrapped = self.settled(&home, id, wrapped).await?;
-        let handle = self.unborn(id, &home, &region, &wrapped).await?;
+        let age = self.0.platform.log_age(id).await?;
+        let handle = self.unborn(id, &home, &region, &wrapped, age).await?;
         self.handles().put(id, handle.clone());
         // Another tenant's home may have taken the place of this one's meanwhile, and then its connections are to go
         // with the last that uses it.

@@ -18,6 +18,7 @@ mod lifecycle;
 mod machine;
 mod opening;
 mod platform;
+mod portable;
 mod restore;
 mod rows;
 mod sqlite;

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Endpoint, Endpoints, Entity, ErasedPlace, ErasureReceipt, Isolation, NewTenant, PlatformStore,
+    Endpoint, Endpoints, Entity, ErasedPlace, ErasureReceipt, Exported, Isolation, NewTenant, PlatformStore,
     RestoreOptions, Restored, StoreError, Template, TenantLifecycle, TenantMove, TenantRow,
 };
 
@@ -104,10 +104,15 @@ impl EmbeddedStore {
 
     /// The handle of a tenant that is about to be: its first events go into the journal before the
     /// platform store knows of it, so that a tenant without them cannot be.
-    async fn unborn(&self, row: &TenantRow, keys: &WrappedKeys) -> Result<Arc<TenantHandle>, Fault> {
+    pub(crate) async fn unborn(
+        &self,
+        row: &TenantRow,
+        keys: &WrappedKeys,
+        log_epoch: u64,
+    ) -> Result<Arc<TenantHandle>, Fault> {
         let inner = self.inner();
         let unwrapped =
-            crate::keys::unwrap(inner.kms.as_ref(), row.id, &row.region, inner.log_age(FIRST_EPOCH), keys)
+            crate::keys::unwrap(inner.kms.as_ref(), row.id, &row.region, inner.log_age(log_epoch), keys)
                 .await?;
         let path = inner.folder.tenant(&row.region, row.id)?;
         Ok(TenantHandle::new(
@@ -135,7 +140,7 @@ impl PlatformStore for EmbeddedStore {
         // Entries under another key than the tenant's would make a tenant that is there unreadable.
         self.inner().platform.check_new_tenant(row.clone()).await?;
         let keys = WrappedKeys::make(self.inner().kms.as_ref(), row.id, &self.env()).await?;
-        let handle = self.unborn(&row, &keys).await?;
+        let handle = self.unborn(&row, &keys, FIRST_EPOCH).await?;
         let body = serde_json::to_string(&key_record).map_err(|_| Fault::Damaged("a key's record"))?;
         let cells = vec![
             Cell::from(store::ApiKeyRecord::KIND.as_str()),
@@ -147,7 +152,7 @@ impl PlatformStore for EmbeddedStore {
         let rows = vec![RowChange::Put(Table::Object, cells)];
         handle.append(Append { rows, events, ..Append::default() }).await?;
         let (id, region) = (row.id, row.region.clone());
-        let making = Making { row, keys, first_key: Some((key_hash, key)) };
+        let making = Making { row, keys, credentials: vec![(key_hash, key, None)], log_epoch: FIRST_EPOCH };
         let made = self.inner().platform.make_tenant(making).await;
         if made.is_err() && self.inner().platform.tenant_row(id).await?.is_none() {
             self.journal(&region)?.erase(id).await?;
@@ -291,6 +296,31 @@ impl TenantLifecycle for EmbeddedStore {
         Err(StoreError::IsolationUnavailable)
     }
 
+    async fn export_tenant(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        target: &Path,
+    ) -> Result<Exported, StoreError> {
+        self.tenant(operator, tenant).await?;
+        let written = self.write_out(tenant, target).await;
+        self.unless_erased(tenant, written).await
+    }
+
+    /// There is one kind of home.
+    async fn import_tenant(
+        &self,
+        _: &Operator,
+        tenant: TenantId,
+        source: PathBuf,
+        isolation: Option<Isolation>,
+    ) -> Result<Exported, StoreError> {
+        if isolation.is_some_and(|isolation| isolation != Isolation::Embedded) {
+            return Err(StoreError::IsolationUnavailable);
+        }
+        Ok(self.take_in(tenant, source).await?)
+    }
+
     async fn tenant_move(
         &self,
         operator: &Operator,
@@ -323,7 +353,7 @@ impl TenantLifecycle for EmbeddedStore {
 /// Removes the tenant's file and every copy that this program makes beside it.
 fn remove_files(path: &Path) -> Result<usize, Fault> {
     let mut removed = 0;
-    for name in ["db", "before-migration.db", "backup.db", "restore.db", "rekeyed.db"] {
+    for name in ["db", "before-migration.db", "backup.db", "restore.db", "rekeyed.db", "arriving.db"] {
         removed += usize::from(crate::files::remove_database(&path.with_extension(name))?);
     }
     crate::files::sync_folder_of(path)?;

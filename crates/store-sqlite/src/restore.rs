@@ -18,7 +18,7 @@ use crate::tenant::{Database, LATEST, TenantHandle, blocking, is_damage};
 use carry_over::carry_over;
 use ids::{Id, TenantId};
 use lossy::Lossy;
-use marks::Marks;
+pub(crate) use marks::Marks;
 use sqlcipher::Connection;
 use std::collections::HashSet;
 use std::fs::File;

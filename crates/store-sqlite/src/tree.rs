@@ -23,6 +23,11 @@ impl LogBase {
         self.0 + number
     }
 
+    /// The log's epoch that an event's row is of.
+    pub(crate) const fn epoch(row: u64) -> u64 {
+        (row >> Self::NUMBER_BITS) + 1
+    }
+
     /// The event's number in its log.
     pub(crate) const fn number(row: u64) -> u64 {
         row & ((1 << Self::NUMBER_BITS) - 1)

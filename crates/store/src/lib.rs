@@ -50,8 +50,8 @@ pub use operator_log::OperatorLog;
 pub use page::{Page, PageRequest};
 pub use placed::Placed;
 pub use platform::{
-    Endpoint, Endpoints, ErasedPlace, ErasureReceipt, NewTenant, PlatformStore, RestoreLoss, RestoreOptions,
-    Restored, Template, TenantLifecycle, TenantRow,
+    Endpoint, Endpoints, ErasedPlace, ErasureReceipt, Exported, NewTenant, PlatformStore, RestoreLoss,
+    RestoreOptions, Restored, Template, TenantLifecycle, TenantRow,
 };
 pub use query::{Comparison, Filter, FilterError, Operator as FilterOperator, Sort};
 pub use record::{CollectionSettings, Record, RecordChange, RecordQuery, RecordStore};

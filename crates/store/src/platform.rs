@@ -236,6 +236,19 @@ pub struct RestoreLoss {
     pub log_epoch: u64,
 }
 
+/// What was exported or imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exported {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// How many rows it has.
+    pub rows: u64,
+    /// How many of them are events of its audit log.
+    pub audit_events: u64,
+    /// A sum over all of them that does not go by their order. It is the same on both sides.
+    pub sum: String,
+}
+
 /// What the operator does to a tenant's store as a whole, without looking into it.
 #[async_trait]
 pub trait TenantLifecycle: WholeBackups {
@@ -271,6 +284,25 @@ pub trait TenantLifecycle: WholeBackups {
         tenant: TenantId,
         to: Isolation,
     ) -> Result<TenantMove, StoreError>;
+
+    /// Writes all of a tenant that takes no part any more to `target`, sealed, for another deployment with the same
+    /// master key to take in. [`StoreError::BackupRefused`] says why not, where it cannot be done.
+    async fn export_tenant(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        target: &Path,
+    ) -> Result<Exported, StoreError>;
+
+    /// Takes in a tenant that another deployment has exported, suspended. Nothing of it is here before
+    /// all of it is, and what is here is compared with what was sent.
+    async fn import_tenant(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        source: PathBuf,
+        isolation: Option<Isolation>,
+    ) -> Result<Exported, StoreError>;
 
     /// The tenant's last move, where there was one.
     async fn tenant_move(

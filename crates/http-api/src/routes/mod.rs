@@ -71,7 +71,9 @@ mod tenants_backup;
 mod tenants_create;
 mod tenants_data_key;
 mod tenants_delete;
+mod tenants_export;
 mod tenants_get;
+mod tenants_import;
 mod tenants_list;
 mod tenants_move;
 mod tenants_restore;
@@ -171,7 +173,9 @@ const ROUTES: &[fn() -> Operation] = &[
     tenants_create::operation,
     tenants_data_key::operation,
     tenants_delete::operation,
+    tenants_export::operation,
     tenants_get::operation,
+    tenants_import::operation,
     tenants_list::operation,
     tenants_move::operation,
     tenants_restore::operation,

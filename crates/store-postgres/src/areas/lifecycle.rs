@@ -11,8 +11,8 @@ use ids::{BackupId, TenantId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Carrier, ErasedPlace, ErasureReceipt, Isolation, PlatformStore, RestoreOptions, Restored, StoreError,
-    TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
+    Carrier, ErasedPlace, ErasureReceipt, Exported, Isolation, PlatformStore, RestoreOptions, Restored,
+    StoreError, TenantLifecycle, TenantMove, WholeBackup, WholeBackups,
 };
 
 fn no_backups() -> StoreError {
@@ -168,6 +168,26 @@ impl TenantLifecycle for PostgresStore {
             return Err(StoreError::IsolationUnavailable);
         }
         Ok(self.inner().platform.ask_to_move(tenant, to).await?)
+    }
+
+    async fn export_tenant(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        target: &Path,
+    ) -> Result<Exported, StoreError> {
+        self.tenant(operator, tenant).await?;
+        Ok(self.write_out(tenant, target).await?)
+    }
+
+    async fn import_tenant(
+        &self,
+        _: &Operator,
+        tenant: TenantId,
+        source: PathBuf,
+        isolation: Option<Isolation>,
+    ) -> Result<Exported, StoreError> {
+        Ok(self.take_in(tenant, source, isolation).await?)
     }
 
     async fn tenant_move(&self, _: &Operator, tenant: TenantId) -> Result<Option<TenantMove>, StoreError> {

@@ -14,6 +14,7 @@ mod usage;
 mod work;
 
 pub(crate) use leases::lease as held_by;
+pub(crate) use records::index_anew;
 
 use crate::error::Fault;
 use store::StoreError;

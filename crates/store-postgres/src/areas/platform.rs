@@ -16,24 +16,30 @@ use store::{
     ApiKeyRecord, Endpoint, Endpoints, Entity as _, Isolation, NewTenant, PlatformStore, StoreError,
     Template, TenantRow,
 };
-use store_core::keys::WrappedKeys;
+use store_core::keys::{LogAge, WrappedKeys};
 
 impl PostgresStore {
     /// Everything about a new tenant: its row, its keys, its first credential, its log. In the shared tables it is
     /// one transaction.
-    async fn make(&self, tenant: NewTenant) -> Result<(), Fault> {
-        let NewTenant { row, key_hash, key, key_record, events } = tenant;
+    /// Refuses a tenant that is to be kept as or where this deployment keeps none.
+    pub(crate) fn check_place(&self, row: &TenantRow) -> Result<(), Fault> {
         if !self.isolations().contains(&row.isolation) {
             return Err(StoreError::IsolationUnavailable.into());
         }
-        let inner = self.inner();
-        if !inner.regions.contains(&row.region) {
-            let detail = format!("This server keeps no data in the region `{}`.", row.region);
-            return Err(StoreError::Invalid(detail).into());
+        if self.inner().regions.contains(&row.region) {
+            return Ok(());
         }
+        let detail = format!("This server keeps no data in the region `{}`.", row.region);
+        Err(StoreError::Invalid(detail).into())
+    }
+
+    async fn make(&self, tenant: NewTenant) -> Result<(), Fault> {
+        let NewTenant { row, key_hash, key, key_record, events } = tenant;
+        self.check_place(&row)?;
+        let inner = self.inner();
         let (id, isolation) = (row.id, row.isolation);
         let keys = WrappedKeys::make(inner.kms.as_ref(), id, &self.env()).await?;
-        let making = Making { row, keys, first_key: (key_hash, key) };
+        let making = Making { row, keys, credentials: vec![(key_hash, key, None)], log: LogAge::FIRST };
         if isolation == Isolation::Pooled {
             let home = inner.homes.shared().clone();
             let (session, _) = home.begin(id, "BEGIN").await?;
@@ -78,7 +84,7 @@ impl PostgresStore {
         key_record: ApiKeyRecord,
         events: Vec<Draft>,
     ) -> Result<(), Fault> {
-        let handle = self.unborn(making.row.id, &home, &making.row.region, &making.keys).await?;
+        let handle = self.unborn(making.row.id, &home, &making.row.region, &making.keys, making.log).await?;
         crate::store_impl::begin_log(&session, &handle).await?;
         let (kind, key) = (ApiKeyRecord::KIND.as_str(), key_record.key());
         let body = handle.seal("object", &[kind, &key], &key_record)?;

@@ -63,16 +63,33 @@ fn token(handle: &TenantHandle, name: &str, value: &Value) -> Option<Vec<u8>> {
 }
 
 /// Puts a record's tokens for these fields.
-async fn put_tokens(txn: &Txn, record: &Record, fields: &[String]) -> Result<(), Fault> {
-    let tokens: Vec<_> =
-        fields.iter().filter_map(|name| token(&txn.handle, name, &field(record, name))).collect();
+async fn put_tokens(
+    session: &Session,
+    handle: &TenantHandle,
+    record: &Record,
+    fields: &[String],
+) -> Result<(), Fault> {
+    let tokens: Vec<_> = fields.iter().filter_map(|name| token(handle, name, &field(record, name))).collect();
     let (collection, id) = (record.collection.as_str(), record.id.to_string());
     let values = params![collection => TEXT, id => TEXT];
-    txn.execute_typed("DELETE FROM record_token WHERE collection = $1 AND id = $2", values).await?;
+    session.execute_typed("DELETE FROM record_token WHERE collection = $1 AND id = $2", values).await?;
     if !tokens.is_empty() {
         let put = "INSERT INTO record_token(collection, id, token) SELECT $1, $2, unnest($3::bytea[])
             ON CONFLICT DO NOTHING";
-        txn.execute_typed(put, params![collection => TEXT, id => TEXT, tokens => BYTEA_ARRAY]).await?;
+        session.execute_typed(put, params![collection => TEXT, id => TEXT, tokens => BYTEA_ARRAY]).await?;
+    }
+    Ok(())
+}
+
+/// Puts the tokens of every record of a collection, as is declared of it.
+pub(crate) async fn index_anew(
+    session: &Session,
+    handle: &TenantHandle,
+    collection: &Slug,
+) -> Result<(), Fault> {
+    let fields = indexes(session, collection).await?;
+    for row in session.query_typed(RECORD, params![collection.as_str() => TEXT]).await? {
+        put_tokens(session, handle, &record(handle, collection, &row)?, &fields).await?;
     }
     Ok(())
 }
@@ -90,7 +107,7 @@ async fn put(txn: &Txn, record: &Record, length: i64, limit: Option<u64>) -> Res
         record.updated_at.millis() => INT8, record.version.cast_signed() => INT8, data => BYTEA];
     txn.execute_typed(put, values).await?;
     let fields = indexes(txn, &record.collection).await?;
-    if fields.is_empty() { Ok(()) } else { put_tokens(txn, record, &fields).await }
+    if fields.is_empty() { Ok(()) } else { put_tokens(txn, &txn.handle, record, &fields).await }
 }
 
 /// The records that may be what the query asks for: by an index where one helps, else the whole collection.
@@ -281,10 +298,7 @@ impl RecordStore for PostgresStore {
                 ON CONFLICT (tenant_id, name) DO UPDATE SET indexes = $2";
             let values = params![collection.as_str() => TEXT, settings.indexes => TEXT_ARRAY];
             txn.execute_typed(put, values).await?;
-            for row in txn.query_typed(RECORD, params![collection.as_str() => TEXT]).await? {
-                put_tokens(&txn, &record(&txn.handle, &collection, &row)?, &settings.indexes).await?;
-            }
-            Ok(())
+            index_anew(&txn, &txn.handle, &collection).await
         };
         handle.write(commit, work).await?;
         Ok(())

@@ -41,9 +41,10 @@ impl PostgresStore {
         // Nobody else changes the key while the log's head is held, so that what an earlier change left is settled.
         inner.platform.settle_key(platform, id, &head).await?;
         let (wrapped, _) = inner.platform.keys_in(platform, id).await?.ok_or(Fault::KeyGone)?;
-        let old = self.unborn(id, &home, &region, &wrapped).await?;
+        let age = inner.platform.log_age_in(platform, id).await?;
+        let old = self.unborn(id, &home, &region, &wrapped, age).await?;
         let wrapped = wrapped.with_new_data_key(inner.kms.as_ref(), id, &env).await?;
-        let new = self.unborn(id, &home, &region, &wrapped).await?;
+        let new = self.unborn(id, &home, &region, &wrapped, age).await?;
         inner.platform.put_next_key(platform, id, &wrapped.data).await?;
         for (table, column, parts) in SEALED {
             seal_column(&session, &old, &new, (table, column, parts)).await?;

@@ -71,16 +71,12 @@ async fn create(
         return Err(StoreError::Exists(format!("run {id}")).into());
     }
     if let Some(delivery) = delivery {
-        let token = delivery_token(&txn.handle, &workflow, delivery);
+        let token = txn.handle.delivery_token(&workflow, delivery);
         let put = "INSERT INTO delivery(token, run) VALUES($1, $2)";
         txn.execute_typed(put, params![token => BYTEA, id => TEXT]).await?;
     }
     txn.begins(id, Standing { cursor: stored.run.cursor, bytes, ..Standing::default() });
     Ok(())
-}
-
-fn delivery_token(handle: &TenantHandle, workflow: &str, delivery: &str) -> Vec<u8> {
-    handle.token(&[b"delivery", workflow.as_bytes(), delivery.as_bytes()])
 }
 
 async fn earlier(session: &Session, token: &[u8]) -> Result<Option<RunId>, Fault> {
@@ -129,7 +125,7 @@ impl RunStore for PostgresStore {
             return Ok(UnknownDelivery::New);
         }
         let workflow = run.run.workflow.to_string();
-        let token = delivery.as_ref().map(|delivery| delivery_token(&handle, &workflow, delivery));
+        let token = delivery.as_ref().map(|delivery| handle.delivery_token(&workflow, delivery));
         let known = token.clone();
         let work = move |txn: Txn| async move {
             // Where there is one already nothing is written, and the commit neither.

@@ -11,6 +11,7 @@ use ids::{Id as _, KeyId, TenantId};
 use std::collections::HashMap;
 use std::sync::PoisonError;
 use store::StoreError;
+use store_core::portable::Credential;
 
 /// The id by which a subject is revoked.
 pub(crate) fn subject_id(subject: &IndexedSubject) -> String {
@@ -129,6 +130,19 @@ impl Platform {
         self.execute(remove, params![tenant.to_bytes().as_slice() => BYTEA, subject_id => TEXT]).await?;
         self.known.forget();
         Ok(())
+    }
+
+    /// A tenant's lines, but for its own worker's, which is not where the tenant goes.
+    pub(crate) async fn credentials_of(&self, tenant: TenantId) -> Result<Vec<Credential>, Fault> {
+        let select = "SELECT hash, subject, expires_at FROM tenantry.credential WHERE tenant = $1";
+        let rows = self.query(select, params![tenant.to_bytes().as_slice() => BYTEA]).await?;
+        let lines = rows.iter().map(|row| {
+            let end: Option<i64> = row.try_get(2)?;
+            let (hash, subject) = (KeyedHash(bytes_of(row, 0)?), subject(row.try_get(1)?)?);
+            Ok(Credential::new(hash, subject, end.map(Timestamp::from_millis)))
+        });
+        let lines: Vec<Credential> = lines.collect::<Result<_, Fault>>()?;
+        Ok(lines.into_iter().filter(|it| !matches!(it.subject, IndexedSubject::Worker { .. })).collect())
     }
 
     pub(crate) async fn has_operators(&self) -> Result<bool, Fault> {

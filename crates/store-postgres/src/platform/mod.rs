@@ -6,6 +6,7 @@ mod index;
 mod known;
 mod moves;
 mod operators;
+pub(crate) mod own_key;
 mod provisioning;
 mod tenants;
 
@@ -69,17 +70,15 @@ impl Platform {
 
     /// A key of the server's own, made when it is first asked for.
     pub(crate) async fn own_key(&self, kms: &dyn Kms, name: &'static str) -> Result<SecretBytes<32>, Fault> {
-        let binding = Binding::new(crate::store_impl::operator_log(), name);
         let fresh = SecretBytes::fill_with(|bytes| self.env.fill(bytes));
-        let sealed = kms.wrap(&binding, &fresh).await?.to_bytes();
+        let (binding, sealed) = own_key::sealed(kms, name, &fresh).await?;
         // Whichever server is first makes it, and all take what there is.
         let make = "INSERT INTO tenantry.own_key(name, sealed) VALUES($1, $2) ON CONFLICT DO NOTHING";
         self.execute(make, params![name => TEXT, sealed => BYTEA]).await?;
         let rows =
             self.query("SELECT sealed FROM tenantry.own_key WHERE name = $1", params![name => TEXT]).await?;
         let row = rows.first().ok_or(Fault::Damaged("a key of the server's own"))?;
-        let wrapped = WrappedKey::from_bytes(row.try_get(0)?).map_err(|_| Fault::Damaged("a wrapped key"))?;
-        Ok(kms.unwrap(&binding, &wrapped).await?)
+        own_key::opened(kms, &binding, row.try_get(0)?).await
     }
 
     /// A tenant's wrapped keys.

@@ -9,7 +9,7 @@ use ids::{Id as _, Slug, TenantId};
 use metering::plan::{Plan, Terms};
 use std::sync::Arc;
 use store::{Isolation, StoreError, TenantRow};
-use store_core::keys::WrappedKeys;
+use store_core::keys::{LogAge, WrappedKeys};
 use tokio_postgres::Row;
 
 const SELECT: &str =
@@ -67,7 +67,9 @@ async fn plan(session: &Session, name: &Slug) -> Result<Option<Plan>, Fault> {
 pub(crate) struct Making {
     pub(crate) row: TenantRow,
     pub(crate) keys: WrappedKeys,
-    pub(crate) first_key: (KeyedHash, IndexedSubject),
+    pub(crate) credentials: Vec<(KeyedHash, IndexedSubject, Option<Timestamp>)>,
+    /// Which of its logs it writes, and as whose.
+    pub(crate) log: LogAge,
 }
 
 async fn any(session: &Session, select: &str, values: &[crate::home::Param<'_>]) -> Result<bool, Fault> {
@@ -145,8 +147,37 @@ impl Platform {
         check_new(session, &making.row).await?;
         write_row(session, &making.row, INSERT).await?;
         self.add_keys(session, making.row.id, &making.keys).await?;
-        let (hash, subject) = &making.first_key;
-        super::index::insert(session, hash, Some(making.row.id), subject, None).await
+        for (hash, subject, expires_at) in &making.credentials {
+            super::index::insert(session, hash, Some(making.row.id), subject, *expires_at).await?;
+        }
+        let note = "UPDATE tenantry.tenant SET log_epoch = $2, log_generation = $3 WHERE id = $1";
+        let (id, log) = (making.row.id.to_bytes(), making.log);
+        let values = params![id.as_slice() => BYTEA, log.epoch.cast_signed() => INT8,
+            log.generation.cast_signed() => INT8];
+        session.execute_typed(note, values).await?;
+        Ok(())
+    }
+
+    /// Which of its logs a tenant writes, and as whose.
+    pub(crate) async fn log_age(&self, id: TenantId) -> Result<LogAge, Fault> {
+        let session = self.home.session().await?;
+        self.log_age_in(&session, id).await
+    }
+
+    /// The same, in a transaction that goes on.
+    pub(crate) async fn log_age_in(&self, session: &Session, id: TenantId) -> Result<LogAge, Fault> {
+        let select = "SELECT log_epoch, log_generation FROM tenantry.tenant WHERE id = $1";
+        let row = session.query_typed_opt(select, params![id.to_bytes().as_slice() => BYTEA]).await?;
+        let Some(row) = row else { return Ok(LogAge::FIRST) };
+        let number = |place| Ok::<_, Fault>(row.try_get::<_, i64>(place)?.cast_unsigned());
+        Ok(LogAge { epoch: number(0)?, generation: number(1)? })
+    }
+
+    /// Notes that a tenant has stored something that is looked after.
+    pub(crate) async fn rests(&self, session: &Session, id: TenantId) -> Result<(), Fault> {
+        let note = "INSERT INTO tenantry.at_rest(tenant) VALUES($1) ON CONFLICT DO NOTHING";
+        session.execute_typed(note, params![id.to_bytes().as_slice() => BYTEA]).await?;
+        Ok(())
     }
 
     /// Refuses a tenant that cannot be made, before anything is made for it.
@@ -257,6 +288,7 @@ impl Platform {
 
     /// Takes a tenant's keys and all that names it, in a transaction that goes on.
     pub(crate) async fn destroy(&self, session: &Session, id: TenantId, at: Timestamp) -> Result<u64, Fault> {
+        let left = find(session, id).await?.is_some_and(|row| row.status == TenantStatus::Leaving);
         let bytes = id.to_bytes();
         let bytes = bytes.as_slice();
         for statement in [
@@ -272,6 +304,10 @@ impl Platform {
         let gone = "DELETE FROM tenantry.tenant WHERE id = $1";
         if session.execute_typed(gone, params![bytes => BYTEA]).await? == 0 {
             return Err(StoreError::NotFound.into());
+        }
+        if left {
+            // It is elsewhere by now, and may come back.
+            return Ok(lines);
         }
         let note = "INSERT INTO tenantry.deleted_tenant(id, deleted_at) VALUES($1, $2)";
         session.execute_typed(note, params![bytes => BYTEA, at.millis() => INT8]).await?;

@@ -7,19 +7,15 @@ use crate::error::Fault;
 use env::Env;
 use ids::{Id as _, TenantId};
 use kms::aead::Cipher;
-use kms::{Purpose, derive, framed};
-use secret::SecretBytes;
+use kms::{Purpose, framed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicBool, Ordering};
-use store::KeyPurpose;
-use store_core::keys::{TenantKeys, WorkingKeys};
+use store_core::keys::{EqualityKey, TenantKeys, WorkingKeys};
 use zeroize::Zeroizing;
 
 /// What content is sealed under.
 pub(crate) const CONTENT: Purpose = Purpose::new("postgres content");
-/// What tokens of values are made under, by which rows are found that are equal in them.
-const EQUALITY: Purpose = Purpose::new("postgres equality");
 
 /// The keys that are at hand of a tenant's.
 pub(crate) enum Keys {
@@ -38,7 +34,7 @@ pub(crate) struct TenantHandle {
     pub(super) reads: ReadQueue,
     keys: Keys,
     content: Cipher,
-    equality: SecretBytes<32>,
+    equality: EqualityKey,
     /// Whether the keys were found to be others than the tables are sealed under.
     stale: AtomicBool,
 }
@@ -55,8 +51,7 @@ impl Keys {
 impl TenantHandle {
     pub(crate) fn new(id: TenantId, place: Place, keys: Keys, env: Env) -> Self {
         let content = Cipher::new(keys.working().content());
-        // From a key that a change of the data key leaves as it is, and the tokens with it.
-        let equality = derive(&keys.working().derived(KeyPurpose::Cursor), &EQUALITY, &[]);
+        let equality = keys.working().equality();
         Self {
             id,
             place,
@@ -137,7 +132,11 @@ impl TenantHandle {
 
     /// What stands for a value where rows are found by it: the same for the same parts, and nothing to others.
     pub(crate) fn token(&self, parts: &[&[u8]]) -> Vec<u8> {
-        let token = derive(&self.equality, &EQUALITY, &framed("tenantry/postgres/token", parts));
-        token.expose()[..16].to_vec()
+        self.equality.token(parts)
+    }
+
+    /// The token of a delivery.
+    pub(crate) fn delivery_token(&self, workflow: &str, delivery: &str) -> Vec<u8> {
+        self.equality.delivery(workflow, delivery)
     }
 }

@@ -16,6 +16,7 @@ mod usage_report;
 mod verify_grants;
 
 pub(crate) use record_query::make_indexes;
+pub(crate) use usage::kind_name;
 pub(crate) use usage_hours::{Sums, sum_up_calls};
 
 use crate::error::Fault;

@@ -11,10 +11,12 @@ use env::Timestamp;
 use ids::{RunId, WorkflowId};
 use serde_json::Value;
 use sqlcipher::{Executor, OptionalExtension, params};
+use std::sync::Arc;
 use store::{
     Commit, Page, PageRequest, Run, RunEvent, RunStatus, RunStore, RunUpdate, StepRow, StoreError, StoredRun,
     UnknownDelivery,
 };
+use store_core::keys::EqualityKey;
 
 /// How many runs one call forgets, so that retention never holds a tenant's tables for long.
 const FORGET_AT_ONCE: u32 = 200;
@@ -95,11 +97,19 @@ fn steps(tables: &Executor, id: RunId) -> Result<Vec<StepRow>, Fault> {
     rows.map(step).collect()
 }
 
-fn repeated(tables: &Executor, workflow: WorkflowId, delivery: &str) -> Result<Option<RunId>, Fault> {
-    let mut select =
-        tables.prepare_cached("SELECT run FROM delivery WHERE workflow = ?1 AND delivery = ?2")?;
+/// The run that a delivery began, also where the tenant was elsewhere then: of such a delivery there is a token.
+fn repeated(
+    tables: &Executor,
+    tokens: &EqualityKey,
+    (workflow, delivery): (WorkflowId, &str),
+) -> Result<Option<RunId>, Fault> {
+    let workflow = workflow.to_string();
+    let token = hex::encode(tokens.delivery(&workflow, delivery));
+    let mut select = tables.prepare_cached(
+        "SELECT run FROM delivery WHERE (workflow = ?1 AND delivery = ?2) OR (workflow = '' AND delivery = ?3)",
+    )?;
     let found: Option<String> =
-        select.query_row(params![workflow.to_string(), delivery], |row| row.get(0)).optional()?;
+        select.query_row(params![workflow, delivery, token], |row| row.get(0)).optional()?;
     found.map(|run| run.parse().map_err(|_| Fault::Damaged("a delivery's run"))).transpose()
 }
 
@@ -115,9 +125,12 @@ impl RunStore for EmbeddedStore {
         let quota = self.quota(access.tenant());
         let handle = self.handle(access.tenant()).await?;
         let workflow = stored.run.workflow;
+        let tokens = Arc::new(handle.keys().equality());
         if let Some(delivery) = delivery.clone() {
-            let known =
-                handle.read(move |database| repeated(&database.connection, workflow, &delivery)).await?;
+            let tokens = tokens.clone();
+            let read =
+                move |database: &Database| repeated(&database.connection, &tokens, (workflow, &delivery));
+            let known = handle.read(read).await?;
             if let Some(run) = known {
                 return Ok(UnknownDelivery::Repeated(run));
             }
@@ -126,7 +139,7 @@ impl RunStore for EmbeddedStore {
             .write(true, commit, move |txn| {
                 let run = &stored.run;
                 if let Some(delivery) = &delivery {
-                    if let Some(earlier) = repeated(txn.tables(), workflow, delivery)? {
+                    if let Some(earlier) = repeated(txn.tables(), &tokens, (workflow, delivery))? {
                         // Between the look-up above and this batch the same delivery came in once more. Its
                         // events must not be written a second time, so this write fails as a whole.
                         return Err(StoreError::Exists(earlier.to_string()).into());

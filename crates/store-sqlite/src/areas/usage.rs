@@ -19,7 +19,7 @@ use store::{
 };
 use store_core::totals::Totals;
 
-pub(super) const fn kind_name(kind: CallKind) -> &'static str {
+pub(crate) const fn kind_name(kind: CallKind) -> &'static str {
     match kind {
         CallKind::Model => "model",
         CallKind::Service => "service",

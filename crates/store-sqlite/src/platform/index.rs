@@ -11,6 +11,7 @@ use sqlcipher::{Executor, OptionalExtension, params};
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::StoreError;
+use store_core::portable::Credential;
 
 /// The id that a subject has, by which it is revoked.
 pub(crate) fn subject_id(subject: &IndexedSubject) -> String {
@@ -72,7 +73,26 @@ fn remove(connection: &Executor, tenant: TenantId, subjects: &[String]) -> Resul
     Ok(())
 }
 
+fn of_tenant(connection: &Executor, tenant: TenantId) -> Result<Vec<Credential>, Fault> {
+    let mut select =
+        connection.prepare_cached("SELECT hash, subject, expires_at FROM credential WHERE tenant = ?1")?;
+    let rows = select.query_map(params![tenant.to_bytes()], |row| {
+        Ok((KeyedHash(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, Option<i64>>(2)?))
+    })?;
+    let line = |row: Result<(KeyedHash, String, Option<i64>), _>| {
+        let (hash, subject, end) = row?;
+        let subject = serde_json::from_str(&subject).map_err(|_| Fault::Damaged("the credential index"))?;
+        Ok(Credential::new(hash, subject, end.map(Timestamp::from_millis)))
+    };
+    rows.map(line).collect()
+}
+
 impl Platform {
+    /// A tenant's lines.
+    pub(crate) async fn credentials_of(self: &Arc<Self>, tenant: TenantId) -> Result<Vec<Credential>, Fault> {
+        self.read(move |connection| of_tenant(connection, tenant)).await
+    }
+
     /// What a credential stands for, with its tenant's standing.
     pub(crate) async fn credential(self: &Arc<Self>, hash: &KeyedHash) -> Result<Option<IndexEntry>, Fault> {
         let Some(line) = self.line(hash).await? else { return Ok(None) };

@@ -120,7 +120,9 @@ fn write_row(connection: &Executor, row: &TenantRow, statement: &str) -> Result<
 pub(crate) struct Making {
     pub(crate) row: TenantRow,
     pub(crate) keys: WrappedKeys,
-    pub(crate) first_key: Option<(KeyedHash, IndexedSubject)>,
+    pub(crate) credentials: Vec<(KeyedHash, IndexedSubject, Option<Timestamp>)>,
+    /// Which of its audit logs it writes.
+    pub(crate) log_epoch: u64,
 }
 
 const INSERT: &str = "INSERT INTO tenant(id, name, external_id, region, plan, overrides, isolation, status,
@@ -188,10 +190,11 @@ impl Platform {
                 check_new(connection, &making.row)?;
                 write_row(connection, &making.row, INSERT)?;
                 put_keys(connection, id, &making.keys)?;
-                match &making.first_key {
-                    Some((hash, subject)) => index::insert(connection, hash, Some(id), subject, None),
-                    None => Ok(()),
-                }
+                let note = "UPDATE tenant SET log_epoch = ?2 WHERE id = ?1";
+                connection.execute(note, params![id.to_bytes(), making.log_epoch])?;
+                making.credentials.iter().try_for_each(|(hash, subject, expires_at)| {
+                    index::insert(connection, hash, Some(id), subject, *expires_at)
+                })
             },
             |_| (),
         )
@@ -289,7 +292,7 @@ impl Platform {
     pub(crate) async fn unfinished_erasures(self: &Arc<Self>) -> Result<Vec<(TenantId, Slug)>, Fault> {
         self.read(|connection| {
             let mut select =
-                connection.prepare_cached("SELECT id, region FROM deleted_tenant WHERE unfinished = 1")?;
+                connection.prepare_cached("SELECT id, region FROM deleted_tenant WHERE unfinished > 0")?;
             let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
             rows.map(|row| {
                 let (id, region) = row?;
@@ -305,8 +308,11 @@ impl Platform {
     pub(crate) async fn finish_erasure(self: &Arc<Self>, id: TenantId) -> Result<(), Fault> {
         self.write(
             move |connection| {
+                let bytes = id.to_bytes();
+                let left = "DELETE FROM deleted_tenant WHERE id = ?1 AND unfinished = 2";
+                connection.execute(left, params![bytes])?;
                 let finish = "UPDATE deleted_tenant SET unfinished = 0 WHERE id = ?1";
-                connection.execute(finish, params![id.to_bytes()])?;
+                connection.execute(finish, params![bytes])?;
                 Ok(())
             },
             |_| (),
@@ -330,8 +336,14 @@ impl Platform {
                 connection.execute("DELETE FROM key_use WHERE tenant = ?1", params![bytes])?;
                 connection.execute("DELETE FROM tenant WHERE id = ?1", params![bytes])?;
                 connection.execute(
-                    "INSERT INTO deleted_tenant(id, deleted_at, region, unfinished) VALUES(?1, ?2, ?3, 1)",
-                    params![bytes, at.millis(), row.region.as_str()],
+                    "INSERT INTO deleted_tenant(id, deleted_at, region, unfinished) VALUES(?1, ?2, ?3, ?4)",
+                    // One that is elsewhere by now may come back.
+                    params![
+                        bytes,
+                        at.millis(),
+                        row.region.as_str(),
+                        if row.status == TenantStatus::Leaving { 2 } else { 1 }
+                    ],
                 )?;
                 Ok(lines)
             },

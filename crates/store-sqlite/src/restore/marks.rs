@@ -9,13 +9,13 @@ use std::collections::HashSet;
 use store::{Mark, Run, WorkKind};
 
 /// What is to be marked, and which marks are of work that the file does not have.
-pub(super) struct Marks {
-    pub(super) opened: Vec<Mark>,
-    pub(super) over: Vec<Mark>,
+pub(crate) struct Marks {
+    pub(crate) opened: Vec<Mark>,
+    pub(crate) over: Vec<Mark>,
 }
 
 impl Marks {
-    pub(super) fn of(handle: &TenantHandle, next: &Connection) -> Result<Self, Fault> {
+    pub(crate) fn of(handle: &TenantHandle, next: &Connection) -> Result<Self, Fault> {
         let mut marks = Self { opened: Vec::new(), over: Vec::new() };
         for (kind, under_way) in [(WorkKind::Run, runs(next)?), (WorkKind::Call, calls(next)?)] {
             let ids: HashSet<_> = under_way.iter().map(|(id, _)| *id).collect();

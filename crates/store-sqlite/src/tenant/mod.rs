@@ -20,9 +20,6 @@ pub(crate) use database::{Database, Home, used_bytes};
 pub(crate) use handle::{Append, TenantHandle, blocking};
 pub(crate) use moves::{Moved, RunPlace};
 pub(crate) use openings::Openings;
-pub(crate) use schema::LATEST;
+pub(crate) use schema::{LATEST, migrate};
 pub(crate) use whole::is_damage;
 pub(crate) use writes::Txn;
-
-#[cfg(test)]
-pub(crate) use schema::migrate;

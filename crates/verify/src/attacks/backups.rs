@@ -1,6 +1,6 @@
 //! What lies in a backup: nothing that tenants wrote, and none of their secrets, for whoever has no keys but the file.
 
-use super::tenants::{operator, throwaway};
+use super::tenants::{exported, operator, throwaway};
 use super::{Attempt, Control, Job, judged};
 use crate::pattern::{Pattern, Verdict};
 use crate::traces::{Needles, Search};
@@ -24,6 +24,10 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
     match operation.name().as_str() {
         "POST /v1/tenants/{id}/backup" => {
             vec![Job::new(pattern("a tenant's backup, searched for what it wrote"), of_one(world, control))]
+        }
+        "POST /v1/tenants/{id}/export" => {
+            let attack = "a tenant's export, searched for what it wrote";
+            vec![Job::new(pattern(attack), of_one_that_leaves(world, control))]
         }
         "POST /v1/operator/backup" => {
             let attack = "the backup of everything, searched for what both tenants wrote";
@@ -52,6 +56,20 @@ async fn of_one(world: &World<'_>, control: &Control<'_>) -> Attempt {
     let mut search = needles.search();
     search.take(&backup);
     judged(search.found.map(|found| format!("the backup shows {found}")))
+}
+
+/// The control is that it is as long as what it holds.
+async fn of_one_that_leaves(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    control.held()?;
+    let side = throwaway(world, &format!("{} sent away", world.victim.canary)).await?;
+    let export = exported(world, &side).await?;
+    if export.len() < 1000 {
+        return Err("the export holds next to nothing".to_owned());
+    }
+    let needles = Needles::new(&[&side], 0);
+    let mut search = needles.search();
+    search.take(&export);
+    judged(search.found.map(|found| format!("the export shows {found}")))
 }
 
 /// The control is that it came to its end and says that it has both tenants.

@@ -62,13 +62,13 @@ pub(super) fn may_be_missing(operation: &Operation) -> bool {
 
 /// Whether an operation would leave something behind that no operation takes away.
 pub(super) fn would_stay(operation: &Operation) -> bool {
-    // What is deleted was made for that. A restore takes a backup's file, which is not made for this, and where to a
-    // tenant can be moved only the deployment knows.
+    // What is deleted was made for that. A restore or an import takes a file, which is not made for this, an export
+    // takes a suspended tenant, and where to a tenant can be moved only the deployment knows.
     operation.caller == Caller::Operator
         && !operation.is_safe()
         && operation.method != Method::DELETE
         && (!operation.path.starts_with("/v1/tenants/{id}")
-            || ["/restore", "/move"].iter().any(|what| operation.path.ends_with(what)))
+            || ["/restore", "/move", "/export", "/import"].iter().any(|what| operation.path.ends_with(what)))
 }
 
 /// The control where there may be nothing: the operator is told so, which others are not.

@@ -37,6 +37,10 @@ pub(super) fn jobs<'w>(world: &'w World<'_>, control: &'w Control<'w>) -> Vec<Jo
             Pattern::new(operation, "body", "the victim's backup into the attacker"),
             backups(world, control),
         )],
+        "POST /v1/tenants/{id}/import" => vec![Job::new(
+            Pattern::new(operation, "body", "the victim's export into the attacker"),
+            exports(world, control),
+        )],
         _ => Vec::new(),
     }
 }
@@ -121,6 +125,41 @@ async fn others_runs(world: &World<'_>, control: &Control<'_>) -> Attempt {
     erase(world, &going).await?;
     let after = stands(&client, &run, "failed").await?;
     judged((after != "failed").then(|| format!("another tenant's end leaves the run {after}")))
+}
+
+/// The control is that the export brings back the tenant that it is of, once that is erased.
+async fn exports(world: &World<'_>, control: &Control<'_>) -> Attempt {
+    control.held()?;
+    let client = operator(world);
+    let side = throwaway(world, &format!("{} exported", world.victim.canary)).await?;
+    let other = throwaway(world, &format!("{} imported", world.attacker.canary)).await?;
+    let export = exported(world, &side).await?;
+    let import = async |into: &Side| {
+        let call = client.call(Method::POST, &format!("/v1/tenants/{}/import", into.tenant));
+        call.body("application/octet-stream", export.clone()).send().await.map_err(|error| error.to_string())
+    };
+    erase(world, &other).await?;
+    let answer = import(&other).await?;
+    if answer.status.is_success() {
+        return judged(Some(format!("the export was taken ({})", answer.status.as_u16())));
+    }
+    erase(world, &side).await?;
+    let own = import(&side).await?;
+    if !own.status.is_success() {
+        return Err(format!("the tenant's own export is answered {}", own.status.as_u16()));
+    }
+    judged(None)
+}
+
+/// A tenant's export, with a record of its canary in it.
+pub(super) async fn exported(world: &World<'_>, side: &Side) -> Result<Vec<u8>, String> {
+    let told = |error: client::CallError| error.to_string();
+    let (client, path) = (operator(world), format!("/v1/tenants/{}", side.tenant));
+    let owner = world.client.with_key(side.key.clone());
+    owner.post("/v1/records/contacts", &json!({"note": side.canary})).await.map_err(told)?;
+    client.post(&format!("{path}/suspend"), &json!({})).await.map_err(told)?;
+    let sent = client.call(Method::POST, &format!("{path}/export")).send().await;
+    Ok(sent.and_then(client::Answer::accepted).map_err(told)?.body.to_vec())
 }
 
 async fn backups(world: &World<'_>, control: &Control<'_>) -> Attempt {

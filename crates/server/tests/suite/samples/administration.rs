@@ -100,6 +100,18 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
         "post_tenants_id_move" => {
             post(format!("/v1/tenants/{}/move", tenant.id)).json(&json!({"to": "dedicated"}))
         }
+        "post_tenants_id_export" => {
+            let path = format!("/v1/tenants/{}", server.tenant("Exported").await.id);
+            server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
+            post(format!("{path}/export"))
+        }
+        "post_tenants_id_import" => {
+            let path = format!("/v1/tenants/{}", server.tenant("Imported").await.id);
+            server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
+            let export = send(&server.operator, Method::POST, &format!("{path}/export")).await;
+            server.operator.delete(&path).await.unwrap();
+            post(format!("{path}/import")).file(export.body)
+        }
         "post_tenants_id_backup" => post(format!("/v1/tenants/{}/backup", tenant.id)),
         "post_tenants_id_restore" => {
             let path = format!("/v1/tenants/{}", tenant.id);

@@ -1,0 +1,139 @@
+//! Taking in a tenant that another deployment has exported: its file is written whole beside its place, compared with
+//! what came, and put there before the platform store knows of the tenant.
+
+use super::reading::read_all;
+use super::rows::Rows;
+use crate::EmbeddedStore;
+use crate::error::Fault;
+use crate::files::remove_database;
+use crate::platform::Making;
+use crate::restore::Marks;
+use crate::tenant::{TenantHandle, blocking, migrate};
+use context::TenantStatus;
+use ids::{Id as _, TenantId};
+use sqlcipher::{Connection, params};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{Exported, Isolation, StoreError, TenantRow};
+use store_core::backup::BackupError;
+use store_core::portable::{Head, Reader, Sealed, Summary, Told};
+
+type Lines = Reader<BufReader<File>>;
+
+impl EmbeddedStore {
+    /// Takes in the tenant that is in a file.
+    pub(crate) async fn take_in(&self, id: TenantId, source: PathBuf) -> Result<Exported, Fault> {
+        let inner = self.inner();
+        let _another_file = inner.whole_files.read().await;
+        let sealed = blocking(move || Ok(Sealed::read(id, BufReader::new(File::open(&source)?))?)).await?;
+        let index_key = inner.platform.own_key("credential index")?;
+        let data_key = sealed.data_key(inner.kms.as_ref(), &index_key).await?;
+        let (head, told, lines) = blocking(move || Ok(sealed.open(&data_key)?)).await?;
+        if told.log_generation > inner.generation {
+            let detail = format!(
+                "The tenant's audit log is signed as by the server of generation {}, and this one is of {}.",
+                told.log_generation, inner.generation
+            );
+            return Err(BackupError::refused(&detail).into());
+        }
+        let log_epoch = told.log_epoch;
+        let making = making(&head, told)?;
+        inner.platform.check_new_tenant(making.row.clone()).await?;
+        let handle = self.unborn(&making.row, &making.keys, log_epoch).await?;
+        let region = making.row.region.clone();
+        let arriving = Arriving { handle, created_at: making.row.created_at.millis() };
+        let summary = blocking(move || arriving.run(lines)).await?;
+        let made = inner.platform.make_tenant(making).await;
+        if made.is_err() && inner.platform.tenant_row(id).await?.is_none() {
+            self.journal(&region)?.erase(id).await?;
+            let path = inner.folder.tenant(&region, id)?;
+            blocking(move || remove_database(&path)).await?;
+        }
+        made?;
+        Ok(summary.of_tenant(id))
+    }
+}
+
+/// The tenant that is to be made: as it was, but suspended.
+fn making(head: &Head, told: Told) -> Result<Making, Fault> {
+    let credentials = told.credentials.into_iter().map(|it| {
+        let hash = it.keyed_hash().ok_or_else(|| BackupError::refused("The file has no such credential."))?;
+        Ok((hash, it.subject, it.expires_at))
+    });
+    Ok(Making {
+        credentials: credentials.collect::<Result<_, Fault>>()?,
+        keys: head.keys()?,
+        log_epoch: told.log_epoch,
+        row: TenantRow {
+            id: head.tenant,
+            name: told.name,
+            external_id: told.external_id,
+            region: told.region,
+            plan: told.plan,
+            overrides: told.overrides,
+            throwaway: None,
+            isolation: Isolation::Embedded,
+            status: TenantStatus::Suspended,
+            created_at: told.created_at,
+            generation: told.generation,
+            version: 1,
+        },
+    })
+}
+
+/// A tenant whose file is written.
+struct Arriving {
+    handle: Arc<TenantHandle>,
+    created_at: i64,
+}
+
+impl Arriving {
+    fn run(&self, lines: Lines) -> Result<Summary, Fault> {
+        if self.handle.path().exists() {
+            return Err(StoreError::Exists("a file of a tenant with this id".to_owned()).into());
+        }
+        let staged = self.handle.path().with_extension("arriving.db");
+        remove_database(&staged)?;
+        let arrived = self.staged(lines, &staged);
+        remove_database(&staged)?;
+        arrived
+    }
+
+    fn staged(&self, lines: Lines, staged: &Path) -> Result<Summary, Fault> {
+        let keys = self.handle.keys();
+        let connection = sqlcipher::open(staged, keys.content(), &crate::sqlite::tenant_options(true))?;
+        migrate(&connection, || Ok(()))?;
+        let summary = self.fill(&connection, lines)?;
+        let marks = Marks::of(&self.handle, &connection)?;
+        let whole = connection.checkpoint()?;
+        connection.close()?;
+        if !whole {
+            return Err(Fault::Io("a write-ahead log that could not be emptied".into()));
+        }
+        // What is under way in the file is marked before the file counts, so that it is found whatever happens.
+        self.handle.journal().mark(self.handle.id, marks.opened)?;
+        crate::files::replace_database(staged, self.handle.path())?;
+        Ok(summary)
+    }
+
+    fn fill(&self, connection: &Connection, mut lines: Lines) -> Result<Summary, Fault> {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let values = params![TenantId::to_bytes(self.handle.id), self.created_at];
+        connection.execute("INSERT INTO identity VALUES(1, ?1, ?2)", values)?;
+        let mut rows = Rows::new(connection);
+        while let Some(line) = lines.next_line()? {
+            rows.take(line)?;
+        }
+        connection.execute_batch("COMMIT")?;
+        let mut there = Summary::default();
+        let counted = read_all(connection, &self.handle.keys().equality(), |line| there.count(&line))?;
+        counted.map_err(|_| Fault::Damaged("a line"))?;
+        if there == *lines.summary() {
+            return Ok(there);
+        }
+        tracing::error!(tenant.id = %self.handle.id, "an imported tenant's rows differ from what was sent");
+        Err(Fault::Damaged("an imported tenant"))
+    }
+}
