@@ -61,7 +61,11 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
     // With it comes `write_all`, which servers of the version before do not call.
     &[(Part::Tenant, include_str!("schema/tenant_6.sql"))],
     // With it comes `records_of`.
-    &[(Part::Base, include_str!("schema/base_7.sql")), (Part::Tenant, include_str!("schema/tenant_7.sql"))],
+    &[
+        (Part::Base, include_str!("schema/base_7.sql")),
+        (Part::Platform, include_str!("schema/platform_7.sql")),
+        (Part::Tenant, include_str!("schema/tenant_7.sql")),
+    ],
 ];
 
 /// The newest version.

@@ -17,7 +17,7 @@ use crate::error::Fault;
 use crate::home::{Home, Param, Session, params};
 use env::Env;
 use ids::{Id as _, KeyId, TenantId};
-use kms::{Binding, Kms, WrappedKey};
+use kms::{Kms, WrappedKey};
 use lru::LruCache;
 use secret::SecretBytes;
 use std::num::NonZeroUsize;

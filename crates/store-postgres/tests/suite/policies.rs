@@ -202,6 +202,7 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
                 FOREIGN KEY (tenant_id, run) REFERENCES pooled.run ON DELETE CASCADE;
             ALTER TABLE tenantry.work DROP COLUMN holder, DROP COLUMN fence, DROP COLUMN held_until,
                 DROP COLUMN revoked;
+            ALTER TABLE tenantry.tenant DROP COLUMN log_epoch, DROP COLUMN log_generation;
             ALTER TABLE tenantry.work RENAME COLUMN tenant_id TO tenant;
             ALTER TABLE pooled.log_head DROP COLUMN generation;
             DELETE FROM tenantry.schema_version WHERE version > 1;

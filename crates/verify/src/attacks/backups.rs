@@ -62,7 +62,7 @@ async fn of_one(world: &World<'_>, control: &Control<'_>) -> Attempt {
 async fn of_one_that_leaves(world: &World<'_>, control: &Control<'_>) -> Attempt {
     control.held()?;
     let side = throwaway(world, &format!("{} sent away", world.victim.canary)).await?;
-    let export = exported(world, &side).await?;
+    let export = exported(world, &side).await?.body;
     if export.len() < 1000 {
         return Err("the export holds next to nothing".to_owned());
     }

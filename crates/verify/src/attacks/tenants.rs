@@ -133,7 +133,7 @@ async fn exports(world: &World<'_>, control: &Control<'_>) -> Attempt {
     let client = operator(world);
     let side = throwaway(world, &format!("{} exported", world.victim.canary)).await?;
     let other = throwaway(world, &format!("{} imported", world.attacker.canary)).await?;
-    let export = exported(world, &side).await?;
+    let export = exported(world, &side).await?.body;
     let import = async |into: &Side| {
         let call = client.call(Method::POST, &format!("/v1/tenants/{}/import", into.tenant));
         call.body("application/octet-stream", export.clone()).send().await.map_err(|error| error.to_string())
@@ -152,14 +152,14 @@ async fn exports(world: &World<'_>, control: &Control<'_>) -> Attempt {
 }
 
 /// A tenant's export, with a record of its canary in it.
-pub(super) async fn exported(world: &World<'_>, side: &Side) -> Result<Vec<u8>, String> {
+pub(super) async fn exported(world: &World<'_>, side: &Side) -> Result<client::Answer, String> {
     let told = |error: client::CallError| error.to_string();
     let (client, path) = (operator(world), format!("/v1/tenants/{}", side.tenant));
     let owner = world.client.with_key(side.key.clone());
     owner.post("/v1/records/contacts", &json!({"note": side.canary})).await.map_err(told)?;
     client.post(&format!("{path}/suspend"), &json!({})).await.map_err(told)?;
     let sent = client.call(Method::POST, &format!("{path}/export")).send().await;
-    Ok(sent.and_then(client::Answer::accepted).map_err(told)?.body.to_vec())
+    sent.and_then(client::Answer::accepted).map_err(told)
 }
 
 async fn backups(world: &World<'_>, control: &Control<'_>) -> Attempt {
