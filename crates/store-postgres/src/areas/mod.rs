@@ -7,6 +7,7 @@ mod lifecycle;
 mod objects;
 mod operators;
 mod platform;
+mod ranges;
 mod records;
 mod rekey;
 mod runs;

@@ -282,7 +282,8 @@ fn an_older_home_waits_until_it_is_brought_to_this_version() {
         };
         let older = format!(
             "UPDATE tenantry.home SET version = 1; DROP TABLE {schema}.work;
-             DROP INDEX {schema}.run_by_status;
+             DROP INDEX {schema}.run_by_status; DROP TABLE {schema}.record_range;
+             ALTER TABLE {schema}.collection DROP COLUMN range_indexes;
              ALTER TABLE {schema}.log_head DROP COLUMN generation; COMMENT ON SCHEMA {schema} IS '1'",
             schema = schema(tenant)
         );

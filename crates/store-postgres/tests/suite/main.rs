@@ -14,6 +14,7 @@ mod moves;
 mod place;
 mod policies;
 mod pooled_connections;
+mod ranges;
 mod rotation;
 mod several_servers;
 mod tls;

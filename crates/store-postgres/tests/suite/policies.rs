@@ -197,6 +197,7 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
         let before = "DROP FUNCTION tenantry.count_change() CASCADE; DROP TABLE tenantry.epoch;
             DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere, tenantry.move, tenantry.moved;
             DROP INDEX tenantry.work_by_due, pooled.run_by_status;
+            DROP TABLE pooled.record_range; ALTER TABLE pooled.collection DROP COLUMN range_indexes;
             ALTER TABLE tenantry.work DROP COLUMN holder, DROP COLUMN fence, DROP COLUMN held_until,
                 DROP COLUMN revoked;
             ALTER TABLE tenantry.work RENAME COLUMN tenant_id TO tenant;
