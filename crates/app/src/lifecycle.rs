@@ -11,6 +11,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 use store::{RestoreLoss, RestoreOptions, StoreError};
+use tokio::join;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 const BACKUP: Action = Action::new("tenant.backup");
 const RESTORE: Action = Action::new("tenant.restore");
@@ -19,6 +22,10 @@ const CHANGE_KEY: Action = Action::new("tenant.change_key");
 /// How long others that carry a tenant's runs out may take to let go of them. One that died holds them no longer either.
 const LET_GO: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// For how long a tenant's runs are kept from everybody at a time, and how soon that is said again.
+const PAUSE: Duration = Duration::from_secs(6);
+const PAUSE_AGAIN: Duration = Duration::from_millis(1500);
 
 /// The largest backup that is taken in, 16 GiB.
 pub const MAX_BACKUP_BYTES: u64 = 16 << 30;
@@ -68,15 +75,19 @@ pub async fn restore(
     operator.must_change()?;
     app.platform.tenant(operator, id).await?;
     let source = file.path().to_owned();
-    let work = async {
+    let replaced = async {
         // What is under way belongs to what is replaced; what was restored is gone on with.
         stop_runs(app, operator, id).await?;
         app.halt(operator, id).await;
         let restored = app.lifecycle.restore(operator, id, source, options).await;
         // Nothing that was read before counts any more.
         app.halt(operator, id).await;
-        app.dispatch.recover(id);
         Ok(restored?)
+    };
+    let work = async {
+        let replaced = while_paused(app, operator, id, replaced).await;
+        app.dispatch.recover(id);
+        replaced
     };
     let store::Restored { backup, loss } =
         record_on(app, operator, RESTORE, id, Ending::InBothLogs, work).await?;
@@ -93,9 +104,40 @@ pub async fn change_key(app: &App, operator: &Operator, id: TenantId) -> Result<
     Ok(KeyChanged { tenant: id, older_backups })
 }
 
+/// Does something while nobody, here or elsewhere, is given a run of the tenant's. Where this process ends in between, they
+/// are given again a term later.
+async fn while_paused<T>(
+    app: &App,
+    operator: &Operator,
+    id: TenantId,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let (store, by) = (&app.store, app.env.id());
+    store.pause(operator, id, by, PAUSE).await?;
+    let (over, mut is_over) = oneshot::channel::<()>();
+    let worked = async {
+        let outcome = work.await;
+        drop(over);
+        outcome
+    };
+    // It is not stopped in the middle of a statement, which might come after the end of the pause.
+    let paused = async {
+        while timeout(PAUSE_AGAIN, &mut is_over).await.is_err() {
+            if let Err(error) = store.pause(operator, id, by, PAUSE).await {
+                tracing::warn!(tenant.id = %id, %error, "a pause of the tenant's runs was not prolonged");
+            }
+        }
+    };
+    let (outcome, ()) = join!(worked, paused);
+    if let Err(error) = store.resume(operator, id, by).await {
+        tracing::warn!(tenant.id = %id, %error, "a pause of the tenant's runs ends by itself");
+    }
+    outcome
+}
+
 /// Ends all work for a tenant, here and wherever else its runs are carried out. When this is back, nobody acts any more
-/// on what was under way. Nobody begins again for a tenant that is being erased, since it is not let in; for one that
-/// takes part another server may.
+/// on what was under way. Nobody begins again for a tenant that is being erased, since it is not let in, nor while its
+/// runs are given to nobody.
 pub(crate) async fn stop_runs(app: &App, operator: &Operator, id: TenantId) -> Result<(), Problem> {
     app.dispatch.forget(id).await;
     app.store.revoke(operator, id).await?;
@@ -105,7 +147,7 @@ pub(crate) async fn stop_runs(app: &App, operator: &Operator, id: TenantId) -> R
         }
         Ok::<_, StoreError>(())
     };
-    match tokio::time::timeout(LET_GO, gone).await {
+    match timeout(LET_GO, gone).await {
         Ok(gone) => Ok(gone?),
         Err(_) => Err(StoreError::Unavailable.into()),
     }

@@ -22,12 +22,20 @@ pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Declaration {
-    /// Fields that queries by equality, range and order find by an index. At most 16.
+    /// Fields that queries by equality find by an index, and by range and order where the store is embedded. At most 16.
     #[schemars(
         length(max = 16),
         inner(length(max = 128), regex(pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"))
     )]
     pub indexes: Vec<String>,
+    /// Fields that queries by equality, range and order find by an index. On PostgreSQL the values of these fields stand
+    /// in clear in the database. At most 16 with the others.
+    #[serde(default)]
+    #[schemars(
+        length(max = 16),
+        inner(length(max = 128), regex(pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"))
+    )]
+    pub range_indexes: Vec<String>,
 }
 
 /// Adds a record.
@@ -126,13 +134,14 @@ pub async fn declare<'t>(
     claim: Option<IdempotencyClaim>,
 ) -> Result<Private<'t, CollectionSettings>, Problem> {
     let access = tenant.authorize::<Update<on::Record>>()?;
-    let settings = CollectionSettings { indexes: declaration.indexes };
+    let Declaration { indexes, range_indexes } = declaration;
+    let settings = CollectionSettings { indexes, range_indexes };
     let event = note(
         tenant,
         DECLARE,
         "collection",
         collection.as_str(),
-        [("indexes", json!(settings.indexes.len()))],
+        [("indexes", json!(settings.indexes.len())), ("range_indexes", json!(settings.range_indexes.len()))],
     );
     let commit = Commit::event(event).claiming(claim.map(|claim| claim.answered(&settings)));
     app.store.declare_collection(&access, collection, settings.clone(), commit).await?;

@@ -1,6 +1,6 @@
 //! `tenantry keys`: a tenant's API keys, and the rotation of the master key.
 
-use crate::offline::Surroundings;
+use crate::offline::{Surroundings, WantedStore};
 use crate::output::{Ended, News, Trouble, say, say_json};
 use crate::server::{ServerOption, TenantOptions, key};
 use crate::table;
@@ -68,8 +68,12 @@ pub struct RevokeArguments {
 #[derive(Args)]
 pub struct RotateArguments {
     /// The data folder of the stopped server.
-    #[arg(long, value_name = "DIR", required_unless_present = "data", conflicts_with = "data")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["data", "config"], conflicts_with_all = ["data", "config"])]
     folder: Option<PathBuf>,
+    /// In place of a folder: the configuration file, with `url` and `admin_url` under `[store]`, of the database that all
+    /// servers have left.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
     /// The file with the new master key.
     #[arg(long, value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
     master_key_file: Option<PathBuf>,
@@ -187,8 +191,9 @@ pub(crate) async fn run(command: KeysCommand, around: &Surroundings) -> Ended {
 }
 
 async fn rotate(arguments: RotateArguments, around: &Surroundings) -> Ended {
-    let RotateArguments { folder, master_key_file, previous_master_key_file, operator_key_file, .. } =
-        arguments;
+    let RotateArguments {
+        folder, config, master_key_file, previous_master_key_file, operator_key_file, ..
+    } = arguments;
     let operator = operator_key_file.or_else(|| Some(folder.as_ref()?.join("operator.key")));
     let operator = key(&operator.unwrap_or_default())?;
     if let Some(tenant) = arguments.data {
@@ -202,11 +207,17 @@ async fn rotate(arguments: RotateArguments, around: &Surroundings) -> Ended {
         }
         return Ok(News::Good);
     }
-    let (Some(folder), Some(present), Some(previous)) = (folder, master_key_file, previous_master_key_file)
-    else {
-        return Err(Trouble::other("a folder and both master keys are needed".to_owned()));
+    let store = match (&folder, &config) {
+        (Some(folder), _) => Some(WantedStore::Folder(folder)),
+        (None, config) => config.as_deref().map(WantedStore::Database),
     };
-    let wrapped = around.offline.rewrap_keys(&folder, &present, &previous, operator).await;
+    let (Some(store), Some(present), Some(previous)) = (store, master_key_file, previous_master_key_file)
+    else {
+        return Err(Trouble::other(
+            "a folder or a configuration, and both master keys are needed".to_owned(),
+        ));
+    };
+    let wrapped = around.offline.rewrap_keys(store, &present, &previous, operator).await;
     let tenants = wrapped.map_err(Trouble::Other)?;
     if arguments.json {
         say_json(&json!({"tenants": tenants}))?;

@@ -27,4 +27,4 @@ mod verify_grants;
 mod witness;
 
 pub use command::{Command, run};
-pub use offline::{FootingLine, Offline, Surroundings, WantedAttack, WantedRestore};
+pub use offline::{FootingLine, Offline, Surroundings, WantedAttack, WantedRestore, WantedStore};

@@ -56,7 +56,16 @@ pub struct FootingLine {
     pub found: String,
 }
 
-/// Work on a data folder whose server is stopped. Only the program that names adapters can do it.
+/// The store whose keys are to be wrapped anew, with nobody on it.
+#[derive(Clone, Copy)]
+pub enum WantedStore<'a> {
+    /// The embedded one in this folder.
+    Folder(&'a Path),
+    /// The database that this configuration names, with the administrator's address.
+    Database(&'a Path),
+}
+
+/// Work on a store whose servers are stopped. Only the program that names adapters can do it.
 #[async_trait]
 pub trait Offline: Send + Sync {
     /// Begins to log to standard error, and protects this process, which is about to hold a key.
@@ -88,7 +97,7 @@ pub trait Offline: Send + Sync {
     /// wrapped anew. An error says why not, and nothing is lost then.
     async fn rewrap_keys(
         &self,
-        data: &Path,
+        store: WantedStore<'_>,
         present: &Path,
         previous: &Path,
         operator: SecretText,

@@ -6,15 +6,18 @@ use crate::failures::Failures;
 use crate::{escrow, system};
 use async_trait::async_trait;
 use audit::event::Action;
-use cli::{FootingLine, Offline, WantedAttack, WantedRestore};
+use cli::{FootingLine, Offline, WantedAttack, WantedRestore, WantedStore};
 use context::event::operator_draft;
-use context::{Authenticator, Caller, IndexKey, Operator, Presented, RequestFacts};
+use context::{
+    AuditLog, Authenticator, Caller, CredentialIndex, IndexKey, Operator, Presented, RequestFacts,
+};
 use kms_file::{FileKms, MasterKey};
 use secret::{SecretBytes, SecretText};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::OperatorStore as _;
+use store::OperatorStore;
+use store_postgres::{KeyRotation, PostgresStore};
 use store_sqlite::{EmbeddedStore, Settings, regions_of};
 use verify::Report;
 
@@ -68,7 +71,7 @@ impl Offline for DataFolder {
 
     async fn rewrap_keys(
         &self,
-        data: &Path,
+        store: WantedStore<'_>,
         present: &Path,
         previous: &Path,
         operator: SecretText,
@@ -79,17 +82,11 @@ impl Offline for DataFolder {
         let load = |path: &Path| {
             MasterKey::load(path).map_err(|error| format!("the master key file {}: {error}", path.display()))
         };
-        if !data.join("platform.db").exists() {
-            return Err(format!("{} has no platform store", data.display()));
+        let kms = Arc::new(FileKms::new(system::env(), load(present)?, Some(load(previous)?)));
+        match store {
+            WantedStore::Folder(folder) => rewrap_in_folder(folder, kms, operator).await,
+            WantedStore::Database(config) => rewrap_in_database(config, kms, operator).await,
         }
-        let env = system::env();
-        let kms = Arc::new(FileKms::new(env.clone(), load(present)?, Some(load(previous)?)));
-        let regions = regions_of(data).map_err(|error| error.to_string())?;
-        let settings = Settings { folder: data.to_owned(), regions, durable: true };
-        let store = EmbeddedStore::open(settings, kms, env).await.map_err(|error| error.to_string())?;
-        let outcome = rewrap(&store, operator).await;
-        store.close().await;
-        outcome
     }
 }
 
@@ -111,16 +108,61 @@ pub(crate) async fn own_keys(
     Ok([("credential index", index), ("operator secrets", secrets)])
 }
 
-async fn rewrap(store: &EmbeddedStore, operator: SecretText) -> Result<u64, String> {
-    let operator = admit(store, operator).await?;
+async fn rewrap_in_folder(data: &Path, kms: Arc<FileKms>, operator: SecretText) -> Result<u64, String> {
+    if !data.join("platform.db").exists() {
+        return Err(format!("{} has no platform store", data.display()));
+    }
+    let regions = regions_of(data).map_err(said)?;
+    let settings = Settings { folder: data.to_owned(), regions, durable: true };
+    let store = EmbeddedStore::open(settings, kms, system::env()).await.map_err(said)?;
+    let rewrapping = async {
+        let operator = note_rotation(&store, store.index_key().map_err(said)?, operator).await?;
+        store.rewrap_keys(&operator).await.map_err(said)
+    };
+    let outcome = rewrapping.await;
+    store.close().await;
+    outcome
+}
+
+async fn rewrap_in_database(config: &Path, kms: Arc<FileKms>, operator: SecretText) -> Result<u64, String> {
+    let store = Config::load(Some(config)).map_err(said)?.store;
+    let missing = |name: &str| format!("`[store] {name}` is missing in {}", config.display());
+    let url = store.url.clone().ok_or_else(|| missing("url"))?;
+    let admin_url = store.admin_url.as_ref().ok_or_else(|| missing("admin_url"))?;
+    let tls = crate::stores::tls(&store.tls).map_err(said)?;
+    let rotation =
+        KeyRotation::enter(admin_url.expose(), url.expose(), &tls, kms.clone()).await.map_err(said)?;
+    {
+        let settings = crate::stores::settings(&store, &url, tls);
+        let store = PostgresStore::open(settings, kms, system::env()).await.map_err(said)?;
+        let index_key = store.index_key().await.map_err(said)?;
+        note_rotation(&store, index_key, operator).await?;
+    }
+    // The store's own connections are gone a moment after it.
+    rotation.rewrap().await.map_err(said)
+}
+
+/// What is wrong, in words.
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Writes into the operators' log that an operator rotates the master key.
+async fn note_rotation<S>(store: &S, index_key: SecretBytes<32>, key: SecretText) -> Result<Operator, String>
+where
+    S: CredentialIndex + AuditLog + OperatorStore + Clone + 'static,
+{
+    let operator = admit(store, index_key, key).await?;
     let event = operator_draft(&operator, ROTATE, "master_key", "tenant_keys");
-    store.append_operator_events(&operator, vec![event]).await.map_err(|error| error.to_string())?;
-    store.rewrap_keys(&operator).await.map_err(|error| error.to_string())
+    store.append_operator_events(&operator, vec![event]).await.map_err(said)?;
+    Ok(operator)
 }
 
 /// The operator behind a key, by the same authentication as over HTTP.
-async fn admit(store: &EmbeddedStore, key: SecretText) -> Result<Operator, String> {
-    let index_key = store.index_key().map_err(|error| error.to_string())?;
+async fn admit<S>(store: &S, index_key: SecretBytes<32>, key: SecretText) -> Result<Operator, String>
+where
+    S: CredentialIndex + AuditLog + Clone + 'static,
+{
     let shared = Arc::new(store.clone());
     let env = system::env();
     let authenticator = Authenticator::new(
@@ -138,7 +180,7 @@ async fn admit(store: &EmbeddedStore, key: SecretText) -> Result<Operator, Strin
             Ok(operator)
         }
         Ok(Caller::Tenant(_) | Caller::Grant(_)) | Err(_) => {
-            Err("the operator's key is not one of this folder's".to_owned())
+            Err("the operator's key is not one of this store's".to_owned())
         }
     }
 }

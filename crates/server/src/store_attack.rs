@@ -48,7 +48,6 @@ pub(crate) async fn run(wanted: WantedAttack) -> Result<Report, String> {
         env: administrator.env.clone(),
     };
     let attacker = Attacker::enter(&target).await.map_err(said)?;
-    let stage = Stage::set(&administrator, config).await?;
     let provisioner = Provisioner::new(
         administrator.admin_url.expose(),
         administrator.url.expose(),
@@ -57,12 +56,39 @@ pub(crate) async fn run(wanted: WantedAttack) -> Result<Report, String> {
         administrator.env.clone(),
     )
     .map_err(said)?;
-    let attempts = tokio::select! {
-        attempts = stage.play(&attacker) => attempts?,
-        () = provisioner.serve(std::future::pending()) => return Err("homes could not be made".to_owned()),
+    let mut attempts = Vec::new();
+    let played = async { Stage::set(&administrator, config).await?.play(&attacker, &mut attempts).await };
+    let played = tokio::select! {
+        played = played => played,
+        () = provisioner.serve(std::future::pending()) => Err("homes could not be made".to_owned()),
     };
+    if let Err(why) = played {
+        explain(&attacker, why, &mut attempts).await?;
+    }
     let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Report::of(attempts.into_iter().map(attempt).collect(), &wanted.only, millis))
+}
+
+/// Names the mistakes by which the server's own statements came to nothing, and says that they did. Where nothing is wrong
+/// in the database, the suite could not run.
+async fn explain(attacker: &Attacker, why: String, attempts: &mut Vec<Attempt>) -> Result<(), String> {
+    let leaks = |all: &[Attempt]| all.iter().any(|it| matches!(it.outcome, Outcome::Leak(_)));
+    if why != INTERRUPTED && !leaks(attempts) {
+        let found = attacker.survey().await;
+        attempts.extend(found.map_err(|error| format!("{why}; and then: {error}"))?);
+    }
+    if why == INTERRUPTED || !leaks(attempts) {
+        return Err(why);
+    }
+    attempts.push(Attempt {
+        tier: "pooled",
+        statement: "every statement",
+        place: "two throwaway tenants".to_owned(),
+        attack: "what only two tenants show",
+        outcome: Outcome::Unattacked(why),
+        millis: 0,
+    });
+    Ok(())
 }
 
 fn attempt(it: Attempt) -> verify::Attempt {
@@ -124,7 +150,7 @@ impl Stage {
     }
 
     /// Makes the tenants, attacks them, and removes them.
-    async fn play(self, attacker: &Attacker) -> Result<Vec<Attempt>, String> {
+    async fn play(self, attacker: &Attacker, attempts: &mut Vec<Attempt>) -> Result<(), String> {
         let Self { wired, store, operator, listener, _scratch } = self;
         let mut signals = Signals::listen()?;
         let app = wired.app.clone();
@@ -148,13 +174,13 @@ impl Stage {
             stopped.store(true, Ordering::Relaxed);
             std::future::pending().await
         };
-        let attempts = tokio::select! {
-            attempts = attack(&app, (&operator, &grant), (Client::new(url), attacker), &stopped) => attempts,
+        let played = tokio::select! {
+            played = attack((&app, &operator, &grant), (Client::new(url), attacker), &stopped, attempts) => played,
             () = serving => Err("the server ended".to_owned()),
             () = told => Err(INTERRUPTED.to_owned()),
         };
-        clear(&app, &store, &operator).await?;
-        attempts
+        let cleared = clear(&app, &store, &operator).await;
+        played.and(cleared)
     }
 }
 
@@ -175,13 +201,12 @@ async fn clear(app: &App, store: &PostgresStore, operator: &Operator) -> Result<
 }
 
 async fn attack(
-    app: &App,
-    (operator, grant): (&Operator, &VerifyGrantRow),
+    (app, operator, grant): (&App, &Operator, &VerifyGrantRow),
     (client, attacker): (Client, &Attacker),
     stopped: &AtomicBool,
-) -> Result<Vec<Attempt>, String> {
+    attempts: &mut Vec<Attempt>,
+) -> Result<(), String> {
     let go_on = || if stopped.load(Ordering::Relaxed) { Err(INTERRUPTED.to_owned()) } else { Ok(()) };
-    let mut attempts = Vec::new();
     let mut slots = 0..;
     for isolation in app.platform.isolations() {
         let mut sides = Vec::new();
@@ -202,7 +227,7 @@ async fn attack(
             attempts.extend(attacker.attack(&sides).await.map_err(said)?);
         }
     }
-    Ok(attempts)
+    Ok(())
 }
 
 /// The signals by which people and supervisors end a process. From here on they end what is to be cleaned up after.

@@ -15,6 +15,8 @@ pub struct LocalLeases(Mutex<Held>);
 #[derive(Default)]
 struct Held {
     runs: HashMap<(TenantId, RunId), Holder>,
+    /// Tenants none of whose runs is given to anybody, who said so, and until when.
+    paused: HashMap<(TenantId, WorkerId), Timestamp>,
     /// Given to nobody twice, so that it need not be kept for each run.
     last_fence: u64,
 }
@@ -82,8 +84,12 @@ impl LocalLeases {
         (now, term): (Timestamp, Duration),
     ) -> Vec<Claim> {
         let mut held = self.held();
+        held.paused.retain(|_, until| now < *until);
         let give = |wanted: &Wanted| {
             let place = (wanted.tenant, wanted.run);
+            if held.paused.keys().any(|(tenant, _)| *tenant == wanted.tenant) {
+                return Claim::Taken;
+            }
             if held.runs.get(&place).is_some_and(|holder| now < holder.until) {
                 return Claim::Taken;
             }
@@ -136,6 +142,16 @@ impl LocalLeases {
         for (_, holder) in held.runs.iter_mut().filter(|((of, _), _)| *of == tenant) {
             (holder.fence, holder.revoked) = (fence, true);
         }
+    }
+
+    /// As [`store::Leases::pause`] says.
+    pub fn pause(&self, tenant: TenantId, by: WorkerId, until: Timestamp) {
+        self.held().paused.insert((tenant, by), until);
+    }
+
+    /// As [`store::Leases::resume`] says.
+    pub fn resume(&self, tenant: TenantId, by: WorkerId) {
+        self.held().paused.remove(&(tenant, by));
     }
 
     /// As [`store::Leases::held`] says.

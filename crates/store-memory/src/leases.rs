@@ -60,6 +60,22 @@ impl Leases for MemoryStore {
         Ok(())
     }
 
+    async fn pause(
+        &self,
+        _: &Operator,
+        tenant: TenantId,
+        by: WorkerId,
+        term: Duration,
+    ) -> Result<(), StoreError> {
+        self.leases.pause(tenant, by, self.env.now().plus(term));
+        Ok(())
+    }
+
+    async fn resume(&self, _: &Operator, tenant: TenantId, by: WorkerId) -> Result<(), StoreError> {
+        self.leases.resume(tenant, by);
+        Ok(())
+    }
+
     async fn held(&self, _: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
         Ok(self.leases.count(tenant, self.env.now()))
     }

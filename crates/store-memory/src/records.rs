@@ -164,10 +164,10 @@ impl RecordStore for MemoryStore {
         commit: Commit,
     ) -> Result<(), StoreError> {
         self.write(access.tenant(), commit, |tables| {
-            if settings.indexes.len() > 16 {
+            if settings.fields().count() > 16 {
                 return Err(StoreError::Invalid("A collection has at most 16 indexes.".into()));
             }
-            settings.indexes.iter().try_for_each(|field| check_field(field))?;
+            settings.fields().try_for_each(|field| check_field(field))?;
             tables.collections.insert(collection.clone(), settings);
             Ok(())
         })

@@ -18,11 +18,11 @@ use store_core::backup::{BackupError, Content, Manifest};
 use tokio::sync::mpsc;
 
 /// The version of the tables whose rows are written.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 /// The tables that a restore brings back, each after those that it refers to. The audit log, usage and
 /// idempotency keys are not among them, since they cannot be taken back.
-pub(crate) const TABLES: [&str; 7] =
-    ["object", "collection", "record", "record_token", "run", "run_part", "delivery"];
+pub(crate) const TABLES: [&str; 8] =
+    ["object", "collection", "record", "record_token", "record_range", "run", "run_part", "delivery"];
 /// How many rows are under way at once.
 const ROWS_AT_ONCE: u32 = 200;
 /// How many times that many wait for the disk.

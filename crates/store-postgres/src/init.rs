@@ -43,6 +43,12 @@ pub enum SetupError {
         "another server is on this database, and several need `[limits] redis_url`, where they count together"
     )]
     Taken,
+    /// Others are on the database who may not be.
+    #[error(
+        "others are connected to the database or to tenants' own: stop the servers, workers and the provisioner, and a \
+         pooler's connections, of these roles: {0}"
+    )]
+    InUse(String),
     /// The master key is another.
     #[error("the database was made under another master key")]
     WrongMasterKey,

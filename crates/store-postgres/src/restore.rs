@@ -141,7 +141,8 @@ async fn begin(txn: &Txn, manifest: &Manifest, options: RestoreOptions) -> Resul
     txn.stores(-counted(txn).await?);
     txn.changes_runs();
     let kept = "kind NOT IN ('api_key', 'signing_key', 'agent', 'credential')";
-    for (table, which) in [("object", kept), ("collection", "true"), ("record", "true"), ("run", "true")] {
+    let all = ["collection", "record", "run_part", "run"].map(|table| (table, "true"));
+    for (table, which) in std::iter::once(("object", kept)).chain(all) {
         txn.execute_typed(&format!("DELETE FROM {table} WHERE {OWN} AND {which}"), &[]).await?;
     }
     Ok(generation)

@@ -4,7 +4,7 @@ use crate::error::Fault;
 use tokio_postgres::Client;
 
 /// Tables that belong to tenants, each row to one.
-pub(crate) const TENANT_TABLES: [&str; 13] = [
+pub(crate) const TENANT_TABLES: [&str; 14] = [
     "log_head",
     "audit_event",
     "merkle_node",
@@ -12,6 +12,7 @@ pub(crate) const TENANT_TABLES: [&str; 13] = [
     "collection",
     "record",
     "record_token",
+    "record_range",
     "run",
     "run_part",
     "delivery",
@@ -66,6 +67,7 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
         (Part::Platform, include_str!("schema/platform_7.sql")),
         (Part::Tenant, include_str!("schema/tenant_7.sql")),
     ],
+    &[(Part::Tenant, include_str!("schema/tenant_8.sql"))],
 ];
 
 /// The newest version.

@@ -227,6 +227,34 @@ pub async fn a_tenants_runs_are_taken_from_everybody<B: Backend>(world: World<B>
     held(&world, worker(2), wanted(world.one, 1, 9)).await;
 }
 
+pub async fn a_paused_tenants_runs_are_given_to_nobody<B: Backend>(world: World<B>) {
+    let (store, operator) = (world.store(), &world.operator);
+    for (tenant, _) in world.tenants() {
+        begin(&world, tenant, [1, 2]).await;
+    }
+    let before = held(&world, worker(1), wanted(world.one, 1, 9)).await;
+    for by in [worker(7), worker(8), worker(7)] {
+        store.pause(operator, world.one, by, TERM).await.unwrap();
+    }
+    begin(&world, world.one, [3]).await;
+    let all: Vec<_> = (1..=3).map(|number| wanted(world.one, number, 9)).collect();
+    assert_eq!(store.claim(worker(2), &all, TERM).await, Ok(vec![Claim::Taken; 3]));
+    held(&world, worker(2), wanted(world.two, 2, 9)).await;
+    // Whoever has one goes on with it until it is taken away.
+    assert_eq!(store.renew(&[(world.one, before)], TERM).await, Ok(Vec::new()));
+    assert_eq!(moved(&world, world.one, before).await, Ok(()));
+    // Another's pause is not over with the first, nor with an end that the neighbour is told.
+    store.resume(operator, world.one, worker(7)).await.unwrap();
+    store.resume(operator, world.two, worker(8)).await.unwrap();
+    assert_eq!(store.claim(worker(2), &all, TERM).await, Ok(vec![Claim::Taken; 3]));
+    store.resume(operator, world.one, worker(8)).await.unwrap();
+    let claims = store.claim(worker(2), &all, TERM).await.unwrap();
+    assert!(matches!(claims[..], [Claim::Taken, Claim::Held(_), Claim::Held(_)]), "{claims:?}");
+    // It ends by itself.
+    store.pause(operator, world.two, worker(7), Duration::ZERO).await.unwrap();
+    held(&world, worker(2), wanted(world.two, 1, 9)).await;
+}
+
 pub async fn what_is_over_is_nobodys<B: Backend>(world: World<B>) {
     begin(&world, world.one, [1]).await;
     let store = world.store();

@@ -63,7 +63,7 @@ macro_rules! conformance {
             keys: differ_by_tenant_and_purpose, work_is_marked_until_it_ends, who_has_stored_something_is_listed;
             leases: a_run_is_held_by_one, as_many_of_a_tenant_as_may_be, counted_also_at_once, who_lost_a_run_writes_nothing,
                 a_lease_ends_by_itself, the_oldest_of_each_tenant_are_found, a_tenants_runs_are_taken_from_everybody,
-                what_is_over_is_nobodys;
+                a_paused_tenants_runs_are_given_to_nobody, what_is_over_is_nobodys;
             platform: tenants_are_made_once, a_stale_change_is_refused, regions_and_plans_are_checked, an_isolation_is_offered_and_stays,
                 plans_hold_from_the_next_request_on, templates_count_versions, endpoints_are_listed_by_name,
                 credentials_are_found_until_revoked, last_uses_are_a_tenants_own, tenants_are_listed_in_pages;

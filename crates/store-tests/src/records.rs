@@ -236,9 +236,9 @@ pub async fn cursors_open_their_own_query_alone<B: Backend>(world: World<B>) {
 }
 
 pub async fn indexes_change_no_answer<B: Backend>(world: World<B>) {
-    let declare = async |fields: &[&str]| {
-        let indexes = fields.iter().map(|field| (*field).to_owned()).collect();
-        let settings = CollectionSettings { indexes };
+    let declare = async |fields: &[&str], ranges: &[&str]| {
+        let named = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect();
+        let settings = CollectionSettings { indexes: named(fields), range_indexes: named(ranges) };
         world
             .visit(world.one, async |tenant| {
                 let access = tenant.authorize::<Update<on::Record>>().unwrap();
@@ -249,9 +249,12 @@ pub async fn indexes_change_no_answer<B: Backend>(world: World<B>) {
     };
     crate::filters::fill(&world).await;
     crate::filters::check_all(&world).await;
-    declare(&["text", "number", "mixed", "deep.er", "created_at"]).await;
-    crate::filters::check_all(&world).await;
-    declare(&["text"]).await;
+    let all = ["text", "number", "mixed", "deep.er", "created_at"];
+    for (fields, ranges) in [(&all[..], &[][..]), (&[], &all), (&["text", "mixed"], &["text", "number"])] {
+        declare(fields, ranges).await;
+        crate::filters::check_all(&world).await;
+    }
+    declare(&["text"], &[]).await;
     crate::filters::check_all(&world).await;
     for (tenant, fields) in [(world.one, vec!["text".to_owned()]), (world.two, Vec::new())] {
         world
@@ -271,7 +274,7 @@ pub async fn what_cannot_be_indexed_is_refused<B: Backend>(world: World<B>) {
             let many: Vec<_> = (0..17).map(|number| format!("field{number}")).collect();
             let strange = ["a'b", "", "a..b", "-a", "a\") WHERE 1; --"].map(|field| vec![field.to_owned()]);
             for indexes in strange.into_iter().chain([many]) {
-                let settings = CollectionSettings { indexes };
+                let settings = CollectionSettings { indexes, range_indexes: Vec::new() };
                 let declared =
                     world.store().declare_collection(&access, &contacts(), settings, Commit::default()).await;
                 assert!(matches!(declared, Err(StoreError::Invalid(_))), "{declared:?}");

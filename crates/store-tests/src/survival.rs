@@ -24,7 +24,7 @@ async fn fill<B: Backend>(world: &World<B>) {
             .visit(tenant, async |tenant| {
                 let store = world.store();
                 let access = tenant.authorize::<Update<on::Record>>().unwrap();
-                let indexes = CollectionSettings { indexes: vec!["who".into()] };
+                let indexes = CollectionSettings { indexes: vec!["who".into()], ..Default::default() };
                 let collection = records::contacts();
                 store.declare_collection(&access, &collection, indexes, Commit::default()).await.unwrap();
                 records::create(store, &tenant, record(1, json!({"who": word}))).await.unwrap();

@@ -67,6 +67,20 @@ pub trait Leases: Send + Sync {
     /// Takes all runs of a tenant away from whoever has them, and gives them to nobody.
     async fn revoke(&self, operator: &Operator, tenant: TenantId) -> Result<(), StoreError>;
 
+    /// Gives no run of a tenant's to whoever claims one, those that are made meanwhile included, for as long as this. Said
+    /// again it lasts from then on, so that it ends by itself where whoever said so, `by`, is no more. Leases that there
+    /// are stay as they are.
+    async fn pause(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        by: WorkerId,
+        term: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Ends the pause that the same has said.
+    async fn resume(&self, operator: &Operator, tenant: TenantId, by: WorkerId) -> Result<(), StoreError>;
+
     /// How many of a tenant's runs somebody may still be acting on: leases that were neither let go of nor have ended.
     async fn held(&self, operator: &Operator, tenant: TenantId) -> Result<u64, StoreError>;
 }

@@ -51,9 +51,20 @@ pub struct RecordQuery {
 /// What was declared of a collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CollectionSettings {
-    /// Fields that queries by equality, range and order find by an index. At most 16.
+    /// Fields that queries by equality find by an index, and by range and order where the store is embedded.
     #[serde(default)]
     pub indexes: Vec<String>,
+    /// Fields that queries by equality, range and order find by an index. On PostgreSQL their values stand in clear, and
+    /// those of other fields do not. At most 16 with the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub range_indexes: Vec<String>,
+}
+
+impl CollectionSettings {
+    /// Every field that is declared, of whichever kind its index is.
+    pub fn fields(&self) -> impl Iterator<Item = &String> {
+        self.indexes.iter().chain(&self.range_indexes)
+    }
 }
 
 /// Keeps records.

@@ -91,6 +91,20 @@ impl Leases for NodeStore {
         self.over("revoke", self.truth.revoke(operator, tenant)).await
     }
 
+    async fn pause(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        by: WorkerId,
+        term: Duration,
+    ) -> Result<(), StoreError> {
+        self.over("pause", self.truth.pause(operator, tenant, by, term)).await
+    }
+
+    async fn resume(&self, operator: &Operator, tenant: TenantId, by: WorkerId) -> Result<(), StoreError> {
+        self.over("resume", self.truth.resume(operator, tenant, by)).await
+    }
+
     async fn held(&self, operator: &Operator, tenant: TenantId) -> Result<u64, StoreError> {
         self.over("held", Leases::held(&self.truth, operator, tenant)).await
     }

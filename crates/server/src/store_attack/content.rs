@@ -37,8 +37,8 @@ pub(super) async fn fill(app: &App, client: &Client, key: SecretText) -> Result<
 }
 
 async fn ask(owner: &Client, canary: &str) -> Result<(), CallError> {
-    owner.put("/v1/records/contacts", &json!({"indexes": ["email"]})).await?;
-    let record = json!({"name": canary, "email": format!("{canary}@example.com")});
+    owner.put("/v1/records/contacts", &json!({"indexes": ["email"], "range_indexes": ["score"]})).await?;
+    let record = json!({"name": canary, "email": format!("{canary}@example.com"), "score": 1});
     once(owner, "/v1/records/contacts", &record).await?;
     owner.post("/v1/agents", &json!({"name": canary, "description": canary})).await?;
     let key = json!({"kind": "api_key", "key": canary, "hosts": [NOWHERE]});

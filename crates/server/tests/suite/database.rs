@@ -45,7 +45,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    fn write_key(&self, name: &str, seed: u8) {
+    pub(crate) fn write_key(&self, name: &str, seed: u8) {
         let text = (0..32u8).fold(String::new(), |mut text, at| {
             let _ = write!(text, "{:02x}", at.wrapping_mul(37).wrapping_add(seed));
             text

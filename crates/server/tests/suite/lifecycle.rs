@@ -6,7 +6,7 @@ use client::Answer;
 use http::Method;
 use serde_json::json;
 
-async fn back_up(server: &Server, tenant: &Tenant) -> Bytes {
+pub(crate) async fn back_up(server: &Server, tenant: &Tenant) -> Bytes {
     let answer = send(&server.operator, Method::POST, &format!("/v1/tenants/{}/backup", tenant.id)).await;
     let answer = answer.accepted().unwrap();
     assert_eq!(answer.header("content-type"), Some("application/octet-stream"));

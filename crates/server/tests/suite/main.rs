@@ -59,6 +59,8 @@ mod records;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod rude;
 #[cfg(test)]
 mod samples;

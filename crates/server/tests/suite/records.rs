@@ -20,10 +20,10 @@ async fn records_are_filtered_ordered_and_paged() {
     let server = Server::start();
     let (tenant, other) = (server.tenant("Acme").await, server.tenant("Other").await);
     filled(&tenant).await;
-    for declared in [false, true] {
-        if declared {
-            let indexes = json!({"indexes": ["score"]});
-            assert_eq!(tenant.owner.put("/v1/records/leads", &indexes).await.unwrap(), indexes);
+    let declarations = [json!({"indexes": ["score"]}), json!({"indexes": [], "range_indexes": ["score"]})];
+    for declared in [None, Some(&declarations[0]), Some(&declarations[1])] {
+        if let Some(indexes) = declared {
+            assert_eq!(tenant.owner.put("/v1/records/leads", indexes).await.unwrap(), *indexes);
         }
         let path = "/v1/records/leads?filter=score%20ge%205&sort=-score&limit=2";
         let first = tenant.owner.get(path).await.unwrap();

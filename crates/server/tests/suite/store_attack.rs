@@ -93,7 +93,7 @@ async fn a_mistake_in_a_database_is_named_and_a_server_may_run_meanwhile() {
 
 // What is made for the attacks is removed by the store's own statements, to which nothing else is open but by mistake.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_database_loses_nothing_of_its_tenants() {
+async fn an_open_database_loses_nothing_of_its_tenants_and_each_open_table_is_named() {
     let place = Place::make();
     let real = {
         let server = place.serve();
@@ -116,15 +116,31 @@ async fn an_open_database_loses_nothing_of_its_tenants() {
     };
     let before = kept().await;
     assert_eq!(before.0 % 100, 3);
-    for tables in
-        [&["record"][..], &["record", "record_token", "object", "run", "call", "log_head", "audit_event"]]
-    {
+    let off = "ALTER TABLE pooled.{} DISABLE ROW LEVEL SECURITY";
+    let gone = "DROP POLICY own ON pooled.{}; DROP POLICY only_own ON pooled.{}";
+    for (mistake, tables, attack) in [
+        (off, &["record"][..], "row-level security that does not hold for everybody"),
+        (
+            off,
+            &["record_token", "object", "run", "call", "log_head", "audit_event"],
+            "row-level security that does not hold for everybody",
+        ),
+        (gone, &["collection", "merkle_node"], "a policy that is wider than ours, or another"),
+    ] {
         for table in tables {
-            let open = format!("ALTER TABLE pooled.{table} DISABLE ROW LEVEL SECURITY");
-            admin.batch_execute(&open).await.unwrap();
+            admin.batch_execute(&mistake.replace("{}", table)).await.unwrap();
         }
-        let (output, _) = place.attacked();
-        assert!(!output.status.success(), "{output:?}");
+        let (output, report) = place.attacked();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let leaks = report["leaks"].as_array().unwrap();
+        let named = |place: String, attack: &str| {
+            leaks.iter().any(|it| it["place"] == place.as_str() && it["attack"] == attack)
+        };
+        for table in tables {
+            let about = if mistake == off { "pg_class" } else { "pg_policy" };
+            assert!(named(format!("{about} of pooled.{table}"), attack), "{table}");
+        }
+        assert!(named("pooled.record".to_owned(), "the transaction says no tenant"), "rows that are there");
         assert_eq!(kept().await, before, "{output:?}");
     }
 }

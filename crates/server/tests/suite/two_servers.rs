@@ -1,5 +1,6 @@
 //! Two servers on one database, which count in one Redis: what one begins the other ends, and nothing is done twice.
 
+mod restoring;
 mod without_redis;
 
 use crate::database::{Place, assert_nothing_leaks};

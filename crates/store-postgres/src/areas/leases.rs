@@ -2,6 +2,7 @@
 //! table, of the others in their own homes.
 
 mod elsewhere;
+mod pause;
 
 use crate::PostgresStore;
 use crate::error::Fault;
@@ -49,6 +50,8 @@ const CLAIM: &str = "WITH asked AS (
     ), free AS (
         SELECT work.tenant_id, work.id, asked.at_once, asked.place FROM WORK AS work JOIN asked USING (tenant_id, id)
         WHERE work.kind = 'run' AND (work.held_until IS NULL OR work.held_until <= clock_timestamp())
+            AND NOT EXISTS(SELECT 1 FROM WORK AS paused WHERE paused.tenant_id = work.tenant_id
+                AND paused.kind = 'pause' AND paused.held_until > clock_timestamp())
         FOR UPDATE OF work SKIP LOCKED
     ), held AS (
         SELECT tenant_id, count(*) AS count FROM WORK
@@ -98,6 +101,14 @@ const REVOKE: &str = "UPDATE WORK AS work SET fence = fence + 1, revoked = true
 
 const HELD: &str = "SELECT count(*) FROM WORK AS work
     WHERE tenant_id = $1 AND kind = 'run' AND held_until > clock_timestamp()";
+
+/// Whoever gives runs of these tenants away holds their rows meanwhile, in the same order as everybody.
+fn turn(own: Option<TenantId>) -> &'static str {
+    match own {
+        Some(_) => "SELECT 1 FROM log_head WHERE tenant_id = ANY($1) FOR UPDATE",
+        None => "SELECT 1 FROM tenantry.tenant WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+    }
+}
 
 /// A statement about the runs of a home.
 fn of(home: &Home, statement: &str) -> String {
@@ -217,15 +228,10 @@ impl Home {
         let runs: Vec<Vec<u8>> = wanted.iter().map(|it| it.run.to_bytes().to_vec()).collect();
         let most: Vec<i64> = wanted.iter().map(|it| i64::try_from(it.at_once).unwrap_or(i64::MAX)).collect();
         let (worker_bytes, term) = (worker.to_bytes(), millis(term));
-        // Whoever gives a tenant's runs away holds this row meanwhile, in the same order as everybody.
-        let turn = match own {
-            Some(_) => "SELECT 1 FROM log_head WHERE tenant_id = ANY($1) FOR UPDATE",
-            None => "SELECT 1 FROM tenantry.tenant WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
-        };
         let rows = self
             .about_runs(
                 own,
-                Some((turn, params![tenants => BYTEA_ARRAY])),
+                Some((turn(own), params![tenants => BYTEA_ARRAY])),
                 (
                     CLAIM,
                     params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, most => INT8_ARRAY,
@@ -313,7 +319,7 @@ impl Leases for PostgresStore {
         let (id, run_bytes, holder) = (tenant.id().to_bytes(), run.to_bytes(), worker.to_bytes());
         let values = params![id.as_slice() => BYTEA, run_bytes.as_slice() => BYTEA, holder.as_slice() => BYTEA,
             millis(term) => FLOAT8];
-        let rows = self.about_one(tenant.id(), (TAKE, values), |rows| !rows.is_empty()).await?;
+        let rows = self.about_one(tenant.id(), None, (TAKE, values), |rows| !rows.is_empty()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let fence = row.try_get::<_, i64>(0).map_err(Fault::from)?.cast_unsigned();
         Ok(Some(Lease { run, worker, fence }))
@@ -333,6 +339,20 @@ impl Leases for PostgresStore {
     async fn revoke(&self, _: &Operator, tenant: TenantId) -> Result<(), StoreError> {
         self.about_all(tenant, REVOKE).await?;
         Ok(())
+    }
+
+    async fn pause(
+        &self,
+        _: &Operator,
+        tenant: TenantId,
+        by: WorkerId,
+        term: Duration,
+    ) -> Result<(), StoreError> {
+        Ok(self.give_nothing(tenant, by, term).await?)
+    }
+
+    async fn resume(&self, _: &Operator, tenant: TenantId, by: WorkerId) -> Result<(), StoreError> {
+        Ok(self.give_again(tenant, by).await?)
     }
 
     async fn held(&self, _: &Operator, tenant: TenantId) -> Result<u64, StoreError> {

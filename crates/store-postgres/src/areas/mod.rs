@@ -7,6 +7,7 @@ mod lifecycle;
 mod objects;
 mod operators;
 mod platform;
+mod ranges;
 mod records;
 mod rekey;
 mod runs;
@@ -14,7 +15,7 @@ mod usage;
 mod work;
 
 pub(crate) use leases::lease as held_by;
-pub(crate) use records::index_anew;
+pub(crate) use records::{index_anew, settings as collection_settings};
 
 use crate::error::Fault;
 use store::StoreError;

@@ -1,6 +1,7 @@
 //! Records: sealed documents. A filter or an order over their fields is evaluated here and not in the database; a
-//! declared index finds what can be equal to a value.
+//! declared index finds what can be equal to a value, and one that is declared for ranges what can be beyond it.
 
+use super::ranges;
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Session, params};
@@ -22,6 +23,7 @@ use store_core::query::{Key, check_field, field, holds};
 use tokio_postgres::Row;
 
 const RECORD: &str = "SELECT id, created_at, updated_at, version, data FROM record WHERE collection = $1";
+const DECLARED: &str = "SELECT indexes, range_indexes FROM collection WHERE name = $1";
 const MAX_INDEXES: usize = 16;
 
 fn record(handle: &TenantHandle, collection: &Slug, row: &Row) -> Result<Record, Fault> {
@@ -43,10 +45,14 @@ async fn find(txn: &Txn, collection: &Slug, id: RecordId) -> Result<(Record, i64
     Ok((record(&txn.handle, collection, &row)?, row.try_get::<_, &[u8]>(4)?.len() as i64))
 }
 
-async fn indexes(session: &Session, collection: &Slug) -> Result<Vec<String>, Fault> {
-    let select = "SELECT indexes FROM collection WHERE name = $1";
-    let row = session.query_typed_opt(select, params![collection.as_str() => TEXT]).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
+async fn declared(session: &Session, collection: &Slug) -> Result<CollectionSettings, Fault> {
+    let row = session.query_typed_opt(DECLARED, params![collection.as_str() => TEXT]).await?;
+    row.as_ref().map_or_else(|| Ok(CollectionSettings::default()), settings)
+}
+
+pub(crate) fn settings(row: &Row) -> Result<CollectionSettings, Fault> {
+    let range_indexes: Option<_> = row.try_get(1)?;
+    Ok(CollectionSettings { indexes: row.try_get(0)?, range_indexes: range_indexes.unwrap_or_default() })
 }
 
 /// The token of a field's value, which is the same for all that a filter takes for equal. Only text, numbers and
@@ -81,15 +87,15 @@ async fn put_tokens(
     Ok(())
 }
 
-/// Puts the tokens of every record of a collection, as is declared of it.
+/// Puts every record of a collection into its indexes, as is declared of them.
 pub(crate) async fn index_anew(
     session: &Session,
     handle: &TenantHandle,
     collection: &Slug,
 ) -> Result<(), Fault> {
-    let fields = indexes(session, collection).await?;
+    let declared = declared(session, collection).await?;
     for row in session.query_typed(RECORD, params![collection.as_str() => TEXT]).await? {
-        put_tokens(session, handle, &record(handle, collection, &row)?, &fields).await?;
+        put_indexes(session, handle, &record(handle, collection, &row)?, &declared).await?;
     }
     Ok(())
 }
@@ -106,8 +112,30 @@ async fn put(txn: &Txn, record: &Record, length: i64, limit: Option<u64>) -> Res
     let values = params![collection => TEXT, id => TEXT, record.created_at.millis() => INT8,
         record.updated_at.millis() => INT8, record.version.cast_signed() => INT8, data => BYTEA];
     txn.execute_typed(put, values).await?;
-    let fields = indexes(txn, &record.collection).await?;
-    if fields.is_empty() { Ok(()) } else { put_tokens(txn, &txn.handle, record, &fields).await }
+    let declared = declared(txn, &record.collection).await?;
+    if declared.indexes.is_empty() && declared.range_indexes.is_empty() {
+        return Ok(());
+    }
+    put_indexes(txn, &txn.handle, record, &declared).await
+}
+
+async fn put_indexes(
+    session: &Session,
+    handle: &TenantHandle,
+    record: &Record,
+    declared: &CollectionSettings,
+) -> Result<(), Fault> {
+    put_tokens(session, handle, record, &declared.indexes).await?;
+    ranges::put(session, record, &ranged(declared)).await
+}
+
+/// The fields with a range index. The record's own columns need none.
+fn ranged(declared: &CollectionSettings) -> Vec<String> {
+    declared.range_indexes.iter().filter(|name| !is_column(name)).cloned().collect()
+}
+
+fn is_column(name: &str) -> bool {
+    matches!(name, "id" | "created_at" | "updated_at")
 }
 
 /// The records that may be what the query asks for: by an index where one helps, else the whole collection.
@@ -115,17 +143,26 @@ async fn candidates(
     handle: &TenantHandle,
     session: &Session,
     query: &RecordQuery,
+    after: Option<&(Key, RecordId)>,
 ) -> Result<Vec<Row>, Fault> {
     let collection = query.collection.as_str();
-    let fields = indexes(session, &query.collection).await?;
-    let indexed =
-        |name: &String| fields.contains(name) && !matches!(name.as_str(), "id" | "created_at" | "updated_at");
+    let declared = declared(session, &query.collection).await?;
+    let indexed = |name: &String| declared.indexes.contains(name) && !is_column(name);
     let equal = query.filter.0.iter().filter(|it| it.operator == FilterOperator::Equal && indexed(&it.field));
     let tokens: Vec<_> = equal.filter_map(|it| token(handle, &it.field, &it.value)).collect();
     if let Some(token) = tokens.first() {
         let select =
             format!("{RECORD} AND id IN (SELECT id FROM record_token WHERE collection = $1 AND token = $2)");
         return Ok(session.query_typed(&select, params![collection => TEXT, token => BYTEA]).await?);
+    }
+    let ranged = ranged(&declared);
+    if let Some(found) = ranges::filtered(session, query, (RECORD, &ranged)).await? {
+        return Ok(found);
+    }
+    if query.filter.0.is_empty()
+        && let Some(found) = ranges::sorted(session, query, (RECORD, &ranged), after).await?
+    {
+        return Ok(found);
     }
     Ok(session.query_typed(RECORD, params![collection => TEXT]).await?)
 }
@@ -175,7 +212,7 @@ async fn page(handle: &TenantHandle, session: &Session, query: &RecordQuery) -> 
     };
     query.filter.0.iter().try_for_each(|comparison| holds(&nothing, comparison).map(drop))?;
     let mut found = Vec::new();
-    for row in candidates(handle, session, query).await? {
+    for row in candidates(handle, session, query, after.as_ref()).await? {
         let record = record(handle, &query.collection, &row)?;
         let mut wanted = after.as_ref().is_none_or(|after| compare(&place(&record), after).is_gt());
         for comparison in &query.filter.0 {
@@ -288,15 +325,16 @@ impl RecordStore for PostgresStore {
         settings: CollectionSettings,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        if settings.indexes.len() > MAX_INDEXES {
+        if settings.fields().count() > MAX_INDEXES {
             return Err(StoreError::Invalid(format!("A collection has at most {MAX_INDEXES} indexes.")));
         }
-        settings.indexes.iter().try_for_each(|field| check_field(field))?;
+        settings.fields().try_for_each(|field| check_field(field))?;
         let (collection, handle) = (collection.clone(), self.handle(access.tenant().id()).await?);
         let work = move |txn: Txn| async move {
-            let put = "INSERT INTO collection(name, indexes) VALUES($1, $2)
-                ON CONFLICT (tenant_id, name) DO UPDATE SET indexes = $2";
-            let values = params![collection.as_str() => TEXT, settings.indexes => TEXT_ARRAY];
+            let put = "INSERT INTO collection(name, indexes, range_indexes) VALUES($1, $2, $3)
+                ON CONFLICT (tenant_id, name) DO UPDATE SET indexes = $2, range_indexes = $3";
+            let values = params![collection.as_str() => TEXT, settings.indexes => TEXT_ARRAY,
+                settings.range_indexes => TEXT_ARRAY];
             txn.execute_typed(put, values).await?;
             index_anew(&txn, &txn.handle, &collection).await
         };
@@ -309,10 +347,8 @@ impl RecordStore for PostgresStore {
         access: &Access<'t, Read<on::Record>>,
         collection: &Slug,
     ) -> Result<Private<'t, CollectionSettings>, StoreError> {
-        let select = "SELECT indexes FROM collection WHERE name = $1";
-        self.read(access.tenant(), select, params![collection.as_str() => TEXT], |_, rows| {
-            let indexes = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
-            Ok(CollectionSettings { indexes })
+        self.read(access.tenant(), DECLARED, params![collection.as_str() => TEXT], |_, rows| {
+            rows.first().map_or_else(|| Ok(CollectionSettings::default()), settings)
         })
         .await
     }

@@ -100,6 +100,8 @@ async fn forget(txn: &Txn, before: Timestamp) -> Result<u64, Fault> {
         ids.push(row.try_get::<_, String>(0)?);
         txn.stores(-row.try_get::<_, i64>(1)?);
     }
+    let parts = format!("DELETE FROM run_part WHERE {OWN} AND run = ANY($1)");
+    txn.execute_typed(&parts, params![ids => TEXT_ARRAY]).await?;
     super::some_forgotten(
         txn.execute_typed(
             &format!("DELETE FROM run WHERE {OWN} AND id = ANY($1)"),

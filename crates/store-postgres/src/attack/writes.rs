@@ -31,7 +31,7 @@ const AS_OWN: &str = "INSERT INTO {t} SELECT (jsonb_populate_record(NULL::{t},
     $1::jsonb || jsonb_build_object('tenant_id', '\\x{own}'))).*";
 
 /// Refers to a row of another table.
-const REFERRING: [&str; 2] = ["record_token", "delivery"];
+const REFERRING: [&str; 3] = ["record_token", "record_range", "delivery"];
 
 pub(super) async fn attack(ground: &Ground<'_>, tally: &mut Tally) -> Result<(), SetupError> {
     let client = ground.attacker.link.connect().await?;

@@ -1,11 +1,12 @@
 //! The tenant's rows as lines: for the file that goes out, and for the comparison with one that came in.
 
+use crate::areas::collection_settings;
 use crate::error::Fault;
 use crate::home::{Home, Session};
 use crate::tenant::TenantHandle;
 use ids::TenantId;
 use serde_json::Value;
-use store::{CollectionSettings, RunEvent, StepRow};
+use store::{RunEvent, StepRow};
 use store_core::portable::Line;
 use tokio_postgres::Row;
 
@@ -19,7 +20,7 @@ type Table = (&'static str, fn(&TenantHandle, &Row) -> Result<Line, Fault>);
 const TABLES: [Table; 10] = [
     ("SELECT kind, id, owner, version, body FROM object", object),
     ("SELECT collection, id, created_at, updated_at, version, data FROM record", record),
-    ("SELECT name, indexes FROM collection", collection),
+    ("SELECT indexes, range_indexes, name FROM collection", collection),
     ("SELECT id, run, frozen, state FROM run", run),
     ("SELECT run, kind, place, body FROM run_part", part),
     ("SELECT token, run FROM delivery", delivery),
@@ -85,8 +86,8 @@ fn record(handle: &TenantHandle, row: &Row) -> Result<Line, Fault> {
 }
 
 fn collection(_: &TenantHandle, row: &Row) -> Result<Line, Fault> {
-    let settings = CollectionSettings { indexes: row.try_get(1)? };
-    Ok(Line::Collection { name: row.try_get(0)?, settings: written(&settings)? })
+    let settings = collection_settings(row)?;
+    Ok(Line::Collection { name: row.try_get(2)?, settings: written(&settings)? })
 }
 
 fn run(handle: &TenantHandle, row: &Row) -> Result<Line, Fault> {

@@ -102,7 +102,9 @@ impl<'a> Rows<'a> {
             Line::Collection { name, settings } => {
                 let settings: store::CollectionSettings = read(&settings)?;
                 self.collections.push(name.parse().map_err(|_| altered())?);
-                self.add("collection", json!({"name": name, "indexes": settings.indexes}));
+                let row = json!({"name": name, "indexes": settings.indexes,
+                    "range_indexes": settings.range_indexes});
+                self.add("collection", row);
             }
             Line::Run { run, state, definition, config, input } => {
                 self.take_run((&run, &state), (&definition, &config, &input))?;

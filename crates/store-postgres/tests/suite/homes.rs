@@ -282,8 +282,8 @@ fn an_older_home_waits_until_it_is_brought_to_this_version() {
         };
         let older = format!(
             "UPDATE tenantry.home SET version = 1; DROP TABLE {schema}.work;
-             DROP INDEX {schema}.run_by_status;
-             DROP TRIGGER run_is_gone ON {schema}.run; DROP FUNCTION {schema}.forget_parts;
+             DROP INDEX {schema}.run_by_status; DROP TABLE {schema}.record_range;
+             ALTER TABLE {schema}.collection DROP COLUMN range_indexes;
              ALTER TABLE {schema}.run_part ADD CONSTRAINT run_part_tenant_id_run_fkey
                 FOREIGN KEY (tenant_id, run) REFERENCES {schema}.run ON DELETE CASCADE;
              ALTER TABLE {schema}.log_head DROP COLUMN generation; COMMENT ON SCHEMA {schema} IS '1'",

@@ -14,6 +14,8 @@ mod moves;
 mod place;
 mod policies;
 mod pooled_connections;
+mod ranges;
+mod rotation;
 mod several_servers;
 mod tls;
 mod two_databases;

@@ -26,7 +26,7 @@ use store_tests::{audit_trail, out, records, runs};
 use tokio::sync::Notify;
 use tokio_postgres::Client;
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "log_head",
     "audit_event",
     "merkle_node",
@@ -34,6 +34,7 @@ const TABLES: [&str; 13] = [
     "collection",
     "record",
     "record_token",
+    "record_range",
     "run",
     "run_part",
     "delivery",
@@ -60,7 +61,8 @@ async fn fill(scene: &Scene, tenant: TenantId) {
         let store = &scene.store;
         let contacts = "contacts".parse().unwrap();
         let access = tenant.authorize::<Update<on::Record>>().unwrap();
-        let settings = CollectionSettings { indexes: vec!["who".to_owned()] };
+        let settings =
+            CollectionSettings { indexes: vec!["who".to_owned()], range_indexes: vec!["who".to_owned()] };
         store.declare_collection(&access, &contacts, settings, Commit::default()).await.unwrap();
         for number in 1..=20 {
             let data = json!({"who": format!("anna-{number}"), "text": "x".repeat(3000)});

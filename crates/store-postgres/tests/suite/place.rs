@@ -37,9 +37,21 @@ impl Place {
         init(admin(), &self.url(), &Tls::default(), self.kms(env).as_ref(), env).await.unwrap();
     }
 
+    pub fn master_key(&self) -> MasterKey {
+        MasterKey::load(&self.folder.path().join("master.key")).unwrap()
+    }
+
+    /// Another master key, which is made when it is first asked for.
+    pub fn another_key(&self, number: u8, env: &Env) -> MasterKey {
+        let path = self.folder.path().join(format!("{number}.key"));
+        if !path.exists() {
+            MasterKey::create_development(&path, env).unwrap();
+        }
+        MasterKey::load(&path).unwrap()
+    }
+
     pub fn kms(&self, env: &Env) -> Arc<FileKms> {
-        let key = MasterKey::load(&self.folder.path().join("master.key")).unwrap();
-        Arc::new(FileKms::new(env.clone(), key, None))
+        Arc::new(FileKms::new(env.clone(), self.master_key(), None))
     }
 
     /// The address of the database with the run-time role.

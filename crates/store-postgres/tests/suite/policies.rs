@@ -197,7 +197,7 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
         let before = "DROP FUNCTION tenantry.count_change() CASCADE; DROP TABLE tenantry.epoch;
             DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere, tenantry.move, tenantry.moved;
             DROP INDEX tenantry.work_by_due, pooled.run_by_status;
-            DROP TRIGGER run_is_gone ON pooled.run; DROP FUNCTION pooled.forget_parts;
+            DROP TABLE pooled.record_range; ALTER TABLE pooled.collection DROP COLUMN range_indexes;
             ALTER TABLE pooled.run_part ADD CONSTRAINT run_part_tenant_id_run_fkey
                 FOREIGN KEY (tenant_id, run) REFERENCES pooled.run ON DELETE CASCADE;
             ALTER TABLE tenantry.work DROP COLUMN holder, DROP COLUMN fence, DROP COLUMN held_until,

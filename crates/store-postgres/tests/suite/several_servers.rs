@@ -5,8 +5,8 @@ use context::{Create, CredentialIndex as _, IndexedSubject, KeyedHash, TenantSta
 use ids::{HookId, Id as _, TenantId, WorkerId, WorkflowId};
 use std::time::{Duration, Instant};
 use store::{
-    Claim, Commit, Isolation, Leases as _, Mark, PlatformStore as _, RunStore as _, TenantRow, Wanted,
-    WorkKind,
+    Claim, Commit, Isolation, Leases as _, Mark, PlatformStore as _, RestoreOptions, RunStore as _,
+    TenantLifecycle as _, TenantRow, Wanted, WorkKind,
 };
 use store_postgres::PostgresStore;
 use store_tests::samples;
@@ -108,4 +108,36 @@ async fn begin_run(scene: &Scene, tenant: TenantId) {
         scene.store.create_run(&access, run, None, Commit::default().and_mark(mark)).await
     });
     begun.await.unwrap();
+}
+
+// A pause is not among what a restore replaces, since whoever restores ends it.
+#[test]
+fn while_one_server_restores_a_tenant_another_gets_none_of_its_runs() {
+    run(async {
+        let scene = Scene::set().await;
+        scene.place().provision(&scene.env());
+        let (here, there): (&PostgresStore, &PostgresStore) = (&scene.store, scene.world.store());
+        let (operator, folder) = (scene.operator(), tempfile::TempDir::new().unwrap());
+        for (number, isolation) in
+            [Isolation::Pooled, Isolation::Schema, Isolation::Dedicated].iter().enumerate()
+        {
+            let tenant = scene.create(*isolation).await.unwrap();
+            begin_run(&scene, tenant).await;
+            let backup = folder.path().join(number.to_string());
+            here.backup(operator, tenant, &backup).await.unwrap();
+            let (restorer, other) = (WorkerId::from_bytes([7; 16]), WorkerId::from_bytes([8; 16]));
+            let wanted = [Wanted { tenant, run: samples::run_id(1), at_once: 9 }];
+            let options = RestoreOptions { allow_older: false, accept_loss: false };
+            here.pause(operator, tenant, restorer, TERM).await.unwrap();
+            assert_eq!(there.claim(other, &wanted, TERM).await, Ok(vec![Claim::Taken]), "{isolation}");
+            here.restore(operator, tenant, backup.clone(), options).await.unwrap();
+            here.pause(operator, tenant, restorer, TERM).await.unwrap();
+            assert_eq!(there.claim(other, &wanted, TERM).await, Ok(vec![Claim::Taken]), "{isolation}");
+            // Whoever restores and dies says it no more.
+            here.pause(operator, tenant, restorer, Duration::from_millis(300)).await.unwrap();
+            let claimed =
+                async || matches!(there.claim(other, &wanted, TERM).await.unwrap()[..], [Claim::Held(_)]);
+            assert!(until(async || claimed().await).await > Duration::from_millis(200), "{isolation}");
+        }
+    });
 }

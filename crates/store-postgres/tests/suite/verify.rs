@@ -90,12 +90,16 @@ impl Stage {
 async fn fill(scene: &Scene, visit: &Tenant<'_>, number: u8) {
     let store = &scene.store;
     let changes = visit.authorize::<Update<on::Record>>().unwrap();
-    let settings = CollectionSettings { indexes: vec!["who".to_owned()] };
+    let settings =
+        CollectionSettings { indexes: vec!["who".to_owned()], range_indexes: vec!["score".to_owned()] };
     let contacts = "contacts".parse().unwrap();
     store.declare_collection(&changes, &contacts, settings, commit(visit, "contacts")).await.unwrap();
     let creates = visit.authorize::<Create<on::Record>>().unwrap();
     let claimed = commit(visit, "record").claiming(Some(claim(&scene.env(), number)));
-    store.create_record(&creates, record(number, json!({"who": WORD})), claimed).await.unwrap();
+    store
+        .create_record(&creates, record(number, json!({"who": WORD, "score": number})), claimed)
+        .await
+        .unwrap();
     let begins = visit.authorize::<Create<on::Run>>().unwrap();
     let stored = stored_run(number, store_tests::samples::id(number), WORD);
     let (kind, id) = (WorkKind::Run, stored.run.id.to_bytes());

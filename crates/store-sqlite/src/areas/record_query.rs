@@ -207,10 +207,10 @@ const MAX_INDEXES: usize = 16;
 
 /// Refuses what cannot be indexed.
 pub(super) fn check_indexes(settings: &CollectionSettings) -> Result<(), Fault> {
-    if settings.indexes.len() > MAX_INDEXES {
+    if settings.fields().count() > MAX_INDEXES {
         return Err(StoreError::Invalid(format!("A collection has at most {MAX_INDEXES} indexes.")).into());
     }
-    settings.indexes.iter().try_for_each(|field| Field::named(field).map(drop))
+    settings.fields().try_for_each(|field| Field::named(field).map(drop))
 }
 
 /// Makes the indexes of a collection's row, partial and for this collection alone. Part of applying the
@@ -221,7 +221,7 @@ pub(crate) fn make_indexes(tables: &Executor, collection: &str, settings: &str) 
     check_indexes(&settings)?;
     let of_collection = format!("record_{}_", short_hash(collection.as_str()));
     let mut wanted = Vec::new();
-    for name in &settings.indexes {
+    for name in settings.fields() {
         let field = Field::named(name)?;
         let index = format!("{of_collection}{}", short_hash(name));
         tables.execute_batch(&format!(

@@ -174,7 +174,7 @@ async fn take_with_records<S: Store>(store: &S, tenant: &Tenant<'_>, env: &env::
         Step::Declare { indexes } => {
             let access = tenant.authorize::<Update<on::Record>>().unwrap();
             let indexes = indexes.iter().map(|field| (*field).to_owned()).collect();
-            let settings = CollectionSettings { indexes };
+            let settings = CollectionSettings { indexes, ..Default::default() };
             told(store.declare_collection(&access, &collection, settings, commit()).await)
         }
         other => panic!("{other:?}"),

@@ -71,6 +71,14 @@ impl Leases for Given {
         Ok(())
     }
 
+    async fn pause(&self, _: &Operator, _: TenantId, _: WorkerId, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn resume(&self, _: &Operator, _: TenantId, _: WorkerId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn held(&self, _: &Operator, _: TenantId) -> Result<u64, StoreError> {
         Ok(0)
     }

@@ -1,7 +1,7 @@
 //! Statements about runs of tenants that may have been moved meanwhile. The shared table of work is the platform's and
 //! asks for no token, so that it refuses nothing: what is not found there is looked for where the tenant is now.
 
-use super::{AT_ONCE, Columns, SOON, in_time, lease};
+use super::{AT_ONCE, Columns, SOON, in_time, lease, turn};
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
@@ -17,14 +17,16 @@ impl PostgresStore {
     /// A statement about all runs of a tenant.
     pub(super) async fn about_all(&self, tenant: TenantId, statement: &str) -> Result<Vec<Row>, Fault> {
         let id = tenant.to_bytes();
-        self.about_one(tenant, (statement, params![id.as_slice() => BYTEA]), |_| false).await
+        self.about_one(tenant, None, (statement, params![id.as_slice() => BYTEA]), |_| false).await
     }
 
-    /// A statement about runs of a tenant. The shared table does not say whether the tenant has left it, so where the
-    /// rows do not, it is looked whether the tenant is still there.
+    /// A statement about runs of a tenant, in turn with whoever gives some of them away where `in_turn` has the tenant. The
+    /// shared table does not say whether the tenant has left it, so where the rows do not, it is looked whether the tenant
+    /// is still there.
     pub(super) async fn about_one(
         &self,
         tenant: TenantId,
+        in_turn: Option<&[Param<'_>]>,
         about: (&str, &[Param<'_>]),
         conclusive: impl Fn(&[Row]) -> bool,
     ) -> Result<Vec<Row>, Fault> {
@@ -32,7 +34,8 @@ impl PostgresStore {
         loop {
             let run = |home: Arc<Home>| async move {
                 let own = home.isolation().map(|_| tenant);
-                Ok((home.about_runs(own, None, about).await?, home))
+                let turn = in_turn.map(|values| (turn(own), values));
+                Ok((home.about_runs(own, turn, about).await?, home))
             };
             let (rows, home) = handle.there(run).await?;
             if conclusive(&rows) {

@@ -156,6 +156,31 @@ pub const ONE_BY_ONE: &[Mistake] = &[
         &["SELECT | *.object | the transaction says no tenant", "SELECT | pg_statistic | values in statistics"],
     )
     .shown(&["SELECT | pg_stats | values in statistics", "SELECT | pg_stats_ext | values in statistics"]),
+    // The function of every write believes whom it is told, and does what its maker may do.
+    mistake(
+        "CREATE TEMP TABLE kept AS SELECT pg_get_functiondef(oid) AS was FROM pg_proc
+            WHERE proname = 'write_all' AND pronamespace = '{s}'::regnamespace;
+         DO $do$ BEGIN EXECUTE (SELECT replace(replace(was, 'LANGUAGE plpgsql', 'LANGUAGE plpgsql SECURITY DEFINER'),
+            'own bytea := tenantry.current_tenant()', 'own bytea := meant') FROM kept); END $do$",
+        "DO $do$ BEGIN EXECUTE (SELECT was FROM kept); END $do$; DROP TABLE kept",
+        &[
+            "SELECT | *.write_all | the victim is the one that is meant: it was carried out",
+            "SELECT | *.write_all | the victim is meant, and the transaction says no tenant: it was carried out",
+            "catalog | every function | a function that works with its owner's rights: *write_all",
+        ],
+    ),
+    // The same as one for whom the policies do not hold, and who asks for a run's id alone.
+    mistake(
+        "CREATE TEMP TABLE kept AS SELECT pg_get_functiondef(oid) AS was FROM pg_proc
+            WHERE proname = 'write_all' AND pronamespace = '{s}'::regnamespace;
+         DO $do$ BEGIN EXECUTE (SELECT replace(replace(was, 'LANGUAGE plpgsql', 'LANGUAGE plpgsql SECURITY DEFINER'),
+            'run.tenant_id = own AND run.id', 'run.id') FROM kept); END $do$;
+         ALTER FUNCTION {s}.write_all OWNER TO CURRENT_USER",
+        "ALTER FUNCTION {s}.write_all OWNER TO {owner};
+         DO $do$ BEGIN EXECUTE (SELECT was FROM kept); END $do$; DROP TABLE kept",
+        &["catalog | every function | a function that works with its owner's rights: *write_all"],
+    )
+    .shown(&["SELECT | pooled.write_all | a run of the victim's is moved: rows of the victim's were changed"]),
     // A tenant's id is believed as it is, and no code is asked for.
     mistake(
         "CREATE OR REPLACE FUNCTION tenantry.current_tenant() RETURNS bytea LANGUAGE sql STABLE SECURITY DEFINER
