@@ -75,6 +75,8 @@ mod tenants;
 #[cfg(test)]
 mod trail;
 #[cfg(test)]
+mod transfers;
+#[cfg(test)]
 mod two_servers;
 #[cfg(test)]
 mod unlogged;
