@@ -3,6 +3,7 @@
 use context::{Lease, Tenant};
 use env::Timestamp;
 use ids::{Id as _, RunId, TenantId, WorkerId};
+use metering::turns::{Candidate, Turns};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,7 @@ struct Held {
     runs: HashMap<(TenantId, RunId), Holder>,
     /// Given to nobody twice, so that it need not be kept for each run.
     last_fence: u64,
+    turns: Turns<TenantId>,
 }
 
 struct Holder {
@@ -41,6 +43,10 @@ impl Held {
     fn count(&self, tenant: TenantId, now: Timestamp) -> u64 {
         self.runs.iter().filter(|((of, _), holder)| *of == tenant && now < holder.until).count() as u64
     }
+}
+
+fn candidate(wanted: &Wanted) -> Candidate<TenantId> {
+    Candidate { key: wanted.tenant, weight: wanted.weight, certain: wanted.certain }
 }
 
 impl LocalLeases {
@@ -78,21 +84,31 @@ impl LocalLeases {
     pub fn claim(
         &self,
         worker: WorkerId,
-        wanted: &[Wanted],
+        (wanted, places): (&[Wanted], usize),
         (now, term): (Timestamp, Duration),
     ) -> Vec<Claim> {
         let mut held = self.held();
-        let give = |wanted: &Wanted| {
-            let place = (wanted.tenant, wanted.run);
-            if held.runs.get(&place).is_some_and(|holder| now < holder.until) {
+        let mut counts: HashMap<TenantId, u64> = HashMap::new();
+        let claim = |it: &Wanted| {
+            if held.runs.get(&(it.tenant, it.run)).is_some_and(|holder| now < holder.until) {
                 return Claim::Taken;
             }
-            if held.count(wanted.tenant, now) >= wanted.at_once {
+            let count = counts.entry(it.tenant).or_insert_with(|| held.count(it.tenant, now));
+            if *count >= it.at_once {
                 return Claim::Full;
             }
-            Claim::Held(held.give(place, worker, now.plus(term)))
+            *count += 1;
+            Claim::OthersTurn
         };
-        wanted.iter().map(give).collect()
+        let mut claims: Vec<_> = wanted.iter().map(claim).collect();
+        let free: Vec<_> = (0..wanted.len()).filter(|number| claims[*number] == Claim::OthersTurn).collect();
+        let candidates: Vec<_> = free.iter().map(|number| candidate(&wanted[*number])).collect();
+        let chosen = held.turns.choose(&candidates, places);
+        for (number, _) in free.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
+            let Wanted { tenant, run, .. } = wanted[*number];
+            claims[*number] = Claim::Held(held.give((tenant, run), worker, now.plus(term)));
+        }
+        claims
     }
 
     /// As [`store::Leases::take`] says, for a run that is under way.

@@ -1,19 +1,20 @@
 //! Leases on runs, in the rows that say which runs are under way: of the shared tables' tenants in the platform's
 //! table, of the others in their own homes.
 
+mod claiming;
 mod elsewhere;
 
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
-use crate::platform::{bytes_of, id_of};
+use crate::platform::bytes_of;
 use crate::tenant::TenantHandle;
 use async_trait::async_trait;
 use context::{Lease, Operator, Tenant};
 use env::Timestamp;
 use futures::{StreamExt as _, join, stream};
 use ids::{Id as _, RunId, TenantId, WorkerId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Claim, Leases, PendingWork, StoreError, Wanted};
@@ -41,29 +42,6 @@ const UNHELD: &str = "WITH RECURSIVE tenants AS (
 
 /// How soon leases that are written under are looked at again.
 const SOON: Duration = Duration::from_millis(10);
-
-/// Gives runs that nobody holds to a worker, as many as each tenant may have held at once, and says which are left.
-/// Whoever else gives any of these tenants' is waited for before, so that all that are held are counted.
-const CLAIM: &str = "WITH asked AS (
-        SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int8[]) WITH ORDINALITY AS it(tenant_id, id, at_once, place)
-    ), free AS (
-        SELECT work.tenant_id, work.id, asked.at_once, asked.place FROM WORK AS work JOIN asked USING (tenant_id, id)
-        WHERE work.kind = 'run' AND (work.held_until IS NULL OR work.held_until <= clock_timestamp())
-        FOR UPDATE OF work SKIP LOCKED
-    ), held AS (
-        SELECT tenant_id, count(*) AS count FROM WORK
-        WHERE kind = 'run' AND tenant_id = ANY($1) AND held_until > clock_timestamp() GROUP BY tenant_id
-    ), numbered AS (
-        SELECT free.*, coalesce(held.count, 0) + row_number() OVER (PARTITION BY tenant_id ORDER BY place) AS number
-        FROM free LEFT JOIN held USING (tenant_id)
-    ), given AS (
-        UPDATE WORK AS work SET holder = $4, fence = fence + 1, revoked = false,
-            held_until = clock_timestamp() + $5 * interval '1 millisecond'
-        FROM numbered WHERE work.tenant_id = numbered.tenant_id AND work.kind = 'run' AND work.id = numbered.id
-            AND numbered.number <= numbered.at_once
-        RETURNING work.tenant_id, work.id, work.fence
-    )
-    SELECT free.tenant_id, free.id, given.fence FROM free LEFT JOIN given USING (tenant_id, id)";
 
 const TAKE: &str = "UPDATE WORK AS work SET holder = $3, fence = fence + 1, revoked = false,
         held_until = clock_timestamp() + $4 * interval '1 millisecond'
@@ -206,41 +184,6 @@ impl Home {
         session.ended();
         Ok(rows)
     }
-
-    async fn claim(
-        &self,
-        own: Option<TenantId>,
-        (worker, term): (WorkerId, Duration),
-        wanted: &[Wanted],
-    ) -> Result<HashMap<(TenantId, RunId), Claim>, Fault> {
-        let tenants: Vec<Vec<u8>> = wanted.iter().map(|it| it.tenant.to_bytes().to_vec()).collect();
-        let runs: Vec<Vec<u8>> = wanted.iter().map(|it| it.run.to_bytes().to_vec()).collect();
-        let most: Vec<i64> = wanted.iter().map(|it| i64::try_from(it.at_once).unwrap_or(i64::MAX)).collect();
-        let (worker_bytes, term) = (worker.to_bytes(), millis(term));
-        // Whoever gives a tenant's runs away holds this row meanwhile, in the same order as everybody.
-        let turn = match own {
-            Some(_) => "SELECT 1 FROM log_head WHERE tenant_id = ANY($1) FOR UPDATE",
-            None => "SELECT 1 FROM tenantry.tenant WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
-        };
-        let rows = self
-            .about_runs(
-                own,
-                Some((turn, params![tenants => BYTEA_ARRAY])),
-                (
-                    CLAIM,
-                    params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, most => INT8_ARRAY,
-                        worker_bytes.as_slice() => BYTEA, term => FLOAT8],
-                ),
-            )
-            .await?;
-        let claim = |row: &Row| {
-            let run = RunId::from_bytes(bytes_of(row, 1)?);
-            let fence: Option<i64> = row.try_get(2)?;
-            let lease = fence.map(|fence| Lease { run, worker, fence: fence.cast_unsigned() });
-            Ok(((id_of(row, 0)?, run), lease.map_or(Claim::Full, Claim::Held)))
-        };
-        rows.iter().map(claim).collect()
-    }
 }
 
 #[async_trait]
@@ -281,26 +224,10 @@ impl Leases for PostgresStore {
         &self,
         worker: WorkerId,
         wanted: &[Wanted],
+        places: usize,
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut came_of_it = HashMap::new();
-        let mut homes = self.by_home(wanted, |it| it.tenant).await.homes;
-        homes.retain(|(_, home, _)| self.inner().carries_those_of(home));
-        let homes = stream::iter(homes);
-        let asked = homes.map(async |(own, home, its)| in_time(home.claim(own, (worker, term), &its)).await);
-        let mut asked = asked.buffer_unordered(AT_ONCE);
-        while let Some(claims) = asked.next().await {
-            match claims {
-                Ok(claims) => came_of_it.extend(claims),
-                Err(fault) => tracing::warn!(%fault, "runs could not be claimed"),
-            }
-        }
-        drop(asked);
-        // What did not come back was held, locked by somebody who asked too, or over; or its tenant is elsewhere.
-        let left = wanted.iter().filter(|it| !came_of_it.contains_key(&(it.tenant, it.run)));
-        self.find_anew(left.map(|it| it.tenant)).await?;
-        let claim = |it: &Wanted| came_of_it.remove(&(it.tenant, it.run)).unwrap_or(Claim::Taken);
-        Ok(wanted.iter().map(claim).collect())
+        self.give((worker, term), (wanted, places)).await
     }
 
     async fn take(

@@ -195,7 +195,8 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
         let place = &world.backend.place;
         let admin = connect(&place.admin_url()).await;
         let before = "DROP FUNCTION tenantry.count_change() CASCADE; DROP TABLE tenantry.epoch;
-            DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere, tenantry.move, tenantry.moved;
+            DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere, tenantry.move, tenantry.moved,
+                tenantry.turn;
             DROP INDEX tenantry.work_by_due, pooled.run_by_status;
             ALTER TABLE tenantry.work DROP COLUMN holder, DROP COLUMN fence, DROP COLUMN held_until,
                 DROP COLUMN revoked;

@@ -3,6 +3,7 @@
 use crate::homes::{Scene, run, schema};
 use context::{Create, CredentialIndex as _, IndexedSubject, KeyedHash, TenantStatus, on};
 use ids::{HookId, Id as _, TenantId, WorkerId, WorkflowId};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 use store::{
     Claim, Commit, Isolation, Leases as _, Mark, PlatformStore as _, RunStore as _, TenantRow, Wanted,
@@ -74,8 +75,8 @@ fn a_home_that_hangs_costs_no_other_tenant_its_runs() {
         let mut held = Vec::new();
         for tenant in [own, scene.world.one] {
             begin_run(&scene, tenant).await;
-            let wanted = Wanted { tenant, run: samples::run_id(1), at_once: 9 };
-            let claims = store.claim(worker, &[wanted], TERM).await.unwrap();
+            let wanted = wanted(tenant);
+            let claims = store.claim(worker, &[wanted], 0, TERM).await.unwrap();
             let [Claim::Held(lease)] = claims[..] else { panic!("{claims:?}") };
             held.push((tenant, lease));
         }
@@ -87,16 +88,18 @@ fn a_home_that_hangs_costs_no_other_tenant_its_runs() {
             .unwrap();
         let asked = async {
             assert_eq!(store.renew(&held, TERM).await, Ok(vec![held[0].1]));
-            let wanted =
-                held.iter().map(|(tenant, lease)| Wanted { tenant: *tenant, run: lease.run, at_once: 9 });
-            let wanted: Vec<_> = wanted.collect();
-            assert_eq!(store.claim(worker, &wanted, TERM).await, Ok(vec![Claim::Taken; 2]));
+            let wanted: Vec<_> = held.iter().map(|(tenant, _)| wanted(*tenant)).collect();
+            assert_eq!(store.claim(worker, &wanted, 0, TERM).await, Ok(vec![Claim::Taken; 2]));
             store.release(&held).await.unwrap();
-            let claims = store.claim(worker, &wanted, TERM).await.unwrap();
+            let claims = store.claim(worker, &wanted, 0, TERM).await.unwrap();
             assert!(matches!(claims[..], [Claim::Taken, Claim::Held(_)]), "{claims:?}");
         };
         tokio::time::timeout(Duration::from_secs(8), asked).await.expect("nobody waits for it");
     });
+}
+
+fn wanted(tenant: TenantId) -> Wanted {
+    Wanted { tenant, run: samples::run_id(1), at_once: 9, weight: NonZeroU32::MIN, certain: true }
 }
 
 /// Makes a run of a tenant's that is under way.
