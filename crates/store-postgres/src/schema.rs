@@ -146,7 +146,7 @@ const FUNCTIONS: &str = include_str!("schema/functions.sql");
 const PLATFORM_GRANTS: &str =
     "GRANT SELECT, INSERT, UPDATE, DELETE ON tenantry.tenant, tenantry.deleted_tenant, tenantry.tenant_key,
         tenantry.plan, tenantry.template, tenantry.endpoint, tenantry.credential, tenantry.key_use,
-        tenantry.operator_answer, tenantry.work, tenantry.at_rest, tenantry.work_elsewhere, tenantry.turn TO ROLE;
+        tenantry.operator_answer, tenantry.work, tenantry.at_rest, tenantry.work_elsewhere, tenantry.turn, tenantry.pool TO ROLE;
      GRANT SELECT, INSERT ON tenantry.own_key TO ROLE;
      GRANT SELECT ON tenantry.home, tenantry.provisioning, tenantry.move TO ROLE;
      GRANT INSERT(tenant, what, isolation) ON tenantry.provisioning TO ROLE;

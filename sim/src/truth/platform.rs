@@ -160,6 +160,10 @@ impl PlatformStore for NodeStore {
         Ok(None)
     }
 
+    async fn pool_seen(&self, _: &Slug) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.over("probe", self.truth.probe()).await
     }

@@ -7,7 +7,7 @@ mod elsewhere;
 use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
-use crate::platform::bytes_of;
+use crate::platform::{bytes_of, id_of};
 use crate::tenant::TenantHandle;
 use async_trait::async_trait;
 use context::{Lease, Operator, Tenant};
@@ -25,7 +25,7 @@ use tokio_postgres::types::Type;
 const AT_ONCE: usize = 8;
 const ONE_HOME: Duration = Duration::from_millis(700);
 
-/// What of a table's runs are due and nobody's: the oldest of each tenant. A tenant is looked for after the one before
+/// What of a table's runs are due and nobody's: the oldest of each tenant of the pool. A tenant is looked for after the one before
 /// it, so that no tenant's many runs are read for it.
 const UNHELD: &str = "WITH RECURSIVE tenants AS (
         (SELECT tenant_id FROM tenantry.work WHERE kind = 'run' ORDER BY tenant_id LIMIT 1)
@@ -36,6 +36,8 @@ const UNHELD: &str = "WITH RECURSIVE tenants AS (
     SELECT run.tenant_id, run.id, run.due FROM tenants CROSS JOIN LATERAL (
         SELECT tenant_id, id, due FROM tenantry.work
         WHERE kind = 'run' AND tenant_id = tenants.tenant_id AND coalesce(due, 0) <= $1
+            AND coalesce((SELECT plan.pool FROM tenantry.tenant JOIN tenantry.plan ON plan.name = tenant.plan
+                WHERE tenant.id = tenants.tenant_id), '') = $4
             AND (held_until IS NULL OR held_until <= clock_timestamp())
         ORDER BY coalesce(due, 0), id LIMIT $2) AS run
     ORDER BY coalesce(run.due, 0), run.id LIMIT $3";
@@ -199,10 +201,18 @@ impl Leases for PostgresStore {
             all.truncate(limit as usize);
             return Ok(all);
         }
-        let values = params![now.millis() => INT8, i64::from(of_one) => INT8, i64::from(limit) => INT8];
+        let pool = self.inner().pool_name();
+        if let Some(pool) = &self.inner().pool {
+            self.inner().platform.attend(pool).await?;
+        }
+        let values =
+            params![now.millis() => INT8, i64::from(of_one) => INT8, i64::from(limit) => INT8, pool => TEXT];
         let rows = self.inner().platform.query(UNHELD, values).await?;
         let mut all = rows.iter().map(super::work::work).collect::<Result<Vec<_>, Fault>>()?;
-        let tenants = self.tenants_elsewhere().await?;
+        let elsewhere = "SELECT tenant FROM tenantry.work_elsewhere WHERE coalesce((SELECT plan.pool
+            FROM tenantry.tenant JOIN tenantry.plan ON plan.name = tenant.plan WHERE tenant.id = work_elsewhere.tenant), '') = $1";
+        let tenants = self.inner().platform.query(elsewhere, params![pool => TEXT]).await?;
+        let tenants = tenants.iter().map(|row| id_of(row, 0)).collect::<Result<Vec<_>, Fault>>()?;
         let asked =
             stream::iter(tenants).map(async |tenant| (tenant, self.unheld_in_own(tenant, now, of_one).await));
         let mut asked = asked.buffer_unordered(AT_ONCE);

@@ -1,3 +1,7 @@
+-- Runs of tenants whose plan names a pool are carried out by workers of that pool alone.
+ALTER TABLE tenantry.plan ADD COLUMN pool text CHECK (pool <> '');
+-- When a worker of each pool was last there.
+CREATE TABLE tenantry.pool(name text PRIMARY KEY, seen timestamptz NOT NULL);
 -- The virtual time at which each tenant's next run starts, by which servers and workers share their places out. It stands
 -- beside the tenant's row, whose changes make every server forget what it remembers.
 CREATE TABLE tenantry.turn(

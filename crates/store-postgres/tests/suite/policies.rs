@@ -196,7 +196,8 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
         let admin = connect(&place.admin_url()).await;
         let before = "DROP FUNCTION tenantry.count_change() CASCADE; DROP TABLE tenantry.epoch;
             DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere, tenantry.move, tenantry.moved,
-                tenantry.turn;
+                tenantry.turn, tenantry.pool;
+            ALTER TABLE tenantry.plan DROP COLUMN pool;
             DROP INDEX tenantry.work_by_due, pooled.run_by_status;
             ALTER TABLE tenantry.work DROP COLUMN holder, DROP COLUMN fence, DROP COLUMN held_until,
                 DROP COLUMN revoked;

@@ -29,6 +29,9 @@ const OWN_TURN: &str = "SELECT 1 FROM log_head WHERE tenant_id = ANY($1) FOR UPD
 const CLAIM: &str = "WITH asked AS (
         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int8[], $4::int8[], $5::bool[], $6::bool[]) WITH ORDINALITY
             AS it(tenant_id, id, at_once, step, certain, elsewhere, place)
+        -- What another pool carries out is nobody's here.
+        WHERE coalesce((SELECT plan.pool FROM tenantry.tenant JOIN tenantry.plan ON plan.name = tenant.plan
+            WHERE tenant.id = tenant_id), '') = $11
     ), free AS (
         SELECT work.tenant_id, work.id FROM tenantry.work AS work JOIN asked USING (tenant_id, id)
         WHERE NOT asked.elsewhere AND work.kind = 'run'
@@ -189,7 +192,7 @@ impl PostgresStore {
         let (places, credit) = (i64::try_from(places).unwrap_or(i64::MAX), CREDIT.cast_signed());
         let values = params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, most => INT8_ARRAY, steps => INT8_ARRAY,
             certain => BOOL_ARRAY, elsewhere => BOOL_ARRAY, places => INT8, credit => INT8,
-            holder.as_slice() => BYTEA, term => FLOAT8];
+            holder.as_slice() => BYTEA, term => FLOAT8, self.inner().pool_name() => TEXT];
         let turn = params![tenants => BYTEA_ARRAY];
         let home = self.inner().homes.shared();
         let chosen = async {
