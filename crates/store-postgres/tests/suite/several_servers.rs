@@ -119,7 +119,7 @@ async fn begin_one(scene: &Scene, tenant: TenantId, number: u8) {
     begun.await.unwrap();
 }
 
-/// What other pools carry out is not listed for a worker and not given to it, be it in the shared tables or elsewhere.
+// What other pools carry out is not listed for a worker and not given to it, be it in the shared tables or elsewhere.
 #[test]
 fn a_worker_has_the_runs_of_its_pool_alone() {
     run(async {
@@ -165,8 +165,8 @@ fn a_worker_has_the_runs_of_its_pool_alone() {
     });
 }
 
-/// Two servers that give places at the same time, the one with much of a heavy tenant's before it, the other with light
-/// ones', come to the weights together.
+// Two servers that give places at the same time, the one with much of a heavy tenant's before it, the other with light
+// ones', come to the weights together.
 #[test]
 fn starts_are_as_weights_over_two_servers() {
     const ROUNDS: u32 = 160;
