@@ -69,7 +69,7 @@ pub(crate) struct Inner {
     pub(crate) homes: Homes,
     handles: Mutex<LruCache<TenantId, Arc<TenantHandle>>>,
     env: Env,
-    carries: Carries,
+    pub(crate) carries: Carries,
     pub(crate) pool: Option<Slug>,
     /// The tenant whose own worker this is.
     own: Option<TenantId>,
@@ -79,17 +79,6 @@ impl Inner {
     /// The tenant whose own worker this is: the platform's tables are out of its reach, and so is everybody else.
     pub(crate) fn own(&self) -> Option<TenantId> {
         self.own
-    }
-
-    /// Whether runs of tenants in this home are carried out here.
-    pub(crate) fn carries_those_of(&self, home: &Home) -> bool {
-        let has_own_worker = home.isolation() == Some(Isolation::Dedicated);
-        self.own.is_some() || !has_own_worker || self.carries == Carries::Everybodys
-    }
-
-    /// The name of the pool as statements compare it: none is the empty one.
-    pub(crate) fn pool_name(&self) -> &str {
-        self.pool.as_ref().map_or("", Slug::as_str)
     }
 
     /// Whether a tenant of this kind is in a home, which may be one of the same kind that it was in before.

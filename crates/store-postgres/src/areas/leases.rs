@@ -8,16 +8,17 @@ use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
 use crate::platform::{bytes_of, id_of};
+use crate::store_impl::{Carries, Inner};
 use crate::tenant::TenantHandle;
 use async_trait::async_trait;
 use context::{Lease, Operator, Tenant};
 use env::Timestamp;
 use futures::{StreamExt as _, join, stream};
-use ids::{Id as _, RunId, TenantId, WorkerId};
+use ids::{Id as _, RunId, Slug, TenantId, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Claim, Leases, PendingWork, StoreError, Wanted};
+use store::{Claim, Isolation, Leases, PendingWork, StoreError, Wanted};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -114,6 +115,19 @@ async fn in_time<T>(asking: impl Future<Output = Result<T, Fault>>) -> Result<T,
 
 fn millis(term: Duration) -> f64 {
     term.as_secs_f64() * 1000.0
+}
+
+impl Inner {
+    /// Whether runs of tenants in this home are carried out here.
+    pub(crate) fn carries_those_of(&self, home: &Home) -> bool {
+        let has_own_worker = home.isolation() == Some(Isolation::Dedicated);
+        self.own().is_some() || !has_own_worker || self.carries == Carries::Everybodys
+    }
+
+    /// The name of the pool as statements compare it: none is the empty one.
+    fn pool_name(&self) -> &str {
+        self.pool.as_ref().map_or("", Slug::as_str)
+    }
 }
 
 /// Which of what was wanted is where: in the shared tables, and in the homes of tenants that have their own.
