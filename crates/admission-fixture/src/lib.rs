@@ -94,6 +94,7 @@ impl Fixture {
             region,
             throwaway_until: None,
             own_worker: false,
+            pool: None,
         });
         id
     }

@@ -56,6 +56,10 @@ pub struct PlanInput {
     /// deployment has it where absent. Tenants that there are stay as they are.
     #[serde(default)]
     pub isolation: Option<Slug>,
+    /// The pool of workers that alone carries runs of tenants on this plan out (`tenantry worker --pool`); servers, and
+    /// workers of no pool, do where absent.
+    #[serde(default)]
+    pub pool: Option<Slug>,
 }
 
 /// A member that is there, be it `null`.
@@ -74,11 +78,14 @@ pub struct PlanView {
     /// How tenants that are made on it are kept apart; as the deployment has it where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Slug>,
+    /// The pool of workers that alone carries their runs out; servers do where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Slug>,
 }
 
 impl From<Plan> for PlanView {
-    fn from(Plan { name, limits, isolation }: Plan) -> Self {
-        Self { name, limits, isolation }
+    fn from(Plan { name, limits, isolation, pool }: Plan) -> Self {
+        Self { name, limits, isolation, pool }
     }
 }
 
@@ -102,7 +109,12 @@ pub async fn put(app: &App, operator: &Operator, name: Slug, input: PlanInput) -
     if let Some(kind) = &input.isolation {
         offered(app, kind.as_str())?;
     }
-    let plan = Plan { name, limits, isolation: input.isolation };
+    if input.pool.is_some() && !app.store.shared() {
+        let detail = "There are pools of workers only where several processes share a store, and here none does. Leave \
+            `pool` out.";
+        return Err(Problem::invalid(detail));
+    }
+    let plan = Plan { name, limits, isolation: input.isolation, pool: input.pool };
     let work = async {
         app.platform.put_plan(operator, plan.clone()).await?;
         Ok(plan.clone().into())

@@ -23,6 +23,8 @@ use workflow::NodeName;
 
 /// How long after the minute in which it was last seen a tenant's own worker counts as gone.
 const WORKER_GONE: Duration = Duration::from_secs(90);
+/// How long after it was last seen a pool counts as without a worker.
+const POOL_GONE: Duration = Duration::from_secs(15);
 const CANCEL: Action = Action::new("run.cancel");
 const RETRY: Action = Action::new("run.retry");
 
@@ -100,15 +102,18 @@ pub async fn get<'t>(app: &App, tenant: &Tenant<'t>, id: RunId) -> Result<Privat
     Ok(both.map(|(run, (input, steps))| RunDetail::of((run, held_up), input, steps)))
 }
 
-/// What keeps the tenant's runs from going on: the worker that it has for itself is not there. A worker asks five times a
-/// second where the tenant stands, of which the minute is kept.
+/// What keeps the tenant's runs from going on: the worker that it has for itself is not there, or none of its pool. A
+/// worker of its own asks five times a second where the tenant stands, of which the minute is kept; one of a pool says
+/// every few seconds that it is there.
 async fn held_up(app: &App, tenant: &Tenant<'_>) -> Result<Option<HeldUp>, Problem> {
-    if !tenant.standing().own_worker {
-        return Ok(None);
-    }
-    let last_seen = app.platform.own_worker_seen(tenant).await?;
-    let gone = last_seen.is_none_or(|seen| app.env.now() > seen.plus(WORKER_GONE));
-    Ok(gone.then(|| HeldUp { missing: "own_worker".to_owned(), last_seen }))
+    let standing = tenant.standing();
+    let (missing, last_seen, gone) = match &standing.pool {
+        _ if standing.own_worker => ("own_worker", app.platform.own_worker_seen(tenant).await?, WORKER_GONE),
+        Some(pool) => ("pool_worker", app.platform.pool_seen(pool).await?, POOL_GONE),
+        None => return Ok(None),
+    };
+    let is_gone = last_seen.is_none_or(|seen| app.env.now() > seen.plus(gone));
+    Ok(is_gone.then(|| HeldUp { missing: missing.to_owned(), last_seen }))
 }
 
 /// Whether the principal sees what passed through runs.

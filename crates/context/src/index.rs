@@ -59,6 +59,8 @@ pub struct TenantStanding {
     pub throwaway_until: Option<Timestamp>,
     /// Whether a worker of its own carries its runs out, and nobody else does: it has a database of its own.
     pub own_worker: bool,
+    /// The pool of workers that alone carries its runs out, where its plan names one.
+    pub pool: Option<Slug>,
 }
 
 /// What a credential stands for.

@@ -65,12 +65,7 @@ impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
         if self.len_of(&key) >= self.per_key {
             return Err(Full { bound: Bound::Key, item });
         }
-        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
-            self.circle.push_back(key);
-            Lane { weight: weight.get(), left: 0, items: VecDeque::new() }
-        });
-        lane.weight = weight.get();
-        lane.items.push_back(item);
+        self.lane(key, weight).items.push_back(item);
         self.len += 1;
         Ok(())
     }
@@ -109,6 +104,39 @@ impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
             self.circle.rotate_left(1);
         }
         Some(item)
+    }
+
+    /// Takes the first item of each of so many eligible keys, from the one that has the turn on, and nobody's turn.
+    pub fn heads(&mut self, most: usize, eligible: impl Fn(&K) -> bool) -> Vec<(K, T)> {
+        let keys: Vec<K> = self.circle.iter().filter(|key| eligible(key)).take(most).cloned().collect();
+        let mut heads = Vec::new();
+        for key in keys {
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let Some(item) = lane.items.pop_front() else { continue };
+            self.len -= 1;
+            if lane.items.is_empty() {
+                self.lanes.remove(&key);
+                self.circle.retain(|other| *other != key);
+            }
+            heads.push((key, item));
+        }
+        heads
+    }
+
+    /// Puts an item that was taken out back to the front of its key's queue, whatever the bounds.
+    pub fn put_back(&mut self, key: K, weight: NonZeroU32, item: T) {
+        self.lane(key, weight).items.push_front(item);
+        self.len += 1;
+    }
+
+    /// The key's queue, with a place in the circle.
+    fn lane(&mut self, key: K, weight: NonZeroU32) -> &mut Lane<T> {
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
+            self.circle.push_back(key);
+            Lane { weight: weight.get(), left: 0, items: VecDeque::new() }
+        });
+        lane.weight = weight.get();
+        lane
     }
 
     /// Takes out everything of one key, in order. Takes time in proportion to the number of keys.

@@ -68,6 +68,8 @@ pub struct Plan {
     pub limits: Limits,
     /// How tenants that are made on it are kept apart, by the name of the kind; as the deployment has it where absent.
     pub isolation: Option<Slug>,
+    /// The pool of workers that alone carries runs of tenants on it out; servers do where absent.
+    pub pool: Option<Slug>,
 }
 
 /// What is kept of a plan beside its name. A member that is not known is refused: it may be a limit.
@@ -77,6 +79,8 @@ pub struct Terms {
     limits: Limits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     isolation: Option<Slug>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pool: Option<Slug>,
     #[serde(flatten, skip_serializing, deserialize_with = "nothing")]
     unknown: (),
 }
@@ -92,14 +96,14 @@ fn nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
 
 impl From<&Plan> for Terms {
     fn from(plan: &Plan) -> Self {
-        Self { limits: plan.limits, isolation: plan.isolation.clone(), unknown: () }
+        Self { limits: plan.limits, isolation: plan.isolation.clone(), pool: plan.pool.clone(), unknown: () }
     }
 }
 
 impl Terms {
     /// The plan of this name.
     pub fn of(self, name: Slug) -> Plan {
-        Plan { name, limits: self.limits, isolation: self.isolation }
+        Plan { name, limits: self.limits, isolation: self.isolation, pool: self.pool }
     }
 }
 
@@ -119,6 +123,7 @@ impl Plan {
                     without_shared_limits: WithoutSharedLimits::Refuse,
                 },
                 isolation: None,
+                pool: None,
             })
         };
         Ok([

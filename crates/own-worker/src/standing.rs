@@ -89,6 +89,7 @@ impl Standing {
             region: said.region,
             throwaway_until: said.throwaway_until,
             own_worker: true,
+            pool: None,
         }))
     }
 }

@@ -53,18 +53,28 @@ pub(crate) async fn operator_key(
         return Ok(());
     }
     let path = data.join("operator.key");
-    let key = match left_behind(&path)? {
-        Some(key) => key,
+    let (key, is_fresh) = match left_behind(&path)? {
+        Some(key) => (key, false),
         None => {
             let key = issue_operator_key(env.id(), env);
             // The file comes first: a key that the index knows and nobody has would lock everybody out.
             write_down(data, &path, &key)?;
-            key
+            (key, true)
         }
     };
     let hash = index_key.hash(CredentialKind::OperatorKey.as_str(), key.text.expose());
-    store.add_first_operator(hash, key.id, "first key").await?;
-    tracing::info!(path = %path.display(), "made the first operator key");
+    if store.add_first_operator(hash, key.id, "first key").await? {
+        tracing::info!(path = %path.display(), "made the first operator key");
+    } else {
+        // Another server was on the same empty store and came first. A key that was made for nothing opens nothing; one
+        // that was found may be that server's.
+        if is_fresh {
+            std::fs::remove_file(&path).map_err(ServeError::Folder)?;
+        }
+        tracing::info!(
+            "another server that started at the same time made the first operator key: it is `operator.key` in that one's data folder"
+        );
+    }
     Ok(())
 }
 

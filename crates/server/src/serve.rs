@@ -10,6 +10,7 @@ use crate::{logging, work};
 use bus::Topic;
 use clap::Args;
 use http_api::{Api, Bounds};
+use ids::Slug;
 use kms_file::MasterKeyError;
 use serde_json::json;
 use std::io;
@@ -61,6 +62,9 @@ pub(crate) struct ProcessArguments {
     /// What to log, such as `info` or `debug,hyper=warn`.
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,
+    /// The pool whose runs a worker carries out. A server has none.
+    #[arg(skip)]
+    pub(crate) pool: Option<Slug>,
 }
 
 /// How a worker is started: one for all tenants, or one for a tenant alone.
@@ -68,6 +72,9 @@ pub(crate) struct ProcessArguments {
 pub(crate) struct WorkerArguments {
     #[command(flatten)]
     own: OwnArguments,
+    /// Carry out runs of tenants whose plan names this pool, and no others.
+    #[arg(long, value_name = "NAME", conflicts_with = "tenant")]
+    pool: Option<Slug>,
     /// The data folder; made if it is not there. A tenant's own worker has none.
     #[arg(long, value_name = "DIR", required_unless_present = "tenant", conflicts_with = "tenant")]
     data: Option<PathBuf>,
@@ -197,8 +204,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), ServeError> {
 
 /// Carries runs out beside servers on the same store, until it is told to stop. It answers no calls.
 pub(crate) async fn work(arguments: WorkerArguments) -> Result<(), ServeError> {
-    let WorkerArguments { own, data, config, master_key_file, models, production, json, log, log_filter } =
-        arguments;
+    let WorkerArguments { own, pool, data, config, master_key_file, models, production, .. } = arguments;
+    let WorkerArguments { json, log, log_filter, .. } = arguments;
     if let (Some(tenant), Some(file)) = (own.tenant, own.credential_file) {
         logging::start(log.as_deref(), log_filter.as_deref(), json).map_err(ServeError::Log)?;
         hardening::protect_process()?;
@@ -207,7 +214,7 @@ pub(crate) async fn work(arguments: WorkerArguments) -> Result<(), ServeError> {
     }
     let data = data.unwrap_or_default();
     let process =
-        ProcessArguments { data, config, master_key_file, models, production, json, log, log_filter };
+        ProcessArguments { data, config, master_key_file, models, production, json, log, log_filter, pool };
     let (config, stop) = begin(&process)?;
     if config.store.url.is_none() || config.is_alone() {
         return Err(ServeError::NothingShared);

@@ -141,6 +141,7 @@ impl Stage {
             json: false,
             log: None,
             log_filter: None,
+            pool: None,
         };
         let url = format!("http://{listen}");
         let (role, own) = (Role::Attacker, env.clone());

@@ -94,7 +94,8 @@ async fn database(
         true => Some(Arc::new(OnlyServer::take(url.expose(), &tls).await?)),
         false => None,
     };
-    let settings = settings(&config.store, url, tls);
+    let settings =
+        store_postgres::Settings { pool: arguments.pool.clone(), ..settings(&config.store, url, tls) };
     let store = Arc::new(PostgresStore::open(settings, kms, env.clone()).await?);
     in_database(store, only).await
 }
@@ -127,6 +128,7 @@ pub(crate) fn settings(config: &StoreConfig, url: &SecretText, tls: Tls) -> stor
         patience: HOME_MADE,
         tls,
         carries: Carries::Shared,
+        pool: None,
     }
 }
 

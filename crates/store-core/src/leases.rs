@@ -3,6 +3,7 @@
 use context::{Lease, Tenant};
 use env::Timestamp;
 use ids::{Id as _, RunId, TenantId, WorkerId};
+use metering::turns::{Candidate, Turns};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,7 @@ struct Held {
     paused: HashMap<(TenantId, WorkerId), Timestamp>,
     /// Given to nobody twice, so that it need not be kept for each run.
     last_fence: u64,
+    turns: Turns<TenantId>,
 }
 
 struct Holder {
@@ -43,6 +45,10 @@ impl Held {
     fn count(&self, tenant: TenantId, now: Timestamp) -> u64 {
         self.runs.iter().filter(|((of, _), holder)| *of == tenant && now < holder.until).count() as u64
     }
+}
+
+fn candidate(wanted: &Wanted) -> Candidate<TenantId> {
+    Candidate { key: wanted.tenant, weight: wanted.weight, certain: wanted.certain }
 }
 
 impl LocalLeases {
@@ -80,25 +86,33 @@ impl LocalLeases {
     pub fn claim(
         &self,
         worker: WorkerId,
-        wanted: &[Wanted],
+        (wanted, places): (&[Wanted], usize),
         (now, term): (Timestamp, Duration),
     ) -> Vec<Claim> {
         let mut held = self.held();
         held.paused.retain(|_, until| now < *until);
-        let give = |wanted: &Wanted| {
-            let place = (wanted.tenant, wanted.run);
-            if held.paused.keys().any(|(tenant, _)| *tenant == wanted.tenant) {
+        let mut counts: HashMap<TenantId, u64> = HashMap::new();
+        let claim = |it: &Wanted| {
+            let is_held = held.runs.get(&(it.tenant, it.run)).is_some_and(|holder| now < holder.until);
+            if is_held || held.paused.keys().any(|(tenant, _)| *tenant == it.tenant) {
                 return Claim::Taken;
             }
-            if held.runs.get(&place).is_some_and(|holder| now < holder.until) {
-                return Claim::Taken;
-            }
-            if held.count(wanted.tenant, now) >= wanted.at_once {
+            let count = counts.entry(it.tenant).or_insert_with(|| held.count(it.tenant, now));
+            if *count >= it.at_once {
                 return Claim::Full;
             }
-            Claim::Held(held.give(place, worker, now.plus(term)))
+            *count += 1;
+            Claim::OthersTurn
         };
-        wanted.iter().map(give).collect()
+        let mut claims: Vec<_> = wanted.iter().map(claim).collect();
+        let free: Vec<_> = (0..wanted.len()).filter(|number| claims[*number] == Claim::OthersTurn).collect();
+        let candidates: Vec<_> = free.iter().map(|number| candidate(&wanted[*number])).collect();
+        let chosen = held.turns.choose(&candidates, places);
+        for (number, _) in free.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
+            let Wanted { tenant, run, .. } = wanted[*number];
+            claims[*number] = Claim::Held(held.give((tenant, run), worker, now.plus(term)));
+        }
+        claims
     }
 
     /// As [`store::Leases::take`] says, for a run that is under way.

@@ -22,13 +22,14 @@ impl Leases for MemoryStore {
         &self,
         worker: WorkerId,
         wanted: &[Wanted],
+        places: usize,
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
         let pending = self.pending(WorkKind::Run).await?;
         let is_under_way =
             |it: &Wanted| pending.iter().any(|work| (work.tenant, work.id) == (it.tenant, it.run.to_bytes()));
         let asked: Vec<_> = wanted.iter().copied().filter(is_under_way).collect();
-        let mut claims = self.leases.claim(worker, &asked, (self.env.now(), term)).into_iter();
+        let mut claims = self.leases.claim(worker, (&asked, places), (self.env.now(), term)).into_iter();
         let claim = |it: &Wanted| if is_under_way(it) { claims.next() } else { None };
         Ok(wanted.iter().map(claim).map(|claim| claim.unwrap_or(Claim::Taken)).collect())
     }

@@ -90,7 +90,8 @@ impl Platform {
 
     fn standing(&self, id: TenantId) -> Option<TenantStanding> {
         let row = self.rows.get(&id)?;
-        let limits = Arc::new(self.plan(&row.plan)?.with(&row.overrides));
+        let plan = self.plan(&row.plan)?;
+        let limits = Arc::new(plan.with(&row.overrides));
         Some(TenantStanding {
             id,
             status: row.status,
@@ -99,6 +100,7 @@ impl Platform {
             region: row.region.clone(),
             throwaway_until: row.throwaway.map(|it| it.until),
             own_worker: false,
+            pool: plan.pool,
         })
     }
 }
@@ -278,6 +280,10 @@ impl PlatformStore for MemoryStore {
     }
 
     async fn own_worker_seen(&self, _: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn pool_seen(&self, _: &Slug) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }
 

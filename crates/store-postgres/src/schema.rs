@@ -61,13 +61,12 @@ const MIGRATIONS: &[&[(Part, &str)]] = &[
     ],
     // With it comes `write_all`, which servers of the version before do not call.
     &[(Part::Tenant, include_str!("schema/tenant_6.sql"))],
-    // With it comes `records_of`.
+    // With it come `records_of`, range indexes, pools, and whose turn it is.
     &[
         (Part::Base, include_str!("schema/base_7.sql")),
         (Part::Platform, include_str!("schema/platform_7.sql")),
         (Part::Tenant, include_str!("schema/tenant_7.sql")),
     ],
-    &[(Part::Tenant, include_str!("schema/tenant_8.sql"))],
 ];
 
 /// The newest version.
@@ -154,7 +153,7 @@ const KEYED: &str = "SET plan_cache_mode = force_generic_plan SET enable_seqscan
 const PLATFORM_GRANTS: &str =
     "GRANT SELECT, INSERT, UPDATE, DELETE ON tenantry.tenant, tenantry.deleted_tenant, tenantry.tenant_key,
         tenantry.plan, tenantry.template, tenantry.endpoint, tenantry.credential, tenantry.key_use,
-        tenantry.operator_answer, tenantry.work, tenantry.at_rest, tenantry.work_elsewhere TO ROLE;
+        tenantry.operator_answer, tenantry.work, tenantry.at_rest, tenantry.work_elsewhere, tenantry.turn, tenantry.pool TO ROLE;
      GRANT SELECT, INSERT ON tenantry.own_key TO ROLE;
      GRANT SELECT ON tenantry.home, tenantry.provisioning, tenantry.move TO ROLE;
      GRANT INSERT(tenant, what, isolation) ON tenantry.provisioning TO ROLE;

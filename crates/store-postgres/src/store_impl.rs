@@ -42,6 +42,8 @@ pub struct Settings {
     pub tls: Tls,
     /// Whose runs are carried out here.
     pub carries: Carries,
+    /// The pool whose runs are carried out here, and no others; those of no pool where absent.
+    pub pool: Option<Slug>,
 }
 
 /// Whose runs a process carries out. It is asked in the claim itself, whoever wants a run.
@@ -67,7 +69,8 @@ pub(crate) struct Inner {
     pub(crate) homes: Homes,
     handles: Mutex<LruCache<TenantId, Arc<TenantHandle>>>,
     env: Env,
-    carries: Carries,
+    pub(crate) carries: Carries,
+    pub(crate) pool: Option<Slug>,
     /// The tenant whose own worker this is.
     own: Option<TenantId>,
 }
@@ -76,12 +79,6 @@ impl Inner {
     /// The tenant whose own worker this is: the platform's tables are out of its reach, and so is everybody else.
     pub(crate) fn own(&self) -> Option<TenantId> {
         self.own
-    }
-
-    /// Whether runs of tenants in this home are carried out here.
-    pub(crate) fn carries_those_of(&self, home: &Home) -> bool {
-        let has_own_worker = home.isolation() == Some(Isolation::Dedicated);
-        self.own.is_some() || !has_own_worker || self.carries == Carries::Everybodys
     }
 
     /// Whether a tenant of this kind is in a home, which may be one of the same kind that it was in before.
@@ -134,6 +131,7 @@ impl PostgresStore {
             handles: Mutex::new(LruCache::new(IN_USE)),
             env,
             carries: settings.carries,
+            pool: settings.pool,
             own: None,
         }));
         store.make_operator_log(home_region).await?;
@@ -181,7 +179,7 @@ impl PostgresStore {
             handles.put(id, Arc::new(handle));
             let handles = Mutex::new(handles);
             let (regions, carries) = (vec![region], Carries::Shared);
-            Inner { platform, kms, regions, homes, handles, env, carries, own: Some(id) }
+            Inner { platform, kms, regions, homes, handles, env, carries, pool: None, own: Some(id) }
         }))
     }
 

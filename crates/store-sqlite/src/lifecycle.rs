@@ -244,6 +244,10 @@ impl PlatformStore for EmbeddedStore {
         Ok(None)
     }
 
+    async fn pool_seen(&self, _: &Slug) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.inner().platform.has_operators().await?;
         self.probe_journals().await

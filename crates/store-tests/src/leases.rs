@@ -5,7 +5,10 @@ use crate::{Backend, World, out};
 use context::{Create, Delete, Lease, Tenant, Update, on};
 use futures::future::join_all;
 use ids::{Id as _, TenantId, WorkerId};
+use metering::turns::{CREDIT, TURN};
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use store::{
     CallKind, CallStatus, Claim, Commit, Leases as _, Mark, RecordChange, RecordStore as _, RunStatus,
@@ -19,7 +22,7 @@ fn worker(number: u8) -> WorkerId {
 }
 
 fn wanted(tenant: TenantId, number: u8, at_once: u64) -> Wanted {
-    Wanted { tenant, run: run_id(number), at_once }
+    Wanted { tenant, run: run_id(number), at_once, weight: NonZeroU32::MIN, certain: true }
 }
 
 /// Makes runs that are under way, due at once.
@@ -41,7 +44,7 @@ async fn begin_due<B: Backend>(world: &World<B>, tenant: TenantId, number: u8, d
 
 /// Claims one run.
 async fn claim<B: Backend>(world: &World<B>, worker: WorkerId, wanted: Wanted, term: Duration) -> Claim {
-    world.store().claim(worker, &[wanted], term).await.unwrap()[0]
+    world.store().claim(worker, &[wanted], 0, term).await.unwrap()[0]
 }
 
 /// A run that the worker gets.
@@ -97,7 +100,7 @@ pub async fn as_many_of_a_tenant_as_may_be<B: Backend>(world: World<B>) {
         begin(&world, tenant, 1..=3).await;
     }
     let all: Vec<_> = (1..=3).map(|number| wanted(world.one, number, 2)).collect();
-    let claims = world.store().claim(worker(1), &all, TERM).await.unwrap();
+    let claims = world.store().claim(worker(1), &all, 0, TERM).await.unwrap();
     let [Claim::Held(first), Claim::Held(_), Claim::Full] = claims[..] else { panic!("{claims:?}") };
     assert_eq!(claim(&world, worker(2), wanted(world.one, 3, 2), TERM).await, Claim::Full);
     held(&world, worker(2), wanted(world.two, 3, 2)).await;
@@ -116,10 +119,70 @@ pub async fn counted_also_at_once<B: Backend>(world: World<B>) {
             (worker(number), all)
         })
         .collect();
-    let asked = asks.iter().map(|(worker, all)| world.store().claim(*worker, all, TERM));
+    let asked = asks.iter().map(|(worker, all)| world.store().claim(*worker, all, 0, TERM));
     let claims: Vec<Claim> = join_all(asked).await.into_iter().flat_map(Result::unwrap).collect();
     let held = claims.iter().filter(|claim| matches!(claim, Claim::Held(_))).count();
     assert_eq!((held, world.store().held(&world.operator, world.one).await), (4, Ok(4)), "{claims:?}");
+}
+
+/// A run that competes for a place.
+fn competing(tenant: TenantId, number: u8, weight: u32) -> Wanted {
+    Wanted { weight: NonZeroU32::new(weight).unwrap(), certain: false, ..wanted(tenant, number, 9) }
+}
+
+/// How often each tenant's run is given where one place is asked for so many times, by two workers in turn.
+async fn given<B: Backend>(world: &World<B>, all: &[Wanted], times: u8) -> BTreeMap<TenantId, u8> {
+    let mut given = BTreeMap::new();
+    for time in 0..times {
+        let claims = world.store().claim(worker(1 + time % 2), all, 1, TERM).await.unwrap();
+        for (wanted, claim) in all.iter().zip(&claims) {
+            match claim {
+                Claim::Held(lease) => {
+                    *given.entry(wanted.tenant).or_default() += 1;
+                    world.store().release(&[(wanted.tenant, *lease)]).await.unwrap();
+                }
+                other => assert_eq!(*other, Claim::OthersTurn),
+            }
+        }
+    }
+    given
+}
+
+pub async fn places_go_to_tenants_as_their_weights_say<B: Backend>(world: World<B>) {
+    for (tenant, _) in world.tenants() {
+        begin(&world, tenant, 1..=3).await;
+    }
+    let all = [competing(world.one, 1, 3), competing(world.one, 2, 3), competing(world.two, 1, 1)];
+    assert_eq!(given(&world, &all, 16).await, BTreeMap::from([(world.one, 12), (world.two, 4)]));
+    let claims = world.store().claim(worker(1), &all, 2, TERM).await.unwrap();
+    let held = claims.iter().filter(|claim| matches!(claim, Claim::Held(_))).count();
+    assert_eq!((held, claims.contains(&Claim::OthersTurn)), (2, true), "{claims:?}");
+}
+
+pub async fn a_place_for_certain_is_no_others<B: Backend>(world: World<B>) {
+    for (tenant, _) in world.tenants() {
+        begin(&world, tenant, 1..=2).await;
+    }
+    let (one, two) = (competing(world.one, 1, 1), competing(world.two, 1, 1));
+    let both = [Wanted { certain: true, ..two }, competing(world.two, 2, 1), one];
+    let claims = world.store().claim(worker(1), &both, 1, TERM).await.unwrap();
+    let [Claim::Held(certain), Claim::OthersTurn, Claim::Held(other)] = claims[..] else {
+        panic!("{claims:?}")
+    };
+    world.store().release(&[(world.two, certain), (world.one, other)]).await.unwrap();
+    let claims = world.store().claim(worker(1), &[one, two], 0, TERM).await;
+    assert_eq!(claims, Ok(vec![Claim::OthersTurn; 2]), "there is no place");
+}
+
+pub async fn who_had_nothing_to_start_catches_up_a_little<B: Backend>(world: World<B>) {
+    for (tenant, _) in world.tenants() {
+        begin(&world, tenant, [1]).await;
+    }
+    let (one, two) = (competing(world.one, 1, 1), competing(world.two, 1, 1));
+    assert_eq!(given(&world, &[one], 30).await, BTreeMap::from([(world.one, 30)]));
+    let credit = u8::try_from(CREDIT / TURN).unwrap();
+    assert_eq!(given(&world, &[one, two], credit).await, BTreeMap::from([(world.two, credit)]));
+    assert_eq!(given(&world, &[one, two], 20).await, BTreeMap::from([(world.one, 10), (world.two, 10)]));
 }
 
 pub async fn who_lost_a_run_writes_nothing<B: Backend>(world: World<B>) {
@@ -238,7 +301,7 @@ pub async fn a_paused_tenants_runs_are_given_to_nobody<B: Backend>(world: World<
     }
     begin(&world, world.one, [3]).await;
     let all: Vec<_> = (1..=3).map(|number| wanted(world.one, number, 9)).collect();
-    assert_eq!(store.claim(worker(2), &all, TERM).await, Ok(vec![Claim::Taken; 3]));
+    assert_eq!(store.claim(worker(2), &all, 9, TERM).await, Ok(vec![Claim::Taken; 3]));
     held(&world, worker(2), wanted(world.two, 2, 9)).await;
     // Whoever has one goes on with it until it is taken away.
     assert_eq!(store.renew(&[(world.one, before)], TERM).await, Ok(Vec::new()));
@@ -246,9 +309,9 @@ pub async fn a_paused_tenants_runs_are_given_to_nobody<B: Backend>(world: World<
     // Another's pause is not over with the first, nor with an end that the neighbour is told.
     store.resume(operator, world.one, worker(7)).await.unwrap();
     store.resume(operator, world.two, worker(8)).await.unwrap();
-    assert_eq!(store.claim(worker(2), &all, TERM).await, Ok(vec![Claim::Taken; 3]));
+    assert_eq!(store.claim(worker(2), &all, 9, TERM).await, Ok(vec![Claim::Taken; 3]));
     store.resume(operator, world.one, worker(8)).await.unwrap();
-    let claims = store.claim(worker(2), &all, TERM).await.unwrap();
+    let claims = store.claim(worker(2), &all, 9, TERM).await.unwrap();
     assert!(matches!(claims[..], [Claim::Taken, Claim::Held(_), Claim::Held(_)]), "{claims:?}");
     // It ends by itself.
     store.pause(operator, world.two, worker(7), Duration::ZERO).await.unwrap();

@@ -61,7 +61,9 @@ macro_rules! conformance {
                 an_answer_known_before_is_part_of_the_write, a_key_is_given_back,
                 a_failed_write_claims_nothing, claimed_once_also_at_once;
             keys: differ_by_tenant_and_purpose, work_is_marked_until_it_ends, who_has_stored_something_is_listed;
-            leases: a_run_is_held_by_one, as_many_of_a_tenant_as_may_be, counted_also_at_once, who_lost_a_run_writes_nothing,
+            leases: a_run_is_held_by_one, as_many_of_a_tenant_as_may_be, counted_also_at_once,
+                places_go_to_tenants_as_their_weights_say, a_place_for_certain_is_no_others,
+                who_had_nothing_to_start_catches_up_a_little, who_lost_a_run_writes_nothing,
                 a_lease_ends_by_itself, the_oldest_of_each_tenant_are_found, a_tenants_runs_are_taken_from_everybody,
                 a_paused_tenants_runs_are_given_to_nobody, what_is_over_is_nobodys;
             platform: tenants_are_made_once, a_stale_change_is_refused, regions_and_plans_are_checked, an_isolation_is_offered_and_stays,

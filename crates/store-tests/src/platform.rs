@@ -97,19 +97,26 @@ pub async fn plans_hold_from_the_next_request_on<B: Backend>(world: World<B>) {
         without_shared_limits: WithoutSharedLimits::LocalShare,
         ..store.plan(&starter).await.unwrap().limits
     };
-    let plan = Plan { name: starter.clone(), limits, isolation: Some("schema".parse().unwrap()) };
+    let plan = Plan {
+        name: starter.clone(),
+        limits,
+        isolation: Some("schema".parse().unwrap()),
+        pool: Some("gold".parse().unwrap()),
+    };
     store.put_plan(&world.operator, plan.clone()).await.unwrap();
     assert_eq!(store.plan(&starter).await, Ok(plan));
+    let pool = async |tenant| store.standing(tenant).await.unwrap().unwrap().pool;
+    assert_eq!(pool(world.one).await, Some("gold".parse().unwrap()));
     assert_eq!(store.plan(&"unheard-of".parse().unwrap()).await, Err(StoreError::NotFound));
     let row = store.tenant(&world.operator, world.two).await.unwrap();
     let overrides = Overrides { ai_calls_per_hour: Some(None), ..row.overrides };
     store.update_tenant(&world.operator, TenantRow { overrides, ..row }).await.unwrap();
     assert_eq!((ai_calls(world.one).await, ai_calls(world.two).await), (Some(7), None));
-    let own = Plan { name: "own".parse().unwrap(), limits: Limits::default(), isolation: None };
+    let own = Plan { name: "own".parse().unwrap(), limits: Limits::default(), isolation: None, pool: None };
     store.put_plan(&world.operator, own).await.unwrap();
     let row = store.tenant(&world.operator, world.one).await.unwrap();
     store.update_tenant(&world.operator, TenantRow { plan: "own".parse().unwrap(), ..row }).await.unwrap();
-    assert_eq!(ai_calls(world.one).await, None);
+    assert_eq!((ai_calls(world.one).await, pool(world.one).await), (None, None));
 }
 
 pub async fn templates_count_versions<B: Backend>(world: World<B>) {

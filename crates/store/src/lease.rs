@@ -7,6 +7,7 @@ use crate::{PendingWork, StoreError};
 use async_trait::async_trait;
 use context::{Lease, Operator, Tenant};
 use ids::{RunId, TenantId, WorkerId};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A run that a worker would like to carry out.
@@ -18,6 +19,10 @@ pub struct Wanted {
     pub run: RunId,
     /// How many runs of the tenant may be carried out at once.
     pub at_once: u64,
+    /// The tenant's share where its runs compete with others'.
+    pub weight: NonZeroU32,
+    /// Whether there is a place for it in any case, so that it competes with none.
+    pub certain: bool,
 }
 
 /// What asking for a run came to.
@@ -27,6 +32,8 @@ pub enum Claim {
     Held(Lease),
     /// As many of the tenant's runs are being carried out as may be.
     Full,
+    /// There was no place for it: those that there were went to runs of other tenants, whose turn it was.
+    OthersTurn,
     /// Somebody else has it, or it is not under way.
     Taken,
 }
@@ -41,11 +48,13 @@ pub trait Leases: Send + Sync {
     async fn unheld(&self, of_one: u32, limit: u32) -> Result<Vec<PendingWork>, StoreError>;
 
     /// Asks for runs, the first of a tenant before its others, and says what came of each. How many of a tenant's are
-    /// held is counted in the transaction that gives them.
+    /// held, and whose turn it is where there are fewer `places` than would take one, is counted in the transaction
+    /// that gives them: over all processes, tenants start runs as their weights say ([`metering::turns`]).
     async fn claim(
         &self,
         worker: WorkerId,
         wanted: &[Wanted],
+        places: usize,
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError>;
 

@@ -176,6 +176,9 @@ pub trait PlatformStore: OperatorStore + OperatorLog + VerifyGrants {
     /// When the worker that the tenant has for itself was last there, to the minute, if it ever was.
     async fn own_worker_seen(&self, tenant: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError>;
 
+    /// When a worker of a pool was last there, if one ever was.
+    async fn pool_seen(&self, pool: &Slug) -> Result<Option<Timestamp>, StoreError>;
+
     /// Whether the store can serve: the platform store reads, and what takes writes is alive.
     async fn probe(&self) -> Result<(), StoreError>;
 }

@@ -21,8 +21,12 @@ const AT_ONCE: usize = 64;
 /// How long one question to the store may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What asking for a run will come to.
+pub(crate) type Asked = oneshot::Receiver<Result<Claim, StoreError>>;
+
 enum Ask {
-    Give(Wanted, oneshot::Sender<Result<Claim, StoreError>>),
+    /// Runs, and how many places there are for those that compete for one.
+    Give(Vec<(Wanted, oneshot::Sender<Result<Claim, StoreError>>)>, usize),
     LetGo(TenantId, Lease),
     /// Answered when all that was let go of before is.
     Settled(oneshot::Sender<()>),
@@ -63,12 +67,29 @@ impl Claims {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a run.
-    pub(crate) async fn claim(&self, wanted: Wanted) -> Result<Claim, StoreError> {
-        let (answer, answered) = oneshot::channel();
+    /// Asks for runs, for so many of which there is a place beside those that have one for certain.
+    pub(crate) fn ask(&self, wanted: &[Wanted], places: usize) -> Vec<Asked> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let (asks, answers) = wanted
+            .iter()
+            .map(|wanted| {
+                let (answer, answered) = oneshot::channel();
+                ((*wanted, answer), answered)
+            })
+            .unzip();
         // Where nobody asks any more, the process ends.
-        let _ = self.0.asks.send(Ask::Give(wanted, answer));
-        answered.await.unwrap_or(Err(StoreError::Unavailable))
+        let _ = self.0.asks.send(Ask::Give(asks, places));
+        answers
+    }
+
+    /// Asks for a run that has a place.
+    pub(crate) async fn claim(&self, wanted: Wanted) -> Result<Claim, StoreError> {
+        match self.ask(&[wanted], 0).pop() {
+            Some(asked) => asked.await.unwrap_or(Err(StoreError::Unavailable)),
+            None => Err(StoreError::Unavailable),
+        }
     }
 
     /// Goes by a lease that was asked for at this time.
@@ -176,13 +197,16 @@ impl Keeper {
     }
 
     async fn answer(&self, asks: &mut Vec<Ask>) {
-        let (mut wanted, mut answers, mut left, mut settled) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut wanted, mut answers, mut places) = (Vec::new(), Vec::new(), 0);
+        let (mut left, mut settled) = (Vec::new(), Vec::new());
         for ask in asks.drain(..) {
             match ask {
-                Ask::Give(run, answer) => {
-                    wanted.push(run);
-                    answers.push(answer);
+                Ask::Give(asked, for_these) => {
+                    places += for_these;
+                    for (run, answer) in asked {
+                        wanted.push(run);
+                        answers.push(answer);
+                    }
                 }
                 Ask::LetGo(tenant, lease) => left.push((tenant, lease)),
                 Ask::Settled(done) => settled.push(done),
@@ -199,7 +223,7 @@ impl Keeper {
             return;
         }
         let asked = Instant::now();
-        let claims = within(self.store.claim(self.claims.worker(), &wanted, TERM)).await;
+        let claims = within(self.store.claim(self.claims.worker(), &wanted, places, TERM)).await;
         for ((place, wanted), answer) in wanted.iter().enumerate().zip(answers) {
             let claim = match &claims {
                 Ok(claims) => claims.get(place).copied().ok_or(StoreError::Unavailable),

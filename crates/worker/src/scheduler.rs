@@ -4,7 +4,7 @@ mod job;
 mod lane;
 mod state;
 
-pub(crate) use job::{Broken, Control, Job, Lost, Rest, Start};
+pub(crate) use job::{Broken, Control, Job, Lost, Rest, Round, Start};
 
 use crate::Settings;
 use app::dispatch::{Dispatch, Order, Place};
@@ -76,9 +76,9 @@ impl Scheduler {
         self.0.left.notified().await;
     }
 
-    /// The next run to carry out.
-    pub(crate) fn next(&self) -> Option<Start> {
-        self.state().next(self.0.env.now())
+    /// The runs to ask for next.
+    pub(crate) fn round(&self) -> Round {
+        self.state().round(self.0.env.now())
     }
 
     /// When the next run that waits is due.

@@ -29,7 +29,7 @@ async fn visit(shared: Arc<Shared>, mut start: Start) -> (Start, Rest) {
     if matches!(start.first, Some(Control::Stop)) {
         return (start, Rest::Over);
     }
-    let lease = match claimed(&shared, &start).await {
+    let lease = match claimed(&shared, &mut start).await {
         Ok(lease) => lease,
         Err(rest) => return refused(start, busy(), rest),
     };
@@ -71,17 +71,19 @@ async fn visit(shared: Arc<Shared>, mut start: Start) -> (Start, Rest) {
 }
 
 /// The lease on a run that has a place here. What is started for an order alone has none.
-async fn claimed(shared: &Shared, start: &Start) -> Result<Option<Lease>, Rest> {
-    if !start.held {
-        return Ok(None);
-    }
-    let wanted = Wanted { tenant: start.job.tenant, run: start.job.run, at_once: start.at_once };
-    match shared.claims.claim(wanted).await {
+async fn claimed(shared: &Shared, start: &mut Start) -> Result<Option<Lease>, Rest> {
+    let Some(wanted) = start.wanted() else { return Ok(None) };
+    let claim = match start.asked.take() {
+        Some(asked) => asked.await.unwrap_or(Err(StoreError::Unavailable)),
+        None => shared.claims.claim(Wanted { certain: true, ..wanted }).await,
+    };
+    match claim {
         Ok(Claim::Held(lease)) => Ok(Some(lease)),
         // Whoever has it ends it no sooner for being asked politely.
-        Ok(Claim::Taken | Claim::Full) if start.is_to_be_cancelled() => Ok(None),
+        Ok(Claim::Taken | Claim::Full | Claim::OthersTurn) if start.is_to_be_cancelled() => Ok(None),
         Ok(Claim::Taken) => Err(Rest::Elsewhere),
         Ok(Claim::Full) => Err(Rest::Full),
+        Ok(Claim::OthersTurn) => Err(Rest::OthersTurn),
         Err(error) => {
             tracing::warn!(tenant.id = %wanted.tenant, run = %wanted.run, %error, "a run could not be claimed");
             Err(Rest::Later)

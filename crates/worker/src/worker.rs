@@ -4,7 +4,7 @@ use crate::Settings;
 use crate::claims::{Claims, Keeper};
 use crate::recovery::{discover, recover, recover_restored};
 use crate::retention::keep;
-use crate::scheduler::{Lost, Scheduler};
+use crate::scheduler::{Lost, Round, Scheduler, Start};
 use crate::visit::carry;
 use app::App;
 use app::dispatch::Dispatch as _;
@@ -91,7 +91,7 @@ async fn work(shared: Arc<Shared>, keeper: Keeper, patience: Duration, mut stopp
     recovering.spawn(keep(Arc::clone(&shared)));
     let mut probe = tokio::time::interval(PROBE_EVERY);
     loop {
-        while let Some(start) = shared.scheduler.next() {
+        for start in ask(&shared) {
             let if_lost = Lost { job: start.job.clone(), held: start.held, broken: start.broken };
             let handle = drivers.spawn(carry(Arc::clone(&shared), start));
             under.insert(handle.id(), if_lost);
@@ -120,6 +120,21 @@ async fn work(shared: Arc<Shared>, keeper: Keeper, patience: Duration, mut stopp
         shared.claims.let_all_go();
     }
     shared.claims.settled().await;
+}
+
+/// What can be started, with what was asked for it.
+fn ask(shared: &Shared) -> Vec<Start> {
+    let Round { mut starts, places } = shared.scheduler.round();
+    let (mut needs_lease, mut wanted) = (Vec::new(), Vec::new());
+    for start in &mut starts {
+        if let Some(want) = start.wanted() {
+            wanted.push(want);
+            needs_lease.push(start);
+        }
+    }
+    let asked = shared.claims.ask(&wanted, places);
+    needs_lease.into_iter().zip(asked).for_each(|(start, asked)| start.asked = Some(asked));
+    starts
 }
 
 /// Parks the runs of tenants that another server has suspended.

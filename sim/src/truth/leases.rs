@@ -30,13 +30,14 @@ impl Leases for NodeStore {
         &self,
         worker: WorkerId,
         wanted: &[Wanted],
+        places: usize,
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
         let more = u64::from(self.mistaken(Mistake::CeilingOffByOne));
         let wanted: Vec<_> =
             wanted.iter().map(|it| Wanted { at_once: it.at_once.saturating_add(more), ..*it }).collect();
         self.over("claim", async {
-            let claims = self.truth.claim(worker, &wanted, term).await?;
+            let claims = self.truth.claim(worker, &wanted, places, term).await?;
             for (wanted, claim) in wanted.iter().zip(&claims) {
                 self.link.world.note(format_args!("  {} {claim:?}", wanted.run));
                 if let Claim::Held(lease) = claim {

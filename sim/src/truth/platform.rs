@@ -62,6 +62,9 @@ over_the_network! { store::TenantLifecycle {
     fn change_data_key(operator: &Operator, tenant: TenantId) -> ();
     fn erase(operator: &Operator, tenant: TenantId) -> ErasureReceipt;
     fn move_tenant(operator: &Operator, tenant: TenantId, to: Isolation) -> TenantMove;
+    fn export_tenant(operator: &Operator, tenant: TenantId, target: &Path) -> store::Exported;
+    fn import_tenant(operator: &Operator, tenant: TenantId, source: PathBuf, isolation: Option<Isolation>)
+        -> store::Exported;
     fn tenant_move(operator: &Operator, tenant: TenantId) -> Option<TenantMove>;
     fn stored_bytes(operator: &Operator, tenant: TenantId) -> u64;
 } }
@@ -157,6 +160,10 @@ impl PlatformStore for NodeStore {
     }
 
     async fn own_worker_seen(&self, _: &Tenant<'_>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn pool_seen(&self, _: &Slug) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }
 

@@ -80,9 +80,10 @@ impl From<StepRow> for StepView {
 /// Why a run that could go on does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HeldUp {
-    /// What is missing: `own_worker`, the worker that the tenant has for itself.
+    /// What is missing: `own_worker`, the worker that the tenant has for itself, or `pool_worker`, any worker of the pool
+    /// that its plan names.
     pub missing: String,
-    /// When that was last there, to the minute; null where it never was.
+    /// When that was last there, to the minute or closer; null where it never was.
     pub last_seen: Option<Timestamp>,
 }
 

@@ -105,6 +105,7 @@ impl World {
             region: "local".parse().unwrap(),
             throwaway_until: None,
             own_worker: false,
+            pool: None,
         };
         self.ports.tenants.lock().unwrap().insert(id, standing);
         id

@@ -90,6 +90,7 @@ async fn admit(count: usize, env: &Env, deadline: Option<Timestamp>) -> Vec<Admi
             region: "eu".parse().unwrap(),
             throwaway_until: None,
             own_worker: false,
+            pool: None,
         };
         let key = issue_api_key(standing.id, env.id(), env);
         let subject = IndexedSubject::ApiKey {

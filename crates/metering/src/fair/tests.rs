@@ -51,6 +51,27 @@ fn who_is_not_eligible_keeps_its_items() {
     assert!(queue.is_empty() && queue.circle.is_empty() && queue.lanes.is_empty());
 }
 
+#[test]
+fn heads_are_of_different_keys_and_go_back_where_they_were() {
+    let mut queue = FairQueue::new(10, 100);
+    for item in 0..3 {
+        for key in 1u8..=3 {
+            queue.push(key, weight(2), item).unwrap();
+        }
+    }
+    queue.push(4, weight(1), 0).unwrap();
+    let heads = queue.heads(2, |key| *key != 1);
+    assert_eq!(heads, [(2, 0), (3, 0)]);
+    assert_eq!(queue.heads(9, |key| *key == 4), [(4, 0)]);
+    assert_eq!((queue.len(), queue.len_of(&4)), (7, 0));
+    for (key, item) in heads {
+        queue.put_back(key, weight(2), item);
+    }
+    let order: Vec<_> = (0..4).map(|_| queue.pop(everyone).unwrap()).collect();
+    assert_eq!(order, [(1, 0), (1, 1), (2, 0), (2, 1)]);
+    assert_eq!((queue.len(), queue.circle.len()), (5, 3));
+}
+
 proptest! {
     #[test]
     fn shares_follow_the_weights_under_backlog(weights in prop::collection::vec(1u32..9, 1..6), rounds in 1usize..20) {

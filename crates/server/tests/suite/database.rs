@@ -124,6 +124,40 @@ impl Drop for Provisioner {
     }
 }
 
+#[tokio::test]
+async fn two_that_start_at_once_make_one_first_key() {
+    let redis = redis_instance::RedisServer::start().await;
+    for round in 0..10 {
+        let place = Place::make();
+        let serve = fs::read_to_string(place.file("serve.toml")).unwrap();
+        let config = format!("{serve}[limits]\nredis_url = \"{}\"\nservers = 2\n", redis.url());
+        fs::write(place.file("both.toml"), config).unwrap();
+        let start = |name: &str| {
+            let data = place.file(name);
+            let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+            let mut command = place.command(&arguments, "both.toml", "master.key");
+            command.arg("--log").arg(place.file(&format!("{name}.log")));
+            Stopped(command.stdout(Stdio::piped()).spawn().unwrap())
+        };
+        let mut both = ["one", "two"].map(start);
+        let urls = both.each_mut().map(|server| {
+            let mut line = String::new();
+            BufReader::new(server.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            line.trim().trim_start_matches("listening on ").to_owned()
+        });
+        let keys: Vec<_> = ["one", "two"]
+            .iter()
+            .filter_map(|name| fs::read_to_string(place.file(name).join("operator.key")).ok())
+            .collect();
+        let [key] = &keys[..] else { panic!("round {round}: {} keys", keys.len()) };
+        let key = secret::SecretText::new(key.trim().to_owned());
+        for url in urls {
+            let operator = client::Client::new(url.parse().unwrap()).with_key(key.clone());
+            assert!(operator.get("/v1/tenants").await.is_ok(), "round {round}");
+        }
+    }
+}
+
 #[test]
 fn a_server_refuses_what_it_must_not_have() {
     let place = Place::make();

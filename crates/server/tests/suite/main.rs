@@ -51,6 +51,8 @@ mod operator_keys;
 #[cfg(test)]
 mod own_worker;
 #[cfg(test)]
+mod pools;
+#[cfg(test)]
 mod power;
 #[cfg(test)]
 mod provider;

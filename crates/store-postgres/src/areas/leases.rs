@@ -1,6 +1,7 @@
 //! Leases on runs, in the rows that say which runs are under way: of the shared tables' tenants in the platform's
 //! table, of the others in their own homes.
 
+mod claiming;
 mod elsewhere;
 mod pause;
 
@@ -8,16 +9,17 @@ use crate::PostgresStore;
 use crate::error::Fault;
 use crate::home::{Home, Param, params};
 use crate::platform::{bytes_of, id_of};
+use crate::store_impl::{Carries, Inner};
 use crate::tenant::TenantHandle;
 use async_trait::async_trait;
 use context::{Lease, Operator, Tenant};
 use env::Timestamp;
 use futures::{StreamExt as _, join, stream};
-use ids::{Id as _, RunId, TenantId, WorkerId};
-use std::collections::{BTreeMap, HashMap};
+use ids::{Id as _, RunId, Slug, TenantId, WorkerId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Claim, Leases, PendingWork, StoreError, Wanted};
+use store::{Claim, Isolation, Leases, PendingWork, StoreError, Wanted};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -25,7 +27,7 @@ use tokio_postgres::types::Type;
 const AT_ONCE: usize = 8;
 const ONE_HOME: Duration = Duration::from_millis(700);
 
-/// What of a table's runs are due and nobody's: the oldest of each tenant. A tenant is looked for after the one before
+/// What of a table's runs are due and nobody's: the oldest of each tenant of the pool. A tenant is looked for after the one before
 /// it, so that no tenant's many runs are read for it.
 const UNHELD: &str = "WITH RECURSIVE tenants AS (
         (SELECT tenant_id FROM tenantry.work WHERE kind = 'run' ORDER BY tenant_id LIMIT 1)
@@ -36,37 +38,14 @@ const UNHELD: &str = "WITH RECURSIVE tenants AS (
     SELECT run.tenant_id, run.id, run.due FROM tenants CROSS JOIN LATERAL (
         SELECT tenant_id, id, due FROM tenantry.work
         WHERE kind = 'run' AND tenant_id = tenants.tenant_id AND coalesce(due, 0) <= $1
+            AND coalesce((SELECT plan.pool FROM tenantry.tenant JOIN tenantry.plan ON plan.name = tenant.plan
+                WHERE tenant.id = tenants.tenant_id), '') = $4
             AND (held_until IS NULL OR held_until <= clock_timestamp())
         ORDER BY coalesce(due, 0), id LIMIT $2) AS run
     ORDER BY coalesce(run.due, 0), run.id LIMIT $3";
 
 /// How soon leases that are written under are looked at again.
 const SOON: Duration = Duration::from_millis(10);
-
-/// Gives runs that nobody holds to a worker, as many as each tenant may have held at once, and says which are left.
-/// Whoever else gives any of these tenants' is waited for before, so that all that are held are counted.
-const CLAIM: &str = "WITH asked AS (
-        SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int8[]) WITH ORDINALITY AS it(tenant_id, id, at_once, place)
-    ), free AS (
-        SELECT work.tenant_id, work.id, asked.at_once, asked.place FROM WORK AS work JOIN asked USING (tenant_id, id)
-        WHERE work.kind = 'run' AND (work.held_until IS NULL OR work.held_until <= clock_timestamp())
-            AND NOT EXISTS(SELECT 1 FROM WORK AS paused WHERE paused.tenant_id = work.tenant_id
-                AND paused.kind = 'pause' AND paused.held_until > clock_timestamp())
-        FOR UPDATE OF work SKIP LOCKED
-    ), held AS (
-        SELECT tenant_id, count(*) AS count FROM WORK
-        WHERE kind = 'run' AND tenant_id = ANY($1) AND held_until > clock_timestamp() GROUP BY tenant_id
-    ), numbered AS (
-        SELECT free.*, coalesce(held.count, 0) + row_number() OVER (PARTITION BY tenant_id ORDER BY place) AS number
-        FROM free LEFT JOIN held USING (tenant_id)
-    ), given AS (
-        UPDATE WORK AS work SET holder = $4, fence = fence + 1, revoked = false,
-            held_until = clock_timestamp() + $5 * interval '1 millisecond'
-        FROM numbered WHERE work.tenant_id = numbered.tenant_id AND work.kind = 'run' AND work.id = numbered.id
-            AND numbered.number <= numbered.at_once
-        RETURNING work.tenant_id, work.id, work.fence
-    )
-    SELECT free.tenant_id, free.id, given.fence FROM free LEFT JOIN given USING (tenant_id, id)";
 
 const TAKE: &str = "UPDATE WORK AS work SET holder = $3, fence = fence + 1, revoked = false,
         held_until = clock_timestamp() + $4 * interval '1 millisecond'
@@ -102,7 +81,8 @@ const REVOKE: &str = "UPDATE WORK AS work SET fence = fence + 1, revoked = true
 const HELD: &str = "SELECT count(*) FROM WORK AS work
     WHERE tenant_id = $1 AND kind = 'run' AND held_until > clock_timestamp()";
 
-/// Whoever gives runs of these tenants away holds their rows meanwhile, in the same order as everybody.
+/// Whoever gives runs of these tenants away holds their rows meanwhile, in the same order as everybody, so that all runs
+/// that are held are counted and no two choose by the same virtual time.
 fn turn(own: Option<TenantId>) -> &'static str {
     match own {
         Some(_) => "SELECT 1 FROM log_head WHERE tenant_id = ANY($1) FOR UPDATE",
@@ -145,6 +125,19 @@ async fn in_time<T>(asking: impl Future<Output = Result<T, Fault>>) -> Result<T,
 
 fn millis(term: Duration) -> f64 {
     term.as_secs_f64() * 1000.0
+}
+
+impl Inner {
+    /// Whether runs of tenants in this home are carried out here.
+    pub(crate) fn carries_those_of(&self, home: &Home) -> bool {
+        let has_own_worker = home.isolation() == Some(Isolation::Dedicated);
+        self.own().is_some() || !has_own_worker || self.carries == Carries::Everybodys
+    }
+
+    /// The name of the pool as statements compare it: none is the empty one.
+    fn pool_name(&self) -> &str {
+        self.pool.as_ref().map_or("", Slug::as_str)
+    }
 }
 
 /// Which of what was wanted is where: in the shared tables, and in the homes of tenants that have their own.
@@ -217,36 +210,6 @@ impl Home {
         session.ended();
         Ok(rows)
     }
-
-    async fn claim(
-        &self,
-        own: Option<TenantId>,
-        (worker, term): (WorkerId, Duration),
-        wanted: &[Wanted],
-    ) -> Result<HashMap<(TenantId, RunId), Claim>, Fault> {
-        let tenants: Vec<Vec<u8>> = wanted.iter().map(|it| it.tenant.to_bytes().to_vec()).collect();
-        let runs: Vec<Vec<u8>> = wanted.iter().map(|it| it.run.to_bytes().to_vec()).collect();
-        let most: Vec<i64> = wanted.iter().map(|it| i64::try_from(it.at_once).unwrap_or(i64::MAX)).collect();
-        let (worker_bytes, term) = (worker.to_bytes(), millis(term));
-        let rows = self
-            .about_runs(
-                own,
-                Some((turn(own), params![tenants => BYTEA_ARRAY])),
-                (
-                    CLAIM,
-                    params![tenants => BYTEA_ARRAY, runs => BYTEA_ARRAY, most => INT8_ARRAY,
-                        worker_bytes.as_slice() => BYTEA, term => FLOAT8],
-                ),
-            )
-            .await?;
-        let claim = |row: &Row| {
-            let run = RunId::from_bytes(bytes_of(row, 1)?);
-            let fence: Option<i64> = row.try_get(2)?;
-            let lease = fence.map(|fence| Lease { run, worker, fence: fence.cast_unsigned() });
-            Ok(((id_of(row, 0)?, run), lease.map_or(Claim::Full, Claim::Held)))
-        };
-        rows.iter().map(claim).collect()
-    }
 }
 
 #[async_trait]
@@ -262,10 +225,18 @@ impl Leases for PostgresStore {
             all.truncate(limit as usize);
             return Ok(all);
         }
-        let values = params![now.millis() => INT8, i64::from(of_one) => INT8, i64::from(limit) => INT8];
+        let pool = self.inner().pool_name();
+        if let Some(pool) = &self.inner().pool {
+            self.inner().platform.attend(pool).await?;
+        }
+        let values =
+            params![now.millis() => INT8, i64::from(of_one) => INT8, i64::from(limit) => INT8, pool => TEXT];
         let rows = self.inner().platform.query(UNHELD, values).await?;
         let mut all = rows.iter().map(super::work::work).collect::<Result<Vec<_>, Fault>>()?;
-        let tenants = self.tenants_elsewhere().await?;
+        let elsewhere = "SELECT tenant FROM tenantry.work_elsewhere WHERE coalesce((SELECT plan.pool
+            FROM tenantry.tenant JOIN tenantry.plan ON plan.name = tenant.plan WHERE tenant.id = work_elsewhere.tenant), '') = $1";
+        let tenants = self.inner().platform.query(elsewhere, params![pool => TEXT]).await?;
+        let tenants = tenants.iter().map(|row| id_of(row, 0)).collect::<Result<Vec<_>, Fault>>()?;
         let asked =
             stream::iter(tenants).map(async |tenant| (tenant, self.unheld_in_own(tenant, now, of_one).await));
         let mut asked = asked.buffer_unordered(AT_ONCE);
@@ -287,26 +258,10 @@ impl Leases for PostgresStore {
         &self,
         worker: WorkerId,
         wanted: &[Wanted],
+        places: usize,
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut came_of_it = HashMap::new();
-        let mut homes = self.by_home(wanted, |it| it.tenant).await.homes;
-        homes.retain(|(_, home, _)| self.inner().carries_those_of(home));
-        let homes = stream::iter(homes);
-        let asked = homes.map(async |(own, home, its)| in_time(home.claim(own, (worker, term), &its)).await);
-        let mut asked = asked.buffer_unordered(AT_ONCE);
-        while let Some(claims) = asked.next().await {
-            match claims {
-                Ok(claims) => came_of_it.extend(claims),
-                Err(fault) => tracing::warn!(%fault, "runs could not be claimed"),
-            }
-        }
-        drop(asked);
-        // What did not come back was held, locked by somebody who asked too, or over; or its tenant is elsewhere.
-        let left = wanted.iter().filter(|it| !came_of_it.contains_key(&(it.tenant, it.run)));
-        self.find_anew(left.map(|it| it.tenant)).await?;
-        let claim = |it: &Wanted| came_of_it.remove(&(it.tenant, it.run)).unwrap_or(Claim::Taken);
-        Ok(wanted.iter().map(claim).collect())
+        self.give((worker, term), (wanted, places)).await
     }
 
     async fn take(

@@ -192,6 +192,10 @@ impl PlatformStore for PostgresStore {
         Ok(self.inner().platform.own_worker_seen(tenant.id()).await?)
     }
 
+    async fn pool_seen(&self, pool: &Slug) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.inner().platform.pool_seen(pool).await?)
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.inner().platform.has_operators().await?;
         Ok(())

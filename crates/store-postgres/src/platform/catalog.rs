@@ -25,11 +25,31 @@ fn template(row: &Row) -> Result<Template, Fault> {
 
 impl Platform {
     pub(crate) async fn put_plan(&self, plan: &Plan) -> Result<(), Fault> {
-        let limits = serde_json::to_string(&Terms::from(plan)).map_err(|_| Fault::Damaged("a plan"))?;
-        let put = "INSERT INTO tenantry.plan(name, limits) VALUES($1, $2) ON CONFLICT (name) DO UPDATE SET limits = $2";
-        self.execute(put, params![plan.name.as_str() => TEXT, limits => TEXT]).await?;
+        // The pool has a column, where claims look. Servers of a version without pools read the rest as before.
+        let pool = plan.pool.as_ref().map(Slug::as_str);
+        let terms = Terms::from(&Plan { pool: None, ..plan.clone() });
+        let limits = serde_json::to_string(&terms).map_err(|_| Fault::Damaged("a plan"))?;
+        let put = "INSERT INTO tenantry.plan(name, limits, pool) VALUES($1, $2, $3)
+            ON CONFLICT (name) DO UPDATE SET limits = excluded.limits, pool = excluded.pool";
+        self.execute(put, params![plan.name.as_str() => TEXT, limits => TEXT, pool => TEXT]).await?;
         self.known.forget();
         Ok(())
+    }
+
+    /// Says that a worker of a pool is there.
+    pub(crate) async fn attend(&self, pool: &Slug) -> Result<(), Fault> {
+        let note = "INSERT INTO tenantry.pool AS pool(name, seen) VALUES($1, clock_timestamp())
+            ON CONFLICT (name) DO UPDATE SET seen = excluded.seen WHERE pool.seen < excluded.seen - interval '5 seconds'";
+        self.execute(note, params![pool.as_str() => TEXT]).await?;
+        Ok(())
+    }
+
+    /// When a worker of a pool was last there, to some seconds.
+    pub(crate) async fn pool_seen(&self, pool: &Slug) -> Result<Option<Timestamp>, Fault> {
+        let select = "SELECT (extract(epoch FROM seen) * 1000)::int8 FROM tenantry.pool WHERE name = $1";
+        let rows = self.query(select, params![pool.as_str() => TEXT]).await?;
+        let seen = |row: &Row| Ok(Timestamp::from_millis(row.try_get(0)?));
+        rows.first().map(seen).transpose()
     }
 
     pub(crate) async fn publish(

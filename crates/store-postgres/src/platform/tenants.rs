@@ -54,10 +54,12 @@ pub(super) async fn find(session: &Session, id: TenantId) -> Result<Option<Tenan
 /// A plan, as an operator has set it or as it is built in. It takes the transaction's own connection: whoever holds
 /// one and waits for another may wait for those who wait for it.
 async fn plan(session: &Session, name: &Slug) -> Result<Option<Plan>, Fault> {
-    let select = "SELECT limits FROM tenantry.plan WHERE name = $1";
+    let select = "SELECT limits, pool FROM tenantry.plan WHERE name = $1";
     if let Some(row) = session.query_typed_opt(select, params![name.as_str() => TEXT]).await? {
         let terms: Terms = serde_json::from_str(row.try_get(0)?).map_err(|_| Fault::Damaged("a plan"))?;
-        return Ok(Some(terms.of(name.clone())));
+        let pool = row.try_get::<_, Option<&str>>(1)?.map(str::parse).transpose();
+        let pool = pool.map_err(|_| Fault::Damaged("a plan"))?;
+        return Ok(Some(Plan { pool, ..terms.of(name.clone()) }));
     }
     let built_in = Plan::built_in().map_err(|_| Fault::Damaged("a built-in plan"))?;
     Ok(built_in.into_iter().find(|plan| plan.name == *name))
@@ -231,6 +233,7 @@ impl Platform {
             region: row.region,
             throwaway_until: row.throwaway.map(|it| it.until),
             own_worker: row.isolation == Isolation::Dedicated,
+            pool: plan.pool,
         }))
     }
 

@@ -83,6 +83,7 @@ impl Place {
 
     pub fn settings(&self) -> Settings {
         Settings {
+            pool: None,
             url: SecretText::new(self.url()),
             regions: vec!["local".parse().unwrap()],
             connections: 8,

@@ -195,7 +195,9 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
         let place = &world.backend.place;
         let admin = connect(&place.admin_url()).await;
         let before = "DROP FUNCTION tenantry.count_change() CASCADE; DROP TABLE tenantry.epoch;
-            DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere, tenantry.move, tenantry.moved;
+            DROP TABLE tenantry.home, tenantry.provisioning, tenantry.work_elsewhere, tenantry.move, tenantry.moved,
+                tenantry.turn, tenantry.pool;
+            ALTER TABLE tenantry.plan DROP COLUMN pool;
             DROP INDEX tenantry.work_by_due, pooled.run_by_status;
             DROP TABLE pooled.record_range; ALTER TABLE pooled.collection DROP COLUMN range_indexes;
             ALTER TABLE pooled.run_part ADD CONSTRAINT run_part_tenant_id_run_fkey

@@ -57,6 +57,7 @@ impl Remote {
 
     async fn open(&self, host: &str, tls: Tls) -> Result<PostgresStore, SetupError> {
         let settings = Settings {
+            pool: None,
             url: SecretText::new(self.url(host)),
             regions: vec!["local".parse().unwrap()],
             connections: 2,

@@ -22,9 +22,10 @@ impl Leases for EmbeddedStore {
         &self,
         worker: WorkerId,
         wanted: &[Wanted],
+        places: usize,
         term: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
-        Ok(self.inner().leases.claim(worker, wanted, (self.env().now(), term)))
+        Ok(self.inner().leases.claim(worker, (wanted, places), (self.env().now(), term)))
     }
 
     async fn take(

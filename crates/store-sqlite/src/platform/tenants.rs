@@ -69,6 +69,7 @@ pub(super) fn standing(connection: &Executor, id: TenantId) -> Result<Option<Ten
         region: row.region,
         throwaway_until: row.throwaway.map(|it| it.until),
         own_worker: false,
+        pool: plan.pool,
     }))
 }
 

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use context::{Lease, Operator, Tenant};
 use ids::{Id as _, RunId, TenantId, WorkerId};
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,7 +43,13 @@ impl Leases for Given {
         Ok(Vec::new())
     }
 
-    async fn claim(&self, worker: WorkerId, all: &[Wanted], _: Duration) -> Result<Vec<Claim>, StoreError> {
+    async fn claim(
+        &self,
+        worker: WorkerId,
+        all: &[Wanted],
+        _: usize,
+        _: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
         self.answers("claim", all.len())?;
         Ok(all.iter().map(|wanted| Claim::Held(Lease { run: wanted.run, worker, fence: 1 })).collect())
     }
@@ -114,7 +121,13 @@ impl Ground {
 
 fn wanted(number: u8) -> Wanted {
     let tenant = TenantId::from_parts(1, [1; 10]);
-    Wanted { tenant, run: RunId::from_parts(1, [number; 10]), at_once: 9 }
+    Wanted {
+        tenant,
+        run: RunId::from_parts(1, [number; 10]),
+        at_once: 9,
+        weight: NonZeroU32::MIN,
+        certain: true,
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,12 @@
 //! What passes between the scheduler and drivers.
 
+use crate::claims::Asked;
 use app::dispatch::Order;
 use env::Timestamp;
 use errors::Problem;
 use ids::{RunId, TenantId};
-use store::RunStatus;
+use std::num::NonZeroU32;
+use store::{RunStatus, Wanted};
 use tokio::sync::{mpsc, oneshot};
 
 /// Orders that wait for one driver.
@@ -42,12 +44,33 @@ pub(crate) struct Start {
     pub(crate) job: Job,
     /// Whether it holds one of the tenant's places, so that the run may go on.
     pub(crate) held: bool,
+    /// Whether there is a place for it in any case, and not only where no other tenant's turn comes first.
+    pub(crate) certain: bool,
     /// How many of the tenant's runs may be carried out at once, wherever that is.
     pub(crate) at_once: u64,
+    /// The tenant's share where its runs compete with others'.
+    pub(crate) weight: NonZeroU32,
+    /// What was asked for it.
+    pub(crate) asked: Option<Asked>,
     /// How often it could not be carried out for a reason that lies in the run, and the last of these.
     pub(crate) broken: Option<Broken>,
     pub(crate) first: Option<Control>,
     pub(crate) controls: mpsc::Receiver<Control>,
+}
+
+impl Start {
+    /// What is to be asked for, where it needs a lease to begin.
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
+        let Job { tenant, run, .. } = self.job;
+        let (at_once, weight, certain) = (self.at_once, self.weight, self.certain);
+        self.held.then_some(Wanted { tenant, run, at_once, weight, certain })
+    }
+}
+
+/// What can be started now, and for how many of it there is a place beside what has one for certain.
+pub(crate) struct Round {
+    pub(crate) starts: Vec<Start>,
+    pub(crate) places: usize,
 }
 
 /// That a run could not be carried out for a reason that lies in the run itself.
@@ -78,6 +101,8 @@ pub(crate) enum Rest {
     Queued,
     /// It waits for a time.
     Waiting(Timestamp),
+    /// The place that it would have had went to another tenant's run, whose turn it was.
+    OthersTurn,
     /// As many of its tenant's runs are carried out, here and elsewhere, as may be.
     Full,
     /// Somebody else has it.

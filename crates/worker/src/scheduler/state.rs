@@ -1,6 +1,7 @@
 //! What the scheduler knows and decides. No clock, no task: all of it is called under one lock.
 
 mod room;
+mod round;
 
 use super::job::{Broken, Control, Job, Lost, Rest, Start, controls};
 use super::lane::Lane;
@@ -190,22 +191,25 @@ impl State {
             let eligible = |tenant: &TenantId| {
                 lanes.get(tenant).is_some_and(|lane| lane.may_start() && !(only_first && lane.held > 0))
             };
-            let (tenant, run) = self.queue.pop(eligible)?;
-            // What was ordered something or ended meanwhile is not waiting any more.
-            let Some(known) = self.runs.get_mut(&run) else { continue };
-            if !matches!(known.place, Whereabouts::Queued) {
-                continue;
+            let (_, run) = self.queue.pop(eligible)?;
+            if let Some(start) = self.begin(run, only_first) {
+                return Some(start);
             }
-            let (sender, controls) = controls();
-            known.place = Whereabouts::Live(sender);
-            let (job, broken) = (known.job.clone(), known.broken);
-            let lane = self.lane(tenant);
-            lane.held += 1;
-            let at_once = lane.at_once;
-            self.held += 1;
-            return Some(Start { job, held: true, at_once, broken, first: None, controls });
         }
         None
+    }
+
+    /// A run that was waiting begins. What was ordered something or ended meanwhile is not waiting any more.
+    fn begin(&mut self, run: RunId, certain: bool) -> Option<Start> {
+        let known = self.runs.get_mut(&run).filter(|known| matches!(known.place, Whereabouts::Queued))?;
+        let (sender, controls) = controls();
+        known.place = Whereabouts::Live(sender);
+        let (job, broken) = (known.job.clone(), known.broken);
+        self.held += 1;
+        let lane = self.lane(job.tenant);
+        lane.held += 1;
+        let (at_once, weight) = (lane.at_once, lane.weight);
+        Some(Start { job, held: true, certain, at_once, weight, asked: None, broken, first: None, controls })
     }
 
     /// Gives an order to the run's driver, or to one that is started for it.
@@ -229,8 +233,10 @@ impl State {
         let job = known.unwrap_or(job);
         let (sender, controls) = controls();
         self.settle(job.clone(), Whereabouts::Live(sender), broken);
-        let at_once = self.lane(job.tenant).at_once;
-        self.urgent.push_back(Start { job, held: false, at_once, broken, first: Some(control), controls });
+        let lane = self.lane(job.tenant);
+        let (at_once, weight) = (lane.at_once, lane.weight);
+        let (held, certain, asked, first) = (false, true, None, Some(control));
+        self.urgent.push_back(Start { job, held, certain, at_once, weight, asked, broken, first, controls });
         Ok(())
     }
 
@@ -246,6 +252,7 @@ impl State {
         self.release(&job, start.held);
         match rest {
             Rest::Over | Rest::Elsewhere => self.remove(&job),
+            Rest::OthersTurn => self.put_back(job, start.broken),
             Rest::Full => self.settle(job, Whereabouts::Waiting(now.plus(WHILE_FULL)), start.broken),
             Rest::Queued => self.settle(job, Whereabouts::Queued, None),
             Rest::Waiting(at) => self.settle(job, Whereabouts::Waiting(at), None),

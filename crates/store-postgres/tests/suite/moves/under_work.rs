@@ -2,6 +2,7 @@
 
 use super::*;
 use ids::RecordId;
+use std::num::NonZeroU32;
 
 #[test]
 fn who_carries_a_run_out_keeps_it_where_everybody_may() {
@@ -11,12 +12,12 @@ fn who_carries_a_run_out_keeps_it_where_everybody_may() {
         let tenant = scene.world.one;
         fill(&scene, tenant).await;
         let (here, there) = (&scene.store, scene.world.store());
-        let wanted = [Wanted { tenant, run: run_id(9), at_once: 9 }];
+        let wanted = [Wanted { tenant, run: run_id(9), at_once: 9, weight: NonZeroU32::MIN, certain: true }];
         let worker: WorkerId = id(1);
         for to in WAY {
             let claim = |store: &PostgresStore| {
                 let store = store.clone();
-                async move { store.claim(worker, &wanted, TERM).await.unwrap()[0] }
+                async move { store.claim(worker, &wanted, 0, TERM).await.unwrap()[0] }
             };
             let Claim::Held(lease) = claim(here).await else { panic!("{to}") };
             moved(&scene, tenant, to).await;

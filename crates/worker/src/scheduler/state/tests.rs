@@ -1,5 +1,7 @@
 //! Whose turn it is, and that nothing is lost or counted twice on the way.
 
+mod rounds;
+
 use super::{State, Told};
 use crate::Settings;
 use crate::scheduler::{Broken, Control, Job, Lost, Rest, Start};
