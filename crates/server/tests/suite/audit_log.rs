@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::Method;
 use serde_json::{Value, json};
 
-fn hashes(proof: &Value) -> Vec<[u8; 32]> {
+pub(crate) fn hashes(proof: &Value) -> Vec<[u8; 32]> {
     let hash = |text: &Value| STANDARD.decode(text.as_str().unwrap()).unwrap().try_into().unwrap();
     proof["hashes"].as_array().unwrap().iter().map(hash).collect()
 }

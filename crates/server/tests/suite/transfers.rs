@@ -1,7 +1,10 @@
 //! Tenants that go from the embedded store to PostgreSQL and back: exported, imported, and the same on both sides.
 
+use crate::audit_log::hashes;
 use crate::database::Place;
 use crate::harness::{Server, Tenant, assert_refused, send};
+use audit::merkle::verify_consistency;
+use audit::note::{SignedCheckpoint, VerifierKey};
 use client::Client;
 use http::Method;
 use serde_json::{Value, json};
@@ -29,8 +32,8 @@ async fn seen(owner: &Client) -> Value {
     Value::Object(all)
 }
 
-/// A tenant with a record of every kind of row.
-async fn furnished(server: &Server) -> Tenant {
+/// A tenant with rows of every kind, and the address of its workflow.
+async fn furnished(server: &Server) -> (Tenant, String) {
     let tenant = server.tenant("Acme").await;
     let owner = &tenant.owner;
     owner
@@ -43,20 +46,30 @@ async fn furnished(server: &Server) -> Tenant {
     tenant.agent().await;
     tenant.api_key().await;
     let nodes = json!([
-        {"id": "start", "type": "source", "kind": "webhook"},
+        {"id": "start", "type": "source", "kind": "webhook",
+            "webhook": {"scheme": "none", "delivery_id_header": "X-Event"}},
         {"id": "made", "type": "transform", "after": ["start"], "output": {"a": 1}},
     ]);
     let body = json!({"name": "W", "definition": {"name": "W", "nodes": nodes}});
     let workflow = owner.post("/v1/workflows", &body).await.unwrap();
-    let path = format!("/v1/workflows/{}/runs", workflow["id"].as_str().unwrap());
-    owner.post(&path, &json!({"input": {"n": 1}})).await.unwrap();
+    let url = workflow["hook_url"].as_str().unwrap();
+    let hook = url[url.find("/hooks/").unwrap()..].to_owned();
+    deliver(server, &hook).await;
     loop {
         let runs = owner.get("/v1/runs?status=succeeded").await.unwrap();
         if runs["data"].as_array().is_some_and(|runs| runs.len() == 1) {
-            return tenant;
+            return (tenant, hook);
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+/// The one delivery, which begins a run the first time.
+async fn deliver(server: &Server, hook: &str) {
+    let sender = server.operator.without_key();
+    let call = sender.call(Method::POST, hook).header("X-Event", "1");
+    let answer = call.body("application/json", r#"{"n": 1}"#.into()).send().await.unwrap();
+    assert!(answer.status.is_success(), "{}", answer.text());
 }
 
 /// Takes a tenant from one server to another, as `docs/operations.md` says.
@@ -87,13 +100,22 @@ async fn transferred(from: &Server, to: &Server, id: &str) {
     assert_refused(&send(&from.operator, Method::GET, &path).await, 404, "not_found");
 }
 
+/// What was signed before holds of the log as it is now, under the same key.
+async fn assert_goes_on(owner: &Client, earlier: &Value, key: &VerifierKey) {
+    let open =
+        |note: &Value| SignedCheckpoint::open(note.as_str().unwrap(), key).unwrap().checkpoint().clone();
+    let proof = owner.get(&format!("/v1/audit/proof?size={}", earlier["size"])).await.unwrap();
+    let (before, after) = (open(&earlier["checkpoint"]), open(&proof["checkpoint"]));
+    assert!(after.size > before.size);
+    verify_consistency(before.size, before.root, after.size, after.root, &hashes(&proof)).unwrap();
+}
+
 #[tokio::test]
 async fn a_tenant_goes_to_postgresql_and_back() {
     let place = Place::make();
     let key = place.file("master.key");
     let mut embedded = Server::start_with("", &["--master-key-file", key.to_str().unwrap()]);
-    let tenant = furnished(&embedded).await;
-    let stranger = Place::make();
+    let (tenant, hook) = furnished(&embedded).await;
     embedded.stop().await;
     let data = embedded.folder().to_str().unwrap().to_owned();
     let command = ["store", "init", "--keys-of", &data];
@@ -101,26 +123,32 @@ async fn a_tenant_goes_to_postgresql_and_back() {
     assert!(made.status.success(), "{made:?}");
     embedded.start_again();
     let database = place.serve();
+    // With it comes the plan.
+    let neighbour = database.tenant("Neighbour").await;
     let owner = tenant.owner_at(&embedded);
     let before = seen(&owner).await;
     let checkpoint = owner.get("/v1/audit/checkpoint").await.unwrap();
-    let size = checkpoint["size"].as_u64().unwrap();
+    let key = send(&owner, Method::GET, "/v1/audit/key").await.text().trim().parse().unwrap();
 
     transferred(&embedded, &database, &tenant.id).await;
     let there = tenant.owner_at(&database);
+    deliver(&database, &hook).await;
     assert_eq!(seen(&there).await, before);
-    // What was signed before holds of the log as it goes on.
-    let proof = there.get(&format!("/v1/audit/proof?from={size}")).await.unwrap();
-    assert!(proof["hashes"].is_array(), "{proof}");
+    assert_goes_on(&there, &checkpoint, &key).await;
     let made = there.post("/v1/records/contacts", &json!({"name": "Bo", "score": 70})).await.unwrap();
     let before = seen(&there).await;
+    assert_eq!(neighbour.owner.get("/v1/records/contacts").await.unwrap()["data"], json!([]));
 
     transferred(&database, &embedded, &tenant.id).await;
+    let back = tenant.owner_at(&embedded);
+    deliver(&embedded, &hook).await;
+    assert_eq!(seen(&back).await, before);
+    assert_goes_on(&back, &checkpoint, &key).await;
+    embedded.stop_and_restart().await;
     let back = tenant.owner_at(&embedded);
     assert_eq!(seen(&back).await, before);
     let path = format!("/v1/records/contacts/{}", made["id"].as_str().unwrap());
     assert_eq!(back.get(&path).await.unwrap()["data"]["name"], "Bo");
-    drop(stranger);
 }
 
 #[tokio::test]
