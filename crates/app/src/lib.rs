@@ -33,6 +33,7 @@ pub mod records;
 pub mod runs;
 mod scratch;
 pub mod signing_keys;
+pub mod standings;
 pub mod templates;
 pub mod tenants;
 pub mod transfers;

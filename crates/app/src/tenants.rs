@@ -4,7 +4,6 @@ use crate::App;
 use crate::isolations::isolation_of;
 use crate::moves::MoveView;
 use crate::operator_log::{Ending, record, record_on};
-use crate::transfers::has_left;
 use audit::event::{Action, Actor, ActorKind, AuthMethod, Draft, Outcome, Resource};
 use authz::{Role, Scopes};
 use context::{CredentialKind, IndexedSubject, Operator, TenantStatus, Throwaway, issue_api_key};
@@ -20,9 +19,6 @@ use store::{ApiKeyRecord, ErasureReceipt, NewTenant, TenantRow};
 const CREATE: Action = Action::new("tenant.create");
 const CREATE_KEY: Action = Action::new("api_key.create");
 const UPDATE: Action = Action::new("tenant.update");
-const SUSPEND: Action = Action::new("tenant.suspend");
-const TAKE_BACK: Action = Action::new("tenant.take_back");
-const RESUME: Action = Action::new("tenant.resume");
 const DELETE: Action = Action::new("tenant.delete");
 
 /// What the operator asks for.
@@ -229,7 +225,7 @@ async fn plan_of(app: &App, name: &Slug) -> Result<Plan, Problem> {
     })
 }
 
-async fn viewed(app: &App, row: TenantRow) -> Result<TenantView, Problem> {
+pub(crate) async fn viewed(app: &App, row: TenantRow) -> Result<TenantView, Problem> {
     let plan = plan_of(app, &row.plan).await?;
     Ok(view(row, &plan))
 }
@@ -303,64 +299,6 @@ pub async fn change(
     viewed(app, row).await
 }
 
-/// Refuses every key of the tenant from the next request on, and parks its runs.
-pub async fn suspend(
-    app: &App,
-    operator: &Operator,
-    id: TenantId,
-    expected: Option<u64>,
-) -> Result<TenantView, Problem> {
-    set_status(app, operator, id, expected, (TenantStatus::Suspended, SUSPEND)).await
-}
-
-/// Lets a suspended tenant take part again; one that was exported only where the caller says that it was imported nowhere.
-pub async fn resume(
-    app: &App,
-    operator: &Operator,
-    id: TenantId,
-    expected: Option<u64>,
-    not_imported: bool,
-) -> Result<TenantView, Problem> {
-    operator.must_change()?;
-    let mut row = found(app, operator, id, expected).await?;
-    let mut expected = expected;
-    if row.status == TenantStatus::Leaving {
-        if !not_imported {
-            return Err(has_left());
-        }
-        row.status = TenantStatus::Suspended;
-        let work = async { Ok(app.platform.update_tenant(operator, row).await?) };
-        let row = record(app, operator, TAKE_BACK, ("tenant", &id.to_string()), work).await?;
-        expected = expected.map(|_| row.version);
-    }
-    set_status(app, operator, id, expected, (TenantStatus::Active, RESUME)).await
-}
-
-async fn set_status(
-    app: &App,
-    operator: &Operator,
-    id: TenantId,
-    expected: Option<u64>,
-    (status, action): (TenantStatus, Action),
-) -> Result<TenantView, Problem> {
-    operator.must_change()?;
-    let mut row = found(app, operator, id, expected).await?;
-    if row.status != status {
-        row.status = status;
-        let work = async { Ok(app.platform.update_tenant(operator, row).await?) };
-        row = record_on(app, operator, action, id, Ending::InBothLogs, work).await?;
-    }
-    // Runs under way were let in before; they are told.
-    match status {
-        TenantStatus::Active => app.dispatch.resume(id),
-        TenantStatus::Suspended | TenantStatus::Leaving | TenantStatus::Deleting => {
-            app.dispatch.suspend(id);
-            app.halt(operator, id).await;
-        }
-    }
-    viewed(app, row).await
-}
-
 /// Erases a tenant: keys refused, key destroyed, files gone.
 pub async fn delete(
     app: &App,
@@ -392,7 +330,7 @@ pub async fn delete(
     record_on(app, operator, DELETE, id, Ending::InOperatorsLog, work).await
 }
 
-async fn found(
+pub(crate) async fn found(
     app: &App,
     operator: &Operator,
     id: TenantId,

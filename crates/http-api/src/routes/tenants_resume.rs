@@ -5,7 +5,8 @@ use crate::operation::Form;
 use crate::query::{Path, Query};
 use crate::respond::{Answer, NO_BODY, Written, write_as_operator};
 use crate::{Api, Audited, Operation};
-use app::tenants::{self, TenantView};
+use app::standings;
+use app::tenants::TenantView;
 use axum::extract::State;
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -39,7 +40,7 @@ async fn handle(
     let id = named(&id)?;
     write_as_operator(&api, call, NO_BODY, async |operator, conditions| {
         let tenant =
-            tenants::resume(&api.app, operator, id, conditions.expected, wanted.not_imported).await?;
+            standings::resume(&api.app, operator, id, conditions.expected, wanted.not_imported).await?;
         Ok(Written::json(StatusCode::OK, &tenant)?.tagged(tenant.version))
     })
     .await

@@ -4,7 +4,8 @@ use crate::call::{OperatorCall, named};
 use crate::query::Path;
 use crate::respond::{Answer, NO_BODY, Written, write_as_operator};
 use crate::{Api, Audited, Operation};
-use app::tenants::{self, TenantView};
+use app::standings;
+use app::tenants::TenantView;
 use axum::extract::State;
 use http::{Method, StatusCode};
 
@@ -20,7 +21,7 @@ pub(super) fn operation() -> Operation {
 async fn handle(State(api): State<Api>, call: OperatorCall, Path(id): Path<String>) -> Answer {
     let id = named(&id)?;
     write_as_operator(&api, call, NO_BODY, async |operator, conditions| {
-        let tenant = tenants::suspend(&api.app, operator, id, conditions.expected).await?;
+        let tenant = standings::suspend(&api.app, operator, id, conditions.expected).await?;
         Ok(Written::json(StatusCode::OK, &tenant)?.tagged(tenant.version))
     })
     .await

@@ -60,7 +60,7 @@ impl Credential {
 /// A row of a tenant's. Bodies are JSON as the layers above wrote it; bytes are in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the fields are those of the rows that the variants name")]
+#[expect(missing_docs, reason = "the fields are those of the rows that the variants name")]
 pub enum Line {
     /// A key, an agent, a workflow and the like.
     Object { kind: String, id: String, owner: Option<String>, version: u64, body: String },

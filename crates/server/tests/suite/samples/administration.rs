@@ -1,7 +1,7 @@
 //! Calls about the server and by the operator.
 
 use super::{By, Sample, World};
-use crate::harness::send;
+use crate::harness::{Server, send};
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
@@ -63,8 +63,48 @@ async fn log_sample(operation: &str, world: &World) -> Option<Sample> {
     })
 }
 
+/// What is done to a tenant as a whole.
+async fn tenant_sample(operation: &str, world: &World) -> Option<Sample> {
+    let (server, tenant) = (&world.server, &world.tenant);
+    let post = |path: String| Sample::new(By::Operator, Method::POST, path);
+    Some(match operation {
+        "post_tenants_id_suspend" => {
+            post(format!("/v1/tenants/{}/suspend", server.tenant("Suspended").await.id))
+        }
+        "post_tenants_id_resume" => post(format!("{}/resume", suspended(server, "Resumed").await)),
+        "post_tenants_id_data_key" => post(format!("/v1/tenants/{}/data-key", tenant.id)),
+        "post_tenants_id_move" => {
+            post(format!("/v1/tenants/{}/move", tenant.id)).json(&json!({"to": "dedicated"}))
+        }
+        "post_tenants_id_export" => post(format!("{}/export", suspended(server, "Exported").await)),
+        "post_tenants_id_import" => {
+            let path = suspended(server, "Imported").await;
+            let export = send(&server.operator, Method::POST, &format!("{path}/export")).await;
+            server.operator.delete(&path).await.unwrap();
+            post(format!("{path}/import")).file(export.body)
+        }
+        "post_tenants_id_backup" => post(format!("/v1/tenants/{}/backup", tenant.id)),
+        "post_tenants_id_restore" => {
+            let path = format!("/v1/tenants/{}", tenant.id);
+            let backup = send(&server.operator, Method::POST, &format!("{path}/backup")).await;
+            post(format!("{path}/restore")).file(backup.body)
+        }
+        _ => return None,
+    })
+}
+
+/// A tenant that was suspended, by its path.
+async fn suspended(server: &Server, name: &str) -> String {
+    let path = format!("/v1/tenants/{}", server.tenant(name).await.id);
+    server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
+    path
+}
+
 pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
     if let Some(sample) = log_sample(operation, world).await {
+        return Some(sample);
+    }
+    if let Some(sample) = tenant_sample(operation, world).await {
         return Some(sample);
     }
     let (server, tenant) = (&world.server, &world.tenant);
@@ -87,36 +127,6 @@ pub(super) async fn sample(operation: &str, world: &World) -> Option<Sample> {
         "delete_tenants_id" => {
             let path = format!("/v1/tenants/{}", server.tenant("Deleted").await.id);
             Sample::new(By::Operator, Method::DELETE, path)
-        }
-        "post_tenants_id_suspend" => {
-            post(format!("/v1/tenants/{}/suspend", server.tenant("Suspended").await.id))
-        }
-        "post_tenants_id_resume" => {
-            let path = format!("/v1/tenants/{}", server.tenant("Resumed").await.id);
-            server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
-            post(format!("{path}/resume"))
-        }
-        "post_tenants_id_data_key" => post(format!("/v1/tenants/{}/data-key", tenant.id)),
-        "post_tenants_id_move" => {
-            post(format!("/v1/tenants/{}/move", tenant.id)).json(&json!({"to": "dedicated"}))
-        }
-        "post_tenants_id_export" => {
-            let path = format!("/v1/tenants/{}", server.tenant("Exported").await.id);
-            server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
-            post(format!("{path}/export"))
-        }
-        "post_tenants_id_import" => {
-            let path = format!("/v1/tenants/{}", server.tenant("Imported").await.id);
-            server.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
-            let export = send(&server.operator, Method::POST, &format!("{path}/export")).await;
-            server.operator.delete(&path).await.unwrap();
-            post(format!("{path}/import")).file(export.body)
-        }
-        "post_tenants_id_backup" => post(format!("/v1/tenants/{}/backup", tenant.id)),
-        "post_tenants_id_restore" => {
-            let path = format!("/v1/tenants/{}", tenant.id);
-            let backup = send(&server.operator, Method::POST, &format!("{path}/backup")).await;
-            post(format!("{path}/restore")).file(backup.body)
         }
         "get_plans_name" => get("/v1/plans/starter".into()),
         "put_plans_name" => put("/v1/plans/small").json(&json!({
