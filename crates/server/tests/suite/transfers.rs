@@ -151,6 +151,47 @@ async fn a_tenant_goes_to_postgresql_and_back() {
     assert_eq!(back.get(&path).await.unwrap()["data"]["name"], "Bo");
 }
 
+// What an import has made that failed is taken away, also a schema of the tenant's own, and it can be tried again.
+#[tokio::test]
+async fn an_import_that_failed_is_tried_again() {
+    let place = Place::make();
+    let key = place.file("master.key");
+    let mut embedded = Server::start_with("", &["--master-key-file", key.to_str().unwrap()]);
+    let (tenant, _) = furnished(&embedded).await;
+    embedded.stop().await;
+    let data = embedded.folder().to_str().unwrap().to_owned();
+    let command = ["store", "init", "--keys-of", &data];
+    assert!(place.command(&command, "init.toml", "master.key").output().unwrap().status.success());
+    embedded.start_again();
+    let _provisioner = place.provision();
+    let database = place.serve();
+    database.tenant("Neighbour").await;
+    let before = seen(&tenant.owner_at(&embedded)).await;
+    let path = format!("/v1/tenants/{}", tenant.id);
+    embedded.operator.post(&format!("{path}/suspend"), &json!({})).await.unwrap();
+    let export = send(&embedded.operator, Method::POST, &format!("{path}/export")).await.body;
+    let import = async |body: Vec<u8>| {
+        let call = database.operator.call(Method::POST, &format!("{path}/import?isolation=schema"));
+        call.body("application/octet-stream", body.into()).send().await.unwrap()
+    };
+    assert_refused(&import(export[..export.len() - 1].to_vec()).await, 409, "backup_refused");
+    assert_refused(&send(&database.operator, Method::GET, &path).await, 404, "not_found");
+    let mut tries = 0;
+    let imported = loop {
+        let answer = import(export.to_vec()).await;
+        tries += 1;
+        // Until what the first try has made is gone.
+        if answer.status.is_success() || tries == 50 {
+            break answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    assert_eq!(imported.status.as_u16(), 201, "{}", imported.text());
+    database.operator.post(&format!("{path}/resume"), &json!({})).await.unwrap();
+    assert_eq!(seen(&tenant.owner_at(&database)).await, before);
+    assert_eq!(database.operator.get(&path).await.unwrap()["isolation"], "schema");
+}
+
 #[tokio::test]
 async fn an_export_opens_where_it_belongs_alone() {
     let (server, other) = (Server::start(), Server::start());

@@ -51,8 +51,16 @@ impl Credential {
         Self { hash: hex::encode(hash.0), subject, expires_at }
     }
 
-    /// The hash.
+    /// The hash, where it stands for something that a tenant can have.
     pub fn keyed_hash(&self) -> Option<KeyedHash> {
+        match self.subject {
+            IndexedSubject::ApiKey { .. }
+            | IndexedSubject::SigningKey { .. }
+            | IndexedSubject::Hook { .. } => {}
+            IndexedSubject::Operator { .. }
+            | IndexedSubject::VerifyGrant { .. }
+            | IndexedSubject::Worker { .. } => return None,
+        }
         Some(KeyedHash(hex::decode(&self.hash).ok()?.try_into().ok()?))
     }
 }

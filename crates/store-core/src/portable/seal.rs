@@ -162,7 +162,7 @@ impl<R: Read> Sealed<R> {
         let mut told = String::new();
         lines.read_line(&mut told).map_err(|_| altered())?;
         let told = serde_json::from_str(&told).map_err(|_| altered())?;
-        Ok((head, told, Reader { lines, summary: Summary::default() }))
+        Ok((head, told, Reader { lines, summary: Summary::default(), bytes: 0 }))
     }
 }
 
@@ -174,6 +174,7 @@ fn altered() -> BackupError {
 pub struct Reader<R: Read> {
     lines: BufReader<OpenedStream<R>>,
     summary: Summary,
+    bytes: u64,
 }
 
 impl<R: Read> Reader<R> {
@@ -184,9 +185,15 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         let text = text.strip_suffix('\n').ok_or_else(altered)?;
+        self.bytes += text.len() as u64;
         let line = serde_json::from_str(text).map_err(|_| altered())?;
         self.summary.add(&line, text.as_bytes());
         Ok(Some(line))
+    }
+
+    /// How many bytes were read.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The sum of what was read.

@@ -90,6 +90,8 @@ impl Platform {
             match rows.first().map(|row| row.try_get::<_, &str>(0)).transpose()? {
                 Some("done") => return Ok(true),
                 Some("waiting") => {}
+                // What was removed is forgotten a while later.
+                None => return Ok(what == "remove"),
                 _ => return Ok(false),
             }
             sleep(pause).await;

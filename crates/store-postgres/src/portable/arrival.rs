@@ -26,8 +26,9 @@ use store_core::keys::LogAge;
 use store_core::portable::{Head, Line, Reader, Sealed, Summary, Told};
 use tokio::sync::mpsc;
 
-/// How many lines are put at once.
+/// How many lines are put at once, and of how many bytes at most, but for one line.
 const LINES_AT_ONCE: usize = 200;
+const BYTES_AT_ONCE: u64 = 1 << 20;
 
 /// What the rows count for that the tenant stores.
 const STORED: &str = "SELECT (
@@ -175,12 +176,14 @@ fn altered() -> Fault {
 
 /// Sends the file's lines on. Where nobody takes them any more the other side has failed, and says so.
 fn send_lines<R: Read>(mut reader: Reader<R>, pieces: &mpsc::Sender<Piece>) -> Result<(), BackupError> {
-    let mut lines = Vec::new();
+    let (mut lines, mut sent) = (Vec::new(), 0);
     while let Some(line) = reader.next_line()? {
         lines.push(line);
-        if lines.len() == LINES_AT_ONCE
-            && pieces.blocking_send(Piece::Lines(std::mem::take(&mut lines))).is_err()
-        {
+        if lines.len() < LINES_AT_ONCE && reader.bytes() - sent < BYTES_AT_ONCE {
+            continue;
+        }
+        sent = reader.bytes();
+        if pieces.blocking_send(Piece::Lines(std::mem::take(&mut lines))).is_err() {
             return Ok(());
         }
     }

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Exported, Isolation, StoreError, TenantRow};
+use store::{Exported, Isolation, TenantRow};
 use store_core::backup::BackupError;
 use store_core::portable::{Head, Reader, Sealed, Summary, Told};
 
@@ -91,9 +91,8 @@ struct Arriving {
 
 impl Arriving {
     fn run(&self, lines: Lines) -> Result<Summary, Fault> {
-        if self.handle.path().exists() {
-            return Err(StoreError::Exists("a file of a tenant with this id".to_owned()).into());
-        }
+        // There is no such tenant: a file of one is of an import that a crash has interrupted.
+        remove_database(self.handle.path())?;
         let staged = self.handle.path().with_extension("arriving.db");
         remove_database(&staged)?;
         let arrived = self.staged(lines, &staged);
