@@ -4,7 +4,7 @@ use crate::isolations::offered;
 use crate::{App, operator_log};
 use audit::event::Action;
 use context::Operator;
-use errors::Problem;
+use errors::{Code, Problem};
 use ids::Slug;
 use metering::plan::{Limits, Plan, WithoutSharedLimits};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -112,7 +112,7 @@ pub async fn put(app: &App, operator: &Operator, name: Slug, input: PlanInput) -
     if input.pool.is_some() && !app.store.shared() {
         let detail = "There are pools of workers only where several processes share a store, and here none does. Leave \
             `pool` out.";
-        return Err(Problem::invalid(detail));
+        return Err(Problem::new(Code::Conflict, detail));
     }
     let plan = Plan { name, limits, isolation: input.isolation, pool: input.pool };
     let work = async {
