@@ -5,5 +5,5 @@
 mod lines;
 mod seal;
 
-pub use lines::{Credential, Line, Summary, Told};
+pub use lines::{Credential, IndexLines, Line, Summary, Told};
 pub use seal::{FORMAT, Head, Reader, Sealed, Writer};

@@ -1,13 +1,15 @@
 //! The lines, and the sum over them by which both sides know that they have the same.
 
-use context::{IndexedSubject, KeyedHash};
+use crate::backup::BackupError;
+use crate::keys::LogAge;
+use context::{IndexedSubject, KeyedHash, TenantStatus};
 use env::Timestamp;
 use ids::{Slug, TenantId};
 use metering::plan::Overrides;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use store::Exported;
+use store::{Exported, Isolation, TenantRow};
 
 /// What one deployment's platform tells another's of a tenant. It is the first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +34,59 @@ pub struct Told {
     pub log_generation: u64,
     /// Its credentials' lines of the index.
     pub credentials: Vec<Credential>,
+}
+
+/// What the credential index has to have for a tenant.
+pub type IndexLines = Vec<(KeyedHash, IndexedSubject, Option<Timestamp>)>;
+
+impl Told {
+    /// What is told of the tenant of this row.
+    pub fn new(row: TenantRow, log: LogAge, credentials: Vec<Credential>) -> Self {
+        let TenantRow { name, external_id, region, plan, overrides, created_at, generation, .. } = row;
+        let LogAge { epoch: log_epoch, generation: log_generation } = log;
+        Self {
+            name,
+            external_id,
+            region,
+            plan,
+            overrides,
+            created_at,
+            generation,
+            log_epoch,
+            log_generation,
+            credentials,
+        }
+    }
+
+    /// The tenant as it is to be made, with what the index is to have for it: as it was, but suspended.
+    pub fn arriving(
+        self,
+        id: TenantId,
+        isolation: Isolation,
+    ) -> Result<(TenantRow, LogAge, IndexLines), BackupError> {
+        let log = LogAge { epoch: self.log_epoch, generation: self.log_generation };
+        let lines = self.credentials.into_iter().map(|it| {
+            let hash = it.keyed_hash();
+            let hash = hash.ok_or_else(|| BackupError::refused("The file has a credential of nobody's."))?;
+            Ok((hash, it.subject, it.expires_at))
+        });
+        let lines = lines.collect::<Result<_, BackupError>>()?;
+        let row = TenantRow {
+            id,
+            name: self.name,
+            external_id: self.external_id,
+            region: self.region,
+            plan: self.plan,
+            overrides: self.overrides,
+            throwaway: None,
+            isolation,
+            status: TenantStatus::Suspended,
+            created_at: self.created_at,
+            generation: self.generation,
+            version: 1,
+        };
+        Ok((row, log, lines))
+    }
 }
 
 /// A line of the credential index.

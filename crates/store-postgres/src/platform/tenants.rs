@@ -3,13 +3,14 @@
 use super::{Platform, id_of};
 use crate::error::Fault;
 use crate::home::{Session, params};
-use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus, Throwaway};
+use context::{TenantStanding, TenantStatus, Throwaway};
 use env::Timestamp;
 use ids::{Id as _, Slug, TenantId};
 use metering::plan::{Plan, Terms};
 use std::sync::Arc;
 use store::{Isolation, StoreError, TenantRow};
 use store_core::keys::{LogAge, WrappedKeys};
+use store_core::portable::IndexLines;
 use tokio_postgres::Row;
 
 const SELECT: &str =
@@ -69,7 +70,7 @@ async fn plan(session: &Session, name: &Slug) -> Result<Option<Plan>, Fault> {
 pub(crate) struct Making {
     pub(crate) row: TenantRow,
     pub(crate) keys: WrappedKeys,
-    pub(crate) credentials: Vec<(KeyedHash, IndexedSubject, Option<Timestamp>)>,
+    pub(crate) credentials: IndexLines,
     /// Which of its logs it writes, and as whose.
     pub(crate) log: LogAge,
 }

@@ -12,7 +12,6 @@ use crate::home::{Home, OWN, Session, params};
 use crate::platform::Making;
 use crate::store_impl::begin_log;
 use crate::tenant::TenantHandle;
-use context::TenantStatus;
 use env::Timestamp;
 use ids::{Id as _, TenantId};
 use std::fs::File;
@@ -20,10 +19,9 @@ use std::future::ready;
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::{Exported, Isolation, PlatformStore as _, StoreError, TenantRow};
+use store::{Exported, Isolation, PlatformStore as _, StoreError};
 use store_core::backup::BackupError;
-use store_core::keys::LogAge;
-use store_core::portable::{Head, Line, Reader, Sealed, Summary, Told};
+use store_core::portable::{Line, Reader, Sealed, Summary};
 use tokio::sync::mpsc;
 
 /// How many lines are put at once, and of how many bytes at most, but for one line.
@@ -58,7 +56,9 @@ impl PostgresStore {
         let data_key = sealed.data_key(inner.kms.as_ref(), &self.index_key().await?).await?;
         let (head, told, reader) = blocking(move || sealed.open(&data_key)).await?;
         let isolation = isolation.or_else(|| self.isolations().first().copied());
-        let making = making(&head, told, isolation.ok_or(StoreError::IsolationUnavailable)?)?;
+        let isolation = isolation.ok_or(StoreError::IsolationUnavailable)?;
+        let (row, log, credentials) = told.arriving(id, isolation)?;
+        let making = Making { row, keys: head.keys()?, credentials, log };
         self.check_place(&making.row)?;
         inner.platform.check_new_tenant(&making.row).await?;
         let (send, pieces) = mpsc::channel(WAITING);
@@ -141,33 +141,6 @@ impl PostgresStore {
         }
         Ok((session, came))
     }
-}
-
-/// The tenant that is to be made: as it was, but suspended.
-fn making(head: &Head, told: Told, isolation: Isolation) -> Result<Making, Fault> {
-    let credentials = told.credentials.into_iter().map(|it| {
-        let hash = it.keyed_hash().ok_or_else(altered)?;
-        Ok((hash, it.subject, it.expires_at))
-    });
-    Ok(Making {
-        credentials: credentials.collect::<Result<_, Fault>>()?,
-        keys: head.keys()?,
-        log: LogAge { epoch: told.log_epoch, generation: told.log_generation },
-        row: TenantRow {
-            id: head.tenant,
-            name: told.name,
-            external_id: told.external_id,
-            region: told.region,
-            plan: told.plan,
-            overrides: told.overrides,
-            throwaway: None,
-            isolation,
-            status: TenantStatus::Suspended,
-            created_at: told.created_at,
-            generation: told.generation,
-            version: 1,
-        },
-    })
 }
 
 fn altered() -> Fault {

@@ -49,18 +49,7 @@ impl PostgresStore {
             return Err(StoreError::Unavailable.into());
         }
         let log = platform.log_age(id).await?;
-        let told = Told {
-            name: row.name,
-            external_id: row.external_id,
-            region: row.region,
-            plan: row.plan,
-            overrides: row.overrides,
-            created_at: row.created_at,
-            generation: row.generation,
-            log_epoch: log.epoch,
-            log_generation: log.generation,
-            credentials: platform.credentials_of(id).await?,
-        };
+        let told = Told::new(row, log, platform.credentials_of(id).await?);
         Ok((told, WrappedKeys { data, ..keys }))
     }
 }

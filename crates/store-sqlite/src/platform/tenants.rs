@@ -4,13 +4,14 @@ use super::tenant_keys::put_keys;
 use super::{Cache, Platform, index};
 use crate::error::Fault;
 use crate::keys::WrappedKeys;
-use context::{IndexedSubject, KeyedHash, TenantStanding, TenantStatus, Throwaway};
+use context::{TenantStanding, TenantStatus, Throwaway};
 use env::Timestamp;
 use ids::{Id, Slug, TenantId};
 use metering::plan::{Overrides, Plan, Terms};
 use sqlcipher::{ErrorCode, Executor, OptionalExtension, Row, params};
 use std::sync::Arc;
 use store::{Isolation, StoreError, TenantRow};
+use store_core::portable::IndexLines;
 
 const COLUMNS: &str =
     "id, name, external_id, region, plan, overrides, isolation, status, created_at, generation, version,
@@ -121,7 +122,7 @@ fn write_row(connection: &Executor, row: &TenantRow, statement: &str) -> Result<
 pub(crate) struct Making {
     pub(crate) row: TenantRow,
     pub(crate) keys: WrappedKeys,
-    pub(crate) credentials: Vec<(KeyedHash, IndexedSubject, Option<Timestamp>)>,
+    pub(crate) credentials: IndexLines,
     /// Which of its audit logs it writes.
     pub(crate) log_epoch: u64,
 }

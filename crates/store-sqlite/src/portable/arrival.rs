@@ -9,16 +9,15 @@ use crate::files::remove_database;
 use crate::platform::Making;
 use crate::restore::Marks;
 use crate::tenant::{TenantHandle, blocking, migrate};
-use context::TenantStatus;
 use ids::{Id as _, TenantId};
 use sqlcipher::{Connection, params};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Exported, Isolation, TenantRow};
+use store::{Exported, Isolation};
 use store_core::backup::BackupError;
-use store_core::portable::{Head, Reader, Sealed, Summary, Told};
+use store_core::portable::{Reader, Sealed, Summary};
 
 type Lines = Reader<BufReader<File>>;
 
@@ -31,17 +30,17 @@ impl EmbeddedStore {
         let index_key = inner.platform.own_key("credential index")?;
         let data_key = sealed.data_key(inner.kms.as_ref(), &index_key).await?;
         let (head, told, lines) = blocking(move || Ok(sealed.open(&data_key)?)).await?;
-        if told.log_generation > inner.generation {
+        let (row, log, credentials) = told.arriving(id, Isolation::Embedded)?;
+        if log.generation > inner.generation {
             let detail = format!(
                 "The tenant's audit log is signed as by the server of generation {}, and this one is of {}.",
-                told.log_generation, inner.generation
+                log.generation, inner.generation
             );
             return Err(BackupError::refused(&detail).into());
         }
-        let log_epoch = told.log_epoch;
-        let making = making(&head, told)?;
+        let making = Making { row, keys: head.keys()?, credentials, log_epoch: log.epoch };
         inner.platform.check_new_tenant(making.row.clone()).await?;
-        let handle = self.unborn(&making.row, &making.keys, log_epoch).await?;
+        let handle = self.unborn(&making.row, &making.keys, log.epoch).await?;
         let region = making.row.region.clone();
         let arriving = Arriving { handle, created_at: making.row.created_at.millis() };
         let summary = blocking(move || arriving.run(lines)).await?;
@@ -54,33 +53,6 @@ impl EmbeddedStore {
         made?;
         Ok(summary.of_tenant(id))
     }
-}
-
-/// The tenant that is to be made: as it was, but suspended.
-fn making(head: &Head, told: Told) -> Result<Making, Fault> {
-    let credentials = told.credentials.into_iter().map(|it| {
-        let hash = it.keyed_hash().ok_or_else(|| BackupError::refused("The file has no such credential."))?;
-        Ok((hash, it.subject, it.expires_at))
-    });
-    Ok(Making {
-        credentials: credentials.collect::<Result<_, Fault>>()?,
-        keys: head.keys()?,
-        log_epoch: told.log_epoch,
-        row: TenantRow {
-            id: head.tenant,
-            name: told.name,
-            external_id: told.external_id,
-            region: told.region,
-            plan: told.plan,
-            overrides: told.overrides,
-            throwaway: None,
-            isolation: Isolation::Embedded,
-            status: TenantStatus::Suspended,
-            created_at: told.created_at,
-            generation: told.generation,
-            version: 1,
-        },
-    })
 }
 
 /// A tenant whose file is written.

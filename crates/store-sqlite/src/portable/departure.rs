@@ -22,18 +22,8 @@ impl EmbeddedStore {
         let keys = inner.platform.wrapped_keys(id).await?.ok_or(Fault::KeyGone)?;
         let index_key = inner.platform.own_key("credential index")?;
         let head = Head::new(&self.env(), id, &keys, &index_key);
-        let told = Told {
-            name: row.name,
-            external_id: row.external_id,
-            region: row.region,
-            plan: row.plan,
-            overrides: row.overrides,
-            created_at: row.created_at,
-            generation: row.generation,
-            log_epoch: inner.platform.log_epoch(id).await?,
-            log_generation: inner.generation,
-            credentials: inner.platform.credentials_of(id).await?,
-        };
+        let log = inner.log_age(inner.platform.log_epoch(id).await?);
+        let told = Told::new(row, log, inner.platform.credentials_of(id).await?);
         let leaving = Leaving { handle, head, told, target: target.to_owned(), env: self.env() };
         blocking(move || leaving.run()).await
     }
