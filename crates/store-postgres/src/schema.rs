@@ -1,6 +1,7 @@
 //! The schema and how it comes to be. Versions go forward only.
 
 use crate::error::Fault;
+use std::time::Duration;
 use tokio_postgres::Client;
 
 /// Tables that belong to tenants, each row to one.
@@ -159,17 +160,38 @@ const PLATFORM_GRANTS: &str =
      GRANT INSERT(tenant, what, isolation) ON tenantry.provisioning TO ROLE;
      GRANT SELECT ON tenantry.schema_version, tenantry.epoch TO ROLE;";
 
-/// Brings a place to the newest version, as the owner of all that is made there.
+/// How long a table is waited for that servers are at work with, less than the second after which the database ends one
+/// of two that wait for each other; and how often it is tried again, and after which time.
+const PATIENCE: &str = "400ms";
+const TRIES: usize = 150;
+const TRY_AGAIN: Duration = Duration::from_millis(150);
+
+/// Brings a place to the newest version, as the owner of all that is made there, while servers of the version before are at
+/// work. Where their transactions and this one wait for each other it is this one that begins again.
 pub(crate) async fn migrate(
     client: &Client,
     place: &Place<'_>,
     owner: &str,
     role: &str,
 ) -> Result<(), Fault> {
+    for _ in 1..TRIES {
+        match try_to_migrate(client, place, owner, role).await {
+            Err(Fault::Refused(code)) if matches!(code.as_str(), "55P03" | "40P01") => {
+                client.batch_execute("ROLLBACK").await?;
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            ended => return ended,
+        }
+    }
+    try_to_migrate(client, place, owner, role).await
+}
+
+async fn try_to_migrate(client: &Client, place: &Place<'_>, owner: &str, role: &str) -> Result<(), Fault> {
     let schema = place.schema();
     client
         .batch_execute(&format!("BEGIN; SET LOCAL ROLE {owner}; SELECT pg_advisory_xact_lock(1952542575)"))
         .await?;
+    client.batch_execute(&format!("SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
     client
         .batch_execute(&format!(
             "CREATE SCHEMA IF NOT EXISTS tenantry; CREATE SCHEMA IF NOT EXISTS {schema};
@@ -178,6 +200,10 @@ pub(crate) async fn migrate(
         ))
         .await?;
     let found = found(client, place).await?;
+    if found > 0 {
+        // Whoever writes for a tenant begins with this table: who has begun is waited for, and nobody begins.
+        client.batch_execute(&format!("LOCK TABLE {schema}.log_head IN ACCESS EXCLUSIVE MODE")).await?;
+    }
     if found > MIGRATIONS.len() {
         return Err(Fault::Refused("the schema is newer than this program".to_owned()));
     }
