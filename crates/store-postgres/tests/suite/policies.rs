@@ -222,6 +222,23 @@ fn a_database_of_the_version_before_is_brought_to_this_one() {
     });
 }
 
+// A transaction that has one table and comes to another, which the expansion has already, is not ended for it.
+#[test]
+fn a_schema_is_expanded_beside_transactions_that_are_under_way() {
+    run(async {
+        let env = env();
+        let place = Place::make(&env).await;
+        let other = connect(&place.admin_url()).await;
+        other.batch_execute("BEGIN; SELECT count(*) FROM pooled.run").await.unwrap();
+        let reading = async {
+            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            other.batch_execute("SELECT count(*) FROM pooled.log_head; COMMIT").await
+        };
+        let ((), read) = futures::join!(place.init(&env), reading);
+        read.unwrap();
+    });
+}
+
 #[test]
 fn a_database_that_is_open_is_not_served() {
     run(async {
