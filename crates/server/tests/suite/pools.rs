@@ -77,6 +77,6 @@ async fn where_nobody_shares_the_store_there_are_no_pools() {
     let plan = json!({"ai_calls_per_hour": 1, "api_calls_per_hour": 1, "requests_per_second": 1,
         "concurrent_runs": 1, "storage_bytes": 1, "pool": "gold"});
     let put = send_json(&server.operator, Method::PUT, "/v1/plans/golden", &plan).await;
-    assert_refused(&put, 400, "invalid_request");
+    assert_refused(&put, 409, "conflict");
     assert!(put.text().contains("pool"), "{}", put.text());
 }
