@@ -175,6 +175,7 @@ impl Provisioner {
         // One that never came to be, or has gone to another deployment, may come again under its id.
         let gone = "DELETE FROM tenantry.provisioning AS it USING tenantry.provisioning AS removed
             WHERE removed.tenant = it.tenant AND removed.what = 'remove' AND removed.state = 'done'
+            AND removed.ended_at < clock_timestamp() - interval '3 seconds'
             AND NOT EXISTS(SELECT 1 FROM tenantry.tenant WHERE tenant.id = it.tenant)
             AND NOT EXISTS(SELECT 1 FROM tenantry.deleted_tenant WHERE deleted_tenant.id = it.tenant)";
         client.execute_typed(gone, &[]).await?;
