@@ -1,17 +1,21 @@
 //! Tenants that go from one deployment to another: exported where they are, imported where they are to be, and erased
 //! where they were. From the export on nothing of a tenant changes where it was, so that its audit log has one history.
 
-use crate::operator_log::Ending;
-use crate::operator_log::{Deed, note_on, record, record_on};
+use crate::operator_log::{Deed, Ending, note_on, record, record_on};
 use crate::{App, ScratchFile};
 use audit::event::Action;
 use context::{Operator, TenantStatus};
 use errors::{Code, Problem};
 use ids::TenantId;
+use std::time::Duration;
 use store::{Exported, Isolation, TenantRow};
 
 const EXPORT: Action = Action::new("tenant.export");
 const IMPORT: Action = Action::new("tenant.import");
+
+/// After how long no other server lets an operator's deeds into the log of a tenant that is leaving: none goes by what it
+/// remembers for longer than a second.
+const KNOWN_EVERYWHERE: Duration = Duration::from_millis(1100);
 
 /// What is refused of a tenant that was exported.
 pub(crate) fn has_left() -> Problem {
@@ -54,6 +58,9 @@ async fn write_out(
     if before == TenantStatus::Suspended {
         row.status = TenantStatus::Leaving;
         row = app.platform.update_tenant(operator, row).await?;
+        if app.store.shared() {
+            tokio::time::sleep(KNOWN_EVERYWHERE).await;
+        }
     }
     let exported = app.lifecycle.export_tenant(operator, id, file.path()).await;
     if exported.is_err() && before == TenantStatus::Suspended {

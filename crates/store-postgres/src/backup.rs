@@ -5,7 +5,7 @@
 
 use crate::PostgresStore;
 use crate::error::Fault;
-use crate::home::{Home, Session};
+use crate::home::{Home, OWN, Session};
 use crate::tenant::{HEAD, TenantHandle, head_row};
 use ids::{BackupId, TenantId};
 use std::fs::{File, OpenOptions};
@@ -86,8 +86,9 @@ async fn read_all(
     for table in TABLES {
         // A token holds for a minute, and a cursor as long as the transaction.
         home.renew(session, id).await?;
-        let cursor =
-            format!("DECLARE backup NO SCROLL CURSOR FOR SELECT to_json(its)::text FROM {table} AS its");
+        let cursor = format!(
+            "DECLARE backup NO SCROLL CURSOR FOR SELECT to_json(its)::text FROM {table} AS its WHERE {OWN}"
+        );
         session.batch_execute(&cursor).await?;
         loop {
             let rows = session.query_typed(&format!("FETCH {ROWS_AT_ONCE} FROM backup"), &[]).await?;

@@ -4,7 +4,7 @@ use super::reading::read_all;
 use crate::PostgresStore;
 use crate::backup::{WAITING, blocking, private_file, synced};
 use crate::error::Fault;
-use crate::home::{Home, Session};
+use crate::home::{Home, OWN, Session};
 use crate::tenant::TenantHandle;
 use ids::TenantId;
 use std::fs::File;
@@ -24,7 +24,8 @@ impl PostgresStore {
         let how = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let begin = |home: Arc<Home>| async move { Ok((home.begin(id, how).await?.0, home)) };
         let (session, home) = handle.there(begin).await?;
-        let row = session.query_typed_one("SELECT data_key FROM log_head", &[]).await?;
+        let head = format!("SELECT data_key FROM log_head WHERE {OWN}");
+        let row = session.query_typed_one(&head, &[]).await?;
         let (told, keys) = self.told(id, row.try_get(0)?).await?;
         let index_key = self.index_key().await?;
         let head = Head::new(&self.env(), id, &keys, &index_key);

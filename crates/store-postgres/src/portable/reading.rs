@@ -2,7 +2,7 @@
 
 use crate::areas::collection_settings;
 use crate::error::Fault;
-use crate::home::{Home, Session};
+use crate::home::{Home, OWN, Session};
 use crate::tenant::TenantHandle;
 use ids::TenantId;
 use serde_json::Value;
@@ -46,7 +46,7 @@ where
     for (select, line) in TABLES {
         // A token holds for a minute, and a cursor as long as the transaction.
         home.renew(session, id).await?;
-        session.batch_execute(&format!("DECLARE leaving NO SCROLL CURSOR FOR {select}")).await?;
+        session.batch_execute(&format!("DECLARE leaving NO SCROLL CURSOR FOR {}", of_own(select))).await?;
         loop {
             let rows = session.query_typed(&format!("FETCH {ROWS_AT_ONCE} FROM leaving"), &[]).await?;
             if rows.is_empty() {
@@ -57,6 +57,14 @@ where
         session.batch_execute("CLOSE leaving").await?;
     }
     Ok(())
+}
+
+/// The statement about the tenant's own rows.
+fn of_own(select: &str) -> String {
+    let (what, order) = select
+        .split_once(" ORDER BY ")
+        .map_or((select, String::new()), |(what, order)| (what, format!(" ORDER BY {order}")));
+    format!("{what} WHERE {OWN}{order}")
 }
 
 fn text(handle: &TenantHandle, table: &str, place: &[&str], sealed: &[u8]) -> Result<String, Fault> {

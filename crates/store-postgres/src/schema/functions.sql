@@ -97,9 +97,13 @@ BEGIN
             held_until = CASE WHEN excluded.due IS NULL THEN old.held_until END;
     END IF;
     IF cardinality(closed_kinds) > 0 THEN
+        -- Held first: one that somebody changes at this moment stands elsewhere afterwards, and is seen by the next statement.
+        PERFORM 1 FROM unnest(closed_kinds, closed_ids) AS it(kind, id)
+        CROSS JOIN LATERAL (SELECT 1 FROM WORK AS work WHERE work.tenant_id = own
+            AND work.kind = it.kind AND work.id = it.id FOR UPDATE) AS held;
         DELETE FROM WORK AS open USING unnest(closed_kinds, closed_ids) AS it(kind, id)
         CROSS JOIN LATERAL (SELECT work.ctid AS at FROM WORK AS work WHERE work.tenant_id = own
-            AND work.kind = it.kind AND work.id = it.id FOR UPDATE) AS found
+            AND work.kind = it.kind AND work.id = it.id OFFSET 0) AS found
         WHERE open.ctid = found.at;
     END IF;
     IF cardinality(numbers) > 0 THEN

@@ -119,6 +119,57 @@ async fn begin_one(scene: &Scene, tenant: TenantId, number: u8) {
     begun.await.unwrap();
 }
 
+// Whoever changes the row of a run at that moment, as a renewal of its lease does, keeps it from nobody's sight.
+#[test]
+fn a_run_that_is_over_is_marked_no_more_whoever_changes_the_mark() {
+    run(async {
+        let scene = Scene::set().await;
+        let tenant = scene.world.one;
+        begin_run(&scene, tenant).await;
+        begin_one(&scene, tenant, 2).await;
+        let left = "SELECT count(*) FROM tenantry.work WHERE kind = 'run'";
+        let renewing = "BEGIN; UPDATE tenantry.work SET held_until = clock_timestamp() WHERE kind = 'run'";
+        scene.admin.batch_execute(renewing).await.unwrap();
+        let over = Mark::Closed { kind: WorkKind::Run, id: samples::run_id(1).to_bytes() };
+        let ending = scene.world.fixture.owner(tenant).await.enter(async |tenant| {
+            let access = tenant.authorize::<Create<on::Run>>().unwrap();
+            let run = samples::run(3, samples::id(1), "anna");
+            scene.store.create_run(&access, run, None, Commit::default().and_mark(over)).await
+        });
+        let renewed = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            scene.admin.batch_execute("COMMIT").await
+        };
+        let (ended, renewed) = futures::join!(ending, renewed);
+        ended.unwrap();
+        renewed.unwrap();
+        assert_eq!(scene.admin.query_typed_one(left, &[]).await.unwrap().get::<_, i64>(0), 1);
+    });
+}
+
+// What is sent away is the tenant's alone, also where somebody has taken the policies away.
+#[test]
+fn an_open_database_sends_nothing_of_other_tenants() {
+    run(async {
+        let scene = Scene::set().await;
+        let folder = tempfile::TempDir::new().unwrap();
+        for tenant in [scene.world.one, scene.world.two] {
+            begin_run(&scene, tenant).await;
+        }
+        let export = async |name: &str| {
+            let target = folder.path().join(name);
+            scene.store.export_tenant(scene.operator(), scene.world.one, &target).await
+        };
+        let before = export("before").await.unwrap();
+        let tables = "DO $$ DECLARE it text; BEGIN
+            FOR it IN SELECT tablename FROM pg_tables WHERE schemaname = 'pooled' LOOP
+                EXECUTE format('ALTER TABLE pooled.%I DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', it);
+            END LOOP; END $$";
+        scene.admin.batch_execute(tables).await.unwrap();
+        assert_eq!(export("after").await.unwrap(), before);
+    });
+}
+
 // A pause is not among what a restore replaces, since whoever restores ends it.
 #[test]
 fn while_one_server_restores_a_tenant_another_gets_none_of_its_runs() {

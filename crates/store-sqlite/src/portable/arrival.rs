@@ -25,7 +25,8 @@ impl EmbeddedStore {
     /// Takes in the tenant that is in a file.
     pub(crate) async fn take_in(&self, id: TenantId, source: PathBuf) -> Result<Exported, Fault> {
         let inner = self.inner();
-        let _another_file = inner.whole_files.read().await;
+        // One at a time: two of the same tenant would each take the other's file for what a crash has left.
+        let _alone = inner.whole_files.write().await;
         let sealed = blocking(move || Ok(Sealed::read(id, BufReader::new(File::open(&source)?))?)).await?;
         let index_key = inner.platform.own_key("credential index")?;
         let data_key = sealed.data_key(inner.kms.as_ref(), &index_key).await?;
