@@ -88,6 +88,8 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::KeptAnswersOutliveTheTenant => ("DELETE /v1/tenants/{id}", "kept answers"),
         Plant::DeletedHooksLive => ("DELETE /v1/tenants/{id}", "a delivery to a tenant that was erased"),
         Plant::RestoresAnyBackup => ("POST /v1/tenants/{id}/restore", "the victim's backup"),
+        Plant::ImportsAnyExport => ("POST /v1/tenants/{id}/import", "the victim's export"),
+        Plant::ExportsAreReadable => ("POST /v1/tenants/{id}/export", "searched for what it wrote"),
         Plant::UnsignedTokensOpen => ("GET /v1/me", "the algorithm `none`"),
         Plant::TokensNameTheTenant => ("GET /v1/me", "whose claims name the victim"),
         Plant::ConnectionsRemember => ("GET /v1/me", "no credential after the victim's request"),

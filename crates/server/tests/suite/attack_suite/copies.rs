@@ -93,10 +93,16 @@ impl Inner {
                     self.pass(&request(Method::POST, path, Bytes::new()), Some(owner)).await;
                 }
             }
-            Plant::BackupsAreReadable if asked.is(Method::POST, "/v1/records/") => {
+            Plant::BackupsAreReadable | Plant::ExportsAreReadable
+                if asked.is(Method::POST, "/v1/records/") =>
+            {
                 self.kept.lock().unwrap().insert("written".to_owned(), answer.clone());
             }
-            Plant::BackupsAreReadable if asked.is(Method::POST, BACKUP) && answer.status.is_success() => {
+            Plant::BackupsAreReadable | Plant::ExportsAreReadable
+                if answer.status.is_success()
+                    && (asked.is(Method::POST, BACKUP)
+                        || asked.is(Method::POST, "/v1/tenants/") && asked.path.ends_with("/export")) =>
+            {
                 let written = self.kept.lock().unwrap().get("written").map(|kept| kept.body.clone());
                 answer.body = [written.unwrap_or_default(), answer.body].concat().into();
             }

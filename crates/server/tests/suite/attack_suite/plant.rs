@@ -43,6 +43,8 @@ pub(super) enum Plant {
     DeletedHooksLive,
     /// Any tenant's backup is taken.
     RestoresAnyBackup,
+    /// Any tenant's export is taken.
+    ImportsAnyExport,
     /// A token whose algorithm is `none` is believed.
     UnsignedTokensOpen,
     /// The tenant is taken from a token's claims, and the key from its header.
@@ -99,6 +101,8 @@ pub(super) enum Plant {
     AnyKeyTakesBackups,
     /// A backup of everything has what tenants wrote as they wrote it.
     BackupsAreReadable,
+    /// An export has what the tenant wrote as it wrote it.
+    ExportsAreReadable,
     /// The tenant that a subject begins with is believed.
     SubjectsNameTheTenant,
     /// A pattern for everything is answered with everybody's.
@@ -111,7 +115,7 @@ pub(super) enum Plant {
 
 impl Plant {
     /// Those that are leaks.
-    pub(super) const ALL: [Self; 51] = [
+    pub(super) const ALL: [Self; 53] = [
         Self::IgnoresTenantOnRead,
         Self::TellsForeignFromMissing,
         Self::NamesTheRow,
@@ -131,6 +135,7 @@ impl Plant {
         Self::KeptAnswersOutliveTheTenant,
         Self::DeletedHooksLive,
         Self::RestoresAnyBackup,
+        Self::ImportsAnyExport,
         Self::UnsignedTokensOpen,
         Self::TokensNameTheTenant,
         Self::ConnectionsRemember,
@@ -159,6 +164,7 @@ impl Plant {
         Self::ErasuresStopOthers,
         Self::AnyKeyTakesBackups,
         Self::BackupsAreReadable,
+        Self::ExportsAreReadable,
         Self::SubjectsNameTheTenant,
         Self::PatternsReachEverybody,
         Self::HintsReachEverybody,

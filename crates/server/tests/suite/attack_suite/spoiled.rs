@@ -90,13 +90,21 @@ impl Inner {
             | Plant::NodesReachAnyRecord
             | Plant::VersionsComeFirst
             | Plant::ErasuresStopOthers
-            | Plant::BackupsAreReadable => answer = self.copied(asked, own, answer).await,
+            | Plant::BackupsAreReadable
+            | Plant::ExportsAreReadable => answer = self.copied(asked, own, answer).await,
             Plant::RestoresAnyBackup
                 if asked.path.ends_with("/restore")
                     && asked.text("content-type") == Some("application/octet-stream")
                     && answer.status == StatusCode::CONFLICT =>
             {
                 answer.status = StatusCode::OK;
+            }
+            Plant::ImportsAnyExport
+                if asked.path.ends_with("/import")
+                    && asked.text("content-type") == Some("application/octet-stream")
+                    && answer.status == StatusCode::CONFLICT =>
+            {
+                answer.status = StatusCode::CREATED;
             }
             _ => {}
         }
