@@ -57,6 +57,7 @@ async fn attacked((server, outside): &(OwnServer, Arc<Outside>), plant: Plant, o
 
 /// What must be found: in an operation, by an attack whose name has this in it.
 fn expected(plant: Plant) -> (&'static str, &'static str) {
+    const RUNS: &str = "POST /v1/workflows/{id}/runs";
     match plant {
         Plant::None => ("", "nothing is expected"),
         Plant::IgnoresTenantOnRead => ("GET /v1/records/{collection}/{id}", "the victim's id"),
@@ -66,9 +67,7 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::ReplaysAcrossTenants => ("POST /v1/agents", "the victim's idempotency key"),
         Plant::ReplaysToAnyKey => ("POST /v1/agents", "the idempotency key and body of another key"),
         Plant::ReplaysToAnyToken => ("POST /v1/agents", "with a token that lacks the scope"),
-        Plant::ReplaysAtObjects => {
-            ("POST /v1/workflows/{id}/runs", "the victim's idempotency key, ids and body")
-        }
+        Plant::ReplaysAtObjects => (RUNS, "the victim's idempotency key, ids and body"),
         Plant::HookTrustsTheBody => ("POST /hooks/{token}", "names the victim"),
         Plant::SubjectsNameTheTenant => {
             ("POST /v1/subjects/{subject}", "a message under the victim's whole subject")
@@ -105,13 +104,9 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::LimitsAreShared => ("PATCH /v1/tenants/{id}", "while the other has used its limit up"),
         Plant::TemplatesAreCarriedOut => ("POST /v1/agents", "what templates, databases and headers"),
         Plant::StreamsAreTheFirstCallers => ("GET /v1/me", "many streams, each compared"),
-        Plant::MappedAddressesAreOpen => {
-            ("POST /v1/workflows/{id}/runs", "loopback within an address of IPv6")
-        }
-        Plant::RedirectsAreFollowed => ("POST /v1/workflows/{id}/runs", "a redirect to inside"),
-        Plant::CredentialsGoAnywhere => {
-            ("POST /v1/workflows/{id}/runs", "a credential at a host that it does not name")
-        }
+        Plant::MappedAddressesAreOpen => (RUNS, "loopback within an address of IPv6"),
+        Plant::RedirectsAreFollowed => (RUNS, "a redirect to inside"),
+        Plant::CredentialsGoAnywhere => (RUNS, "a credential at a host that it does not name"),
         Plant::LogsAreMixed => ("GET /v1/audit/proof", "verified under the other's key"),
         Plant::BudgetsAreShared => {
             ("PATCH /v1/tenants/{id}", "model calls while the other has used its budget up")
@@ -119,10 +114,8 @@ fn expected(plant: Plant) -> (&'static str, &'static str) {
         Plant::GrantsReachAnyTenant => ("DELETE /v1/tenants/{id}", "a tenant that it did not make"),
         Plant::EndedGrantsLive => ("POST /v1/tenants", "a grant that has expired"),
         Plant::ViewersAdminister => ("POST /v1/tenants/{id}/suspend", "a viewer's operator key"),
-        Plant::DefinitionsForgetTheTenant => {
-            ("POST /v1/workflows/{id}/runs", "which differs from the victim's in one word")
-        }
-        Plant::NodesReachAnyRecord => ("POST /v1/workflows/{id}/runs", "the victim's id"),
+        Plant::DefinitionsForgetTheTenant => (RUNS, "which differs from the victim's in one word"),
+        Plant::NodesReachAnyRecord => (RUNS, "the victim's id"),
         Plant::VersionsComeFirst => ("POST /v1/workflows/{id}/hook", "a version in If-Match that it has not"),
         Plant::ErasuresStopOthers => ("DELETE /v1/tenants/{id}", "a run that waits while another tenant"),
         Plant::AnyKeyTakesBackups => ("POST /v1/operator/backup", "a tenant's key on the operator's"),
